@@ -1,0 +1,66 @@
+# Darkroom: `make help` lists what there is. Every target does its own set-up; it needs Python ≥ 3.11, git and make.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# The environment's programs come first, so that `dvc` and the stages that it starts use it.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make lock"
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+		awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/run.stamp ## install what the pipeline needs into .venv
+
+.PHONY: run
+run: .venv/run.stamp ## the main job: images → validated data, model, report, registered version
+	@dvc repro
+	@python -m components.promote.summary reports/verdict.json
+
+.PHONY: ui
+ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000
+	@echo "MLflow on http://127.0.0.1:$(or $(PORT),5000) (Ctrl-C stops it)"
+	@mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(or $(PORT),5000)
+
+.PHONY: test
+test: .venv/dev.stamp ## all tests that this machine can run
+	pytest
+
+.PHONY: lint
+lint: .venv/dev.stamp ## style, types, and who may import whom
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+.PHONY: format
+format: .venv/dev.stamp ## put the code into the project's form
+	ruff check --fix .
+	ruff format .
+
+.PHONY: lock
+lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
+	$(COMPILE) requirements/uv.in -o requirements/uv.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --constraint requirements/dev.lock -o requirements/run.lock
+
+.PHONY: clean
+clean: ## remove the environment and what the tools cached; data, models and runs stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/uv.stamp: requirements/uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+.venv/run.stamp: requirements/run.lock .venv/uv.stamp
+	uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/run.lock
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.lock .venv/run.stamp
+	uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.lock
+	@touch $@

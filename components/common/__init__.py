@@ -1,0 +1,1 @@
+"""Tools that know no room: every room may import them, they import none."""

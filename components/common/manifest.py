@@ -1,0 +1,55 @@
+"""The manifest: one row per file, written by validate, read by whoever needs to know the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.errors import DarkroomError
+from components.common.files import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "path",  # relative to the folder of images, with `/`
+    "label",  # class name
+    "split",  # train, val or test where the folder gives splits, else empty
+    "sha256",  # of the file's bytes, hex
+    "bytes",
+    "format",  # as the decoder found it: JPEG, PNG …
+    "width_px",
+    "height_px",
+    "mode",  # Pillow's mode: RGB, L, CMYK …
+    "exif_orientation",  # 1 to 8; 1 is upright
+    "phash",  # 64-bit perceptual hash, hex
+    "brightness",  # mean luma, 0 to 1
+    "sharpness",  # variance of the Laplacian of the luma
+    "status",  # ok, or quarantined
+    "reason",  # why a quarantined image is not used, else empty
+    "group",  # rows of one group stay in one split; empty: a group of its own
+)
+OK, QUARANTINED = "ok", "quarantined"
+SPLITS = ("train", "val", "test")
+
+
+def read_manifest(file: Path) -> pd.DataFrame:
+    """Read a manifest; raise DarkroomError where it is missing, damaged or lacks a column."""
+    import pandas as pd
+
+    try:
+        manifest = pd.read_parquet(file)
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no manifest there; run validate first") from None
+    except (OSError, ValueError) as error:
+        raise DarkroomError(f"{file}: not a readable manifest ({error}); run validate again") from None
+    missing = [name for name in COLUMNS if name not in manifest.columns]
+    if missing:
+        raise DarkroomError(f"{file}: manifest lacks {', '.join(missing)}; run validate again")
+    return manifest
+
+
+def write_manifest(file: Path, manifest: pd.DataFrame) -> None:
+    """Write a manifest, whole or not at all."""
+    with writing(file) as temporary:
+        manifest.to_parquet(temporary, index=False)

@@ -1,0 +1,101 @@
+"""The model file: a plain Keras model that carries its class names, its image form and its origin.
+
+model.keras is a zip that `keras.models.load_model` reads as it is: bytes of pixels in (0 to 255), calibrated
+probabilities out, no class of ours inside. One more member of the zip, darkroom.json, says what the
+outputs mean; it is read without importing Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import DarkroomError
+from components.common.files import writing
+from components.common.images import ImageForm
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+CARD = "darkroom.json"
+# Names of the last three layers: logits → divided by the temperature → softmax.
+LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of itself."""
+
+    class_names: list[str]  # position = column of the probabilities
+    form: ImageForm  # form of the images it was trained on
+    backbone: str
+    weights: str
+    temperature: float  # logits were divided by this; fitted on the validation split
+    phase: str  # probe or fine-tune: which phase made the weights that were kept
+    digests: dict[str, str] = field(default_factory=dict)  # manifest, splits, train, val, test
+    params: dict[str, Any] = field(default_factory=dict)  # settings that shaped it, dotted keys
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages that made it
+
+
+def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
+    """Write a Keras model and its card as one file, whole or not at all."""
+    with writing(file) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CARD, json.dumps(asdict(card), indent=2))
+
+
+def read_card(file: Path) -> ModelCard:
+    """Read the card of a model file, without Keras."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = json.loads(archive.read(CARD))
+        return ModelCard(**(found | {"form": ImageForm(**found["form"])}))
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no model there; run train first") from None
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise DarkroomError(f"{file}: not a model that Darkroom trained ({error!r})") from None
+
+
+def load_model(file: Path) -> keras.Model:
+    """Load the Keras model of a model file; nothing in the file is unpickled or run."""
+    from components.common.backend import keras
+
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
+
+
+def compute_logits(model: keras.Model, pixels: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    """Return the logits, before temperature and softmax.
+
+    Args:
+        model: a model of :func:`load_model`.
+        pixels: uint8 or float array (images, size_px, size_px, 3), 0 to 255.
+        batch_size: images in one forward pass.
+
+    Returns:
+        float32 array (images, classes).
+    """
+    from components.common.backend import keras
+
+    network = keras.Model(model.input, model.get_layer(LOGITS).output)
+    return network.predict(pixels, batch_size=batch_size, verbose=0)
+
+
+def compute_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return softmax(logits / temperature) in float64, (images, classes), rows summing to 1.
+
+    Temperature scaling: Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    import numpy as np
+
+    scaled = np.asarray(logits, np.float64) / temperature  # (images, classes)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

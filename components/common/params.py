@@ -1,0 +1,130 @@
+"""Read params.yaml and refuse, before any work, whatever in it is unknown, missing or mistyped."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+
+
+def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
+    """Read a params file against the dataclasses of all its sections.
+
+    Args:
+        file: a YAML file (YAML 1.2, read by the parser that DVC uses, so that both see one value).
+        schema: section name → frozen dataclass whose fields are the section's keys.
+
+    Returns:
+        Section name → instance of its dataclass, for every section of the schema.
+
+    Raises:
+        DarkroomError: naming the first bad key, what is legal there, and what was found.
+    """
+    found = _read_yaml(file)
+    _check_keys(file, "", found, schema)
+    values = {}
+    for name, kind in schema.items():
+        _check_section(file, name, found[name], kind)
+        values[name] = _validate(file, name, found[name], kind)
+    return values
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return a (nested) dataclass or mapping as one flat mapping with dotted keys."""
+    items = (
+        {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        if dataclasses.is_dataclass(value)
+        else dict(value)
+    )
+    flat: dict[str, Any] = {}
+    for key, item in items.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if dataclasses.is_dataclass(item) or isinstance(item, Mapping):
+            flat |= flatten(item, name)
+        else:
+            flat[name] = item
+    return flat
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        found = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no such params file; give one with --params") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise DarkroomError(f"{file}: not valid YAML: {where}") from None
+    if not isinstance(found, dict):
+        raise DarkroomError(f"{file}: must hold sections of keys, got {type(found).__name__}")
+    return found
+
+
+def _check_section(file: Path, name: str, found: Any, kind: Any) -> None:
+    """Check the keys of a section and of the sections inside it."""
+    if not isinstance(found, dict):
+        raise DarkroomError(f"{file}: {name} must hold keys, got {found!r}")
+    fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("shared")}
+    defaults = {key: field.default for key, field in fields.items()}
+    _check_keys(file, name, found, defaults)
+    hints = typing.get_type_hints(kind)
+    for key in fields:
+        if dataclasses.is_dataclass(hints[key]):
+            _check_section(file, f"{name}.{key}", found[key], hints[key])
+
+
+def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Mapping[str, Any]) -> None:
+    where = f"{name}." if name else ""
+    for key in found:
+        if key not in legal:
+            near = difflib.get_close_matches(str(key), list(legal), n=1)
+            hint = f"did you mean `{near[0]}`? " if near else ""
+            raise DarkroomError(
+                f"{file}: unknown key {where}{key}; {hint}legal keys are {', '.join(legal)}"
+            )
+    for key, default in legal.items():
+        if key not in found:
+            simple = isinstance(default, (str, int, float, bool)) or default is None
+            hint = f"add `{key}: {json.dumps(default)}` (the default)" if simple else "add it"
+            raise DarkroomError(f"{file}: missing key {where}{key}; {hint}")
+
+
+def _validate(file: Path, name: str, found: Mapping[str, Any], kind: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # Strict JSON mode: "8" is no integer and true is none, but 1 may stand for 1.0.
+        return TypeAdapter(kind).validate_json(json.dumps(found), strict=True)
+    except ValidationError as error:
+        raise DarkroomError(f"{file}: {'; '.join(_messages(name, found, error))}") from None
+    except TypeError as error:
+        raise DarkroomError(f"{file}: {name} holds a value of no legal type: {error}") from None
+
+
+def _messages(name: str, found: Any, error: Any) -> Iterator[str]:
+    """Yield one message a bad key: the key, what is legal, what was found."""
+    reasons: dict[str, list[str]] = {}
+    got: dict[str, Any] = {}
+    for problem in error.errors(include_url=False):
+        key, value = name, found
+        for part in problem["loc"]:
+            # Behind the key itself pydantic names the alternatives of a union: not part of the key.
+            if isinstance(value, dict) and part in value:
+                key, value = f"{key}.{part}", value[part]
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                key, value = f"{key}[{part}]", value[part]
+            elif problem["type"] in ("missing", "unexpected_keyword_argument"):
+                key = f"{key}.{part}"
+        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        reasons.setdefault(key, []).append(message.removeprefix("must be "))
+        got[key] = value
+    for key, messages in reasons.items():
+        yield f"{key} must be {', or '.join(messages)}; got {json.dumps(got[key], default=str)}"

@@ -1,0 +1,81 @@
+"""How a room declares what it reads, what it writes and what can be set.
+
+A spec is stdlib-only, so that reading it costs nothing: ``--help``, the check of params.yaml and the
+Kubeflow compiler all read specs without importing what a room works with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def param(default: Any, meaning: str) -> Any:
+    """Declare a setting of params.yaml: its default, and its meaning with the unit."""
+    if isinstance(default, (list, dict)):
+        value = default
+        return dataclasses.field(default_factory=lambda: value.copy(), metadata={"help": meaning})
+    return dataclasses.field(default=default, metadata={"help": meaning})
+
+
+def section(kind: type, meaning: str) -> Any:
+    """Declare a nested group of settings, a dataclass of its own."""
+    return dataclasses.field(default_factory=kind, metadata={"help": meaning})
+
+
+def shared(kind: type) -> Any:
+    """Declare that a room also reads a top-level section of params.yaml, named as the field is."""
+    return dataclasses.field(
+        default_factory=kind, metadata={"help": (kind.__doc__ or "").strip(), "shared": True}
+    )
+
+
+def path(meaning: str) -> Any:
+    """Declare a file or folder of a room's ``Inputs`` or ``Outputs``; it is a flag without default."""
+    return dataclasses.field(metadata={"help": meaning})
+
+
+def is_shared(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field of a room's ``Params`` comes from a top-level section of its own."""
+    return bool(field.metadata.get("shared"))
+
+
+@dataclass(frozen=True)
+class Between:
+    """The legal range of a number, ends included: ``Annotated[int, Between(1, 64)]``."""
+
+    low: float
+    high: float = float("inf")
+
+    def check(self, value: Any) -> Any:
+        """Return the value, or raise ValueError with the legal range."""
+        if self.low <= value <= self.high:
+            return value
+        legal = f"{self.low:g} or more" if self.high == float("inf") else f"{self.low:g} to {self.high:g}"
+        raise ValueError(f"must be {legal}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the pipeline reads its images."""
+
+    source: str = param("data/images", "folder of images; `data/images` is the one that ingest fills")
+
+
+@dataclass(frozen=True)
+class Mlflow:
+    """Names on the MLflow server; its address comes from MLFLOW_TRACKING_URI."""
+
+    experiment: str = param("darkroom", "experiment that holds the runs")
+    registered_model: str = param("darkroom", "name in the model registry")
+
+
+SHARED_SECTIONS = {"data": Data, "mlflow": Mlflow}

@@ -1,0 +1,79 @@
+"""What a person sees of a running stage: a heading, findings, and how long it will take yet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from components import STAGES
+
+Item = TypeVar("Item")
+
+
+def heading(room: str, purpose: str) -> None:
+    """Print which stage begins: ``4/6 train · purpose``."""
+    place = f"{STAGES.index(room) + 1}/{len(STAGES)} " if room in STAGES else ""
+    print(f"\n{place}{room} · {purpose}", flush=True)
+
+
+def say(message: str) -> None:
+    """Print one finding of the stage."""
+    print(f"  {message}", flush=True)
+
+
+def track(items: Iterable[Item], what: str, unit: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items and show how far it is and how long yet.
+
+    A terminal gets a bar; a log gets a line every ten seconds, so short work leaves no trace there.
+    """
+    yield from bar(what, unit, total, items)
+
+
+def bar(what: str, unit: str, total: int | None, items: Iterable[Item] | None = None) -> Any:
+    """Return a tqdm progress bar in the project's form, for work that does not come item by item."""
+    from tqdm import tqdm
+
+    live = sys.stderr.isatty()
+    return tqdm(
+        items,
+        desc=f"  {what}",
+        unit=f" {unit}",
+        total=total,
+        leave=False,
+        mininterval=0.2 if live else 10.0,
+        delay=0 if live else 10.0,
+        dynamic_ncols=True,
+        # ASCII for logs that know no UTF-8.
+        ascii=None if live else " .-#",
+    )
+
+
+class Stopwatch:
+    """Seconds since it was made: ``f"{watch}"`` reads ``3.2 s``."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def __str__(self) -> str:
+        """The time as a person says it."""
+        return describe_seconds(self.seconds)
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration as a person says it: ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

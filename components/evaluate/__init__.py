@@ -1,0 +1,1 @@
+"""Evaluate: model and test split → predictions, metrics, report."""

@@ -1,0 +1,1 @@
+"""Ingest: a data set or an archive → a folder of images."""

@@ -1,0 +1,1 @@
+"""Predict: a registered model and any images → predictions; also what the served model runs."""

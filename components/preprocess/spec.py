@@ -1,0 +1,39 @@
+"""Split and shrink: manifest and images → leak-proof splits and shards ready to train on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from components.common.spec import Between, param, path
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What preprocess reads."""
+
+    images: Path = path("folder of images that the manifest describes")
+    manifest: Path = path("Parquet file of validate, one row per file")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What preprocess writes."""
+
+    splits: Path = path("Parquet file: which image is in which split, and why")
+    shards: Path = path("folder for the TFRecord shards; dataset.json comes last")
+
+
+@dataclass(frozen=True)
+class Params:
+    """Section `preprocess` of params.yaml."""
+
+    size_px: Annotated[int, Between(32, 1024)] | Literal["auto"] = param(
+        "auto", "side of the square images, pixels; auto: 224, or less where the originals are tiny"
+    )
+    resize: Literal["crop", "pad", "stretch"] = param(
+        "stretch", "how an oblong image becomes square"
+    )
+    background: str = param("#ffffff", "colour behind transparent pixels and padding, #rrggbb")
+    val_fraction: Annotated[float, Between(0.01, 0.5)] = param(0.15, "share of images for validation")
+    test_fraction: Annotated[float, Between(0.01, 0.5)] = param(0.15, "share of images for the test")
+    shard_mb: Annotated[int, Between(1, 4096)] = param(64, "size of a shard, MB")

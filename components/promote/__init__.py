@@ -1,0 +1,1 @@
+"""Promote: evaluation, rules and champion → a verdict, a registered version, an alias."""

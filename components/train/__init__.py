@@ -1,0 +1,1 @@
+"""Train: shards → a fine-tuned model and its history."""

@@ -1,0 +1,1 @@
+"""Validate: images → manifest and a verdict on the data."""
