@@ -1,0 +1,88 @@
+"""Read the shards: as a stream of batches, or whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.dataset import LABEL, PATH, PIXELS, SHA256, read_dataset
+from components.common.errors import DarkroomError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One split in memory."""
+
+    pixels: np.ndarray  # uint8 (examples, size_px, size_px, 3)
+    labels: np.ndarray  # int64 (examples,)
+    paths: list[str]
+    sha256: list[str]
+
+
+def stream_split(folder: Path, split: str, batch_size: int) -> Any:
+    """Return a tf.data.Dataset over one split in the order of its shards, the last batch as short as it is.
+
+    Args:
+        folder: folder of shards and dataset.json.
+        split: train, val or test.
+        batch_size: examples in a batch.
+
+    Yields:
+        Batches (pixels uint8 (b, size_px, size_px, 3), label int64 (b,), path (b,), sha256 (b,)).
+
+    Raises:
+        DarkroomError: if a shard of dataset.json is missing.
+    """
+    from components.common.backend import tf
+
+    dataset = read_dataset(folder)
+    size = dataset.form.size_px
+    features = {
+        PIXELS: tf.io.FixedLenFeature([], tf.string),
+        LABEL: tf.io.FixedLenFeature([], tf.int64),
+        PATH: tf.io.FixedLenFeature([], tf.string),
+        SHA256: tf.io.FixedLenFeature([], tf.string),
+    }
+
+    def parse(records: Any) -> tuple[Any, ...]:
+        found = tf.io.parse_example(records, features)
+        flat = tf.io.decode_raw(found[PIXELS], tf.uint8, fixed_length=size * size * 3)
+        pixels = tf.reshape(flat, (-1, size, size, 3))  # (b, size, size, 3)
+        return pixels, found[LABEL], found[PATH], found[SHA256]
+
+    files = [folder / shard.file for shard in dataset.splits[split].shards]
+    for file in files:
+        if not file.is_file():
+            raise DarkroomError(f"{file}: shard is missing; run preprocess again")
+    records = tf.data.TFRecordDataset([str(file) for file in files])
+    return records.batch(batch_size).map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def read_split(folder: Path, split: str) -> Examples:
+    """Read one split whole; see :func:`stream_split` for what does not fit in memory.
+
+    Raises:
+        DarkroomError: if a shard is missing, or holds another number of examples than it should.
+    """
+    dataset = read_dataset(folder)
+    size, expected = dataset.form.size_px, dataset.splits[split].examples
+    pixels = np.empty((expected, size, size, 3), np.uint8)
+    labels = np.empty(expected, np.int64)
+    paths: list[str] = []
+    sha256: list[str] = []
+    for batch, batch_labels, batch_paths, batch_sha256 in stream_split(folder, split, 64):
+        start, stop = len(paths), len(paths) + len(batch_labels)
+        if stop > expected:
+            break
+        pixels[start:stop], labels[start:stop] = batch.numpy(), batch_labels.numpy()
+        paths += [path.decode() for path in batch_paths.numpy()]
+        sha256 += [digest.decode() for digest in batch_sha256.numpy()]
+    if len(paths) != expected:
+        raise DarkroomError(
+            f"{folder}: the shards of {split} do not hold the {expected} examples of dataset.json; "
+            "run preprocess again"
+        )
+    return Examples(pixels, labels, paths, sha256)
