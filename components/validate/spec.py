@@ -28,7 +28,27 @@ class Outputs:
 class Params:
     """Section `validate` of params.yaml."""
 
-    min_side_px: Annotated[int, Between(1)] = param(8, "an image narrower or lower is rejected, pixels")
+    min_side_px: Annotated[int, Between(1)] = param(8, "a narrower or lower image is rejected, pixels")
     min_class_images: Annotated[int, Between(2)] = param(
         5, "a class with fewer usable images fails the stage"
+    )
+    max_quarantined: Annotated[float, Between(0, 1)] = param(
+        0.2, "a greater share of rejected files fails the stage"
+    )
+    near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
+        4, "pictures whose 64-bit perceptual hashes differ in no more bits are near-duplicates"
+    )
+    max_aspect: Annotated[float, Between(1)] = param(3.0, "longer side by shorter; more is odd")
+    min_brightness: Annotated[float, Between(0, 1)] = param(0.05, "mean luma; less is dark")
+    max_brightness: Annotated[float, Between(0, 1)] = param(0.98, "mean luma; more is blank")
+    min_sharpness: Annotated[float, Between(0)] = param(
+        10.0, "variance of the Laplacian at 256 px; less is blurred or blank"
+    )
+    max_imbalance: Annotated[float, Between(1)] = param(
+        20.0, "images of the largest class by those of the smallest; more is reported"
+    )
+    max_class_shift: Annotated[float, Between(0)] = param(
+        1.5,
+        "distance of a class from the others in brightness or size, standard deviations; more is reported: "
+        "a network would learn it instead of the object",
     )
