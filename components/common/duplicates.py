@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,10 +13,10 @@ PENDING = 4_000_000  # pairs kept before they are merged, so that memory stays b
 
 
 def group_near_duplicates(phashes: Sequence[str] | np.ndarray, max_distance: int) -> np.ndarray:
-    """Return a group number for each image; near-duplicates, and near-duplicates of those, share one.
+    """Return a group number for each image: near-duplicates, and theirs again, share one.
 
-    Two hashes of at most d different bits agree wholly in at least one of d + 1 bands of bits (pigeonhole),
-    so only images that share a band are compared (the idea of Manku, Jain & Das Sarma, WWW 2007).
+    Two hashes of at most d different bits agree wholly in at least one of d + 1 bands of bits, so
+    only images that share a band are compared (after Manku, Jain & Das Sarma, WWW 2007).
 
     Args:
         phashes: 64-bit hashes, 16 hex digits each; an empty one has no near-duplicate.
@@ -24,8 +25,9 @@ def group_near_duplicates(phashes: Sequence[str] | np.ndarray, max_distance: int
     Returns:
         int64 array (images,), groups numbered by first appearance.
     """
-    known = np.flatnonzero([bool(phash) for phash in phashes])
-    hashes = np.array([int(phashes[i], 16) for i in known], np.uint64)
+    texts = [str(phash) for phash in phashes]
+    known = np.flatnonzero([bool(text) for text in texts])
+    hashes = np.array([int(texts[i], 16) for i in known], np.uint64)
     unique, place = np.unique(hashes, return_inverse=True)
     # An image without a hash gets a number that no other has.
     raw = np.arange(len(phashes), dtype=np.int64) + len(unique)
@@ -45,7 +47,7 @@ def find_near_pairs(
         max_distance: 0 to 15.
     """
     bounds = np.linspace(0, BITS, max_distance + 2).astype(int)
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         mask = np.uint64((1 << int(high - low)) - 1)
         band = (hashes >> np.uint64(low)) & mask
         order = np.argsort(band, kind="stable")
