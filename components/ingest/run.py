@@ -1,0 +1,29 @@
+"""Ingest: a bundled data set or an archive → a folder of images in class folders."""
+
+from __future__ import annotations
+
+from components.common.files import writing_folder
+from components.common.images import find_images
+from components.common.terminal import Stopwatch, say
+from components.ingest.archive import unpack
+from components.ingest.digits import write_digits
+from components.ingest.download import fetch_archive, hide_secrets
+from components.ingest.spec import Inputs, Outputs, Params
+
+
+def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+    """Fill the folder of images, or leave it empty where the pipeline reads another folder."""
+    watch = Stopwatch()
+    with writing_folder(outputs.images) as folder:
+        if inputs.source.resolve() != outputs.images.resolve():
+            say(f"nothing to bring in: the pipeline reads {inputs.source}")
+            return
+        if params.source == "digits":
+            write_digits(folder)
+        else:
+            # On the disk of the images: where they will have room, so has the archive.
+            download = folder.with_name(".download.partial")
+            with fetch_archive(params.source, params.sha256, download) as archive:
+                unpack(archive, folder, hide_secrets(params.source))
+        count = len(find_images(folder))
+    say(f"{count:,} images from {hide_secrets(params.source)} in {outputs.images} ({watch})")

@@ -1,0 +1,48 @@
+"""Make small archives of real images, whole and hostile."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def encode_png(shade: int = 128) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((9, 9, 3), shade, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def make_tar(file: Path, contents: dict[str, bytes | tarfile.TarInfo], mode: str = "w") -> Path:
+    """Write a tar of name → content; a TarInfo stands for a link, a device …, without content."""
+    with tarfile.open(file, mode) as tar:
+        for name, content in contents.items():
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.name = name
+            if isinstance(content, bytes):
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            else:
+                tar.addfile(info)
+    return file
+
+
+def make_zip(file: Path, contents: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return file
+
+
+def make_link(target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo()
+    info.type, info.linkname = kind, target
+    return info
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
