@@ -23,6 +23,7 @@ class Shard:
     file: str  # name in the folder of dataset.json
     examples: int
     sha256: str  # of the file's bytes, hex
+    recipe: str = ""  # digest of all that decides those bytes; an equal one need not be rewritten
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Write TFRecord files of tf.train.Example without TensorFlow, whose import costs seconds.
+"""Make TFRecords of tf.train.Example without TensorFlow, whose import costs seconds.
 
 A record is its length, a checksum of the length, the data, and a checksum of the data
 (tensorflow/core/lib/io/record_writer.h); the data is a message that tf.io.parse_example reads.
@@ -9,19 +9,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
 
 
-def write_record(stream: BinaryIO, features: Mapping[str, bytes | int]) -> None:
-    """Append one example.
+def create_record(features: Mapping[str, bytes | int]) -> bytes:
+    """Return one record: a shard is nothing but records one after another.
 
     Args:
-        stream: opened for writing in binary.
         features: name → bytes (a bytes feature) or int (an int64 feature).
     """
     data = serialize_example(features)
     length = struct.pack("<Q", len(data))
-    stream.write(length + _masked_crc(length) + data + _masked_crc(data))
+    return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
 
 
 def serialize_example(features: Mapping[str, bytes | int]) -> bytes:

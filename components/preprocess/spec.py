@@ -30,10 +30,18 @@ class Params:
     size_px: Annotated[int, Between(32, 1024)] | Literal["auto"] = param(
         "auto", "side of the square images, pixels; auto: 224, or less where the originals are tiny"
     )
-    resize: Literal["crop", "pad", "stretch"] = param(
-        "stretch", "how an oblong image becomes square"
-    )
+    resize: Literal["crop", "pad", "stretch"] = param("crop", "how an oblong image becomes square")
     background: str = param("#ffffff", "colour behind transparent pixels and padding, #rrggbb")
-    val_fraction: Annotated[float, Between(0.01, 0.5)] = param(0.15, "share of images for validation")
-    test_fraction: Annotated[float, Between(0.01, 0.5)] = param(0.15, "share of images for the test")
+    val_fraction: Annotated[float, Between(0.01, 0.5)] = param(
+        0.15, "share of images for validation"
+    )
+    test_fraction: Annotated[float, Between(0.01, 0.5)] = param(
+        0.15, "share of images for the test"
+    )
+    near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
+        4, "images whose 64-bit perceptual hashes differ in no more bits never part"
+    )
+    leakage: Literal["warn", "exclude", "fail"] = param(
+        "warn", "what becomes of near-duplicates across given splits; exclude never touches test"
+    )
     shard_mb: Annotated[int, Between(1, 4096)] = param(64, "size of a shard, MB")

@@ -1,0 +1,207 @@
+"""Write the images of a split as TFRecord shards, each a pure function of its rows.
+
+Shard i of n holds the images whose sha256 begins with the bits of i, in the order of sha256. So
+classes are mixed, one changed image touches the shard it leaves and the one it enters, and the
+order of a split does not depend on the number of its shards. n is a power of two: it changes only
+when a split doubles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import PIL
+
+from components.common.dataset import LABEL, PATH, PIXELS, SHA256, Shard, read_dataset
+from components.common.errors import DarkroomError
+from components.common.files import compute_sha256, writing
+from components.common.images import PIXELS_VERSION, ImageForm, read_pixels
+from components.common.terminal import bar
+from components.common.tfrecord import create_record
+
+OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
+RECORD_VERSION = 1  # raise it when a record's features change: all shards are then written anew
+FEW = 64  # images that one process writes before others have started
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a shard."""
+
+    path: str  # in the folder of images
+    label: int  # position in the class names
+    sha256: str  # of the file's bytes, hex
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """A shard to be written."""
+
+    file: str  # name in the folder of shards
+    rows: tuple[Row, ...]  # in order
+    recipe: str  # see compute_recipe
+
+
+def plan_shards(split: str, rows: Iterable[Row], form: ImageForm, shard_mb: int) -> list[ShardPlan]:
+    """Return the shards of a split, of `shard_mb` or less on average.
+
+    Args:
+        split: train, val or test; their files are named for it.
+        rows: the images of the split, in any order.
+        form: form of their pixels.
+        shard_mb: size that a shard has at most on average, MB (10⁶ bytes).
+    """
+    ordered = sorted(rows, key=lambda row: (row.sha256, row.path))
+    record = form.size_px**2 * 3 + OVERHEAD_BYTES
+    wanted = len(ordered) * record / (shard_mb * 1e6)
+    bits = 0
+    while 2**bits < wanted:
+        bits += 1
+    buckets: list[list[Row]] = [[] for _ in range(2**bits)]
+    for row in ordered:
+        buckets[int(row.sha256[:8], 16) >> (32 - bits)].append(row)
+    count = len(buckets)
+    return [
+        ShardPlan(
+            f"{split}-{i:05d}-of-{count:05d}.tfrecord", tuple(bucket), compute_recipe(bucket, form)
+        )
+        for i, bucket in enumerate(buckets)
+    ]
+
+
+def find_intact(folder: Path) -> dict[str, Path]:
+    """Return recipe → file for the shards of an earlier run whose bytes are still what it wrote."""
+    try:
+        splits = read_dataset(folder).splits.values()
+    except (DarkroomError, OSError):
+        return {}  # nothing there, or nothing of use: all shards are written
+    shards = {folder / shard.file: shard for split in splits for shard in split.shards}
+    return {
+        shard.recipe: file
+        for file, shard in shards.items()
+        if shard.recipe and file.is_file() and compute_sha256(file) == shard.sha256
+    }
+
+
+def take_over(plan: ShardPlan, source: Path, folder: Path) -> Shard:
+    """Put a shard of an earlier run under its new name, as a link where the disk can."""
+    target = folder / plan.file
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return Shard(plan.file, len(plan.rows), compute_sha256(target), plan.recipe)
+
+
+def write_shards(
+    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path
+) -> list[Shard]:
+    """Write shards on all cores; return what was written, in the order of the plans.
+
+    Args:
+        plans: the shards.
+        images: folder of images.
+        form: form of their pixels.
+        folder: existing folder for the shards.
+    """
+    total = sum(len(plan.rows) for plan in plans)
+    workers = min(_count_cores(), len(plans))
+    written: dict[str, Shard] = {}
+    with bar("writing", "images", total) as progress:
+        if workers < 2 or total < FEW:
+            shards = _write_here(plans, images, form, folder)
+        else:
+            shards = _write_parallel(plans, images, form, folder, workers)
+        for shard in shards:
+            written[shard.file] = shard
+            progress.update(shard.examples)
+    return [written[plan.file] for plan in plans]
+
+
+def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path) -> Shard:
+    """Write one shard; its bytes depend on the rows, their images and the form alone.
+
+    Args:
+        rows: images in order.
+        images: folder that their paths are in.
+        form: form of their pixels.
+        target: the TFRecord file.
+
+    Raises:
+        DarkroomError: if an image is missing, is not what the manifest says, or cannot be decoded.
+    """
+    digest = hashlib.sha256()
+    with writing(target) as temporary, temporary.open("wb") as stream:
+        for row in rows:
+            pixels = read_pixels(_read_checked(images, row), form)
+            record = create_record(
+                {
+                    PIXELS: pixels.tobytes(),
+                    LABEL: row.label,
+                    PATH: row.path.encode(),
+                    SHA256: row.sha256.encode(),
+                }
+            )
+            digest.update(record)
+            stream.write(record)
+    return Shard(target.name, len(rows), digest.hexdigest(), compute_recipe(rows, form))
+
+
+def compute_recipe(rows: Sequence[Row], form: ImageForm) -> str:
+    """Return the digest of all that decides the bytes of a shard: rows, form, code and decoder."""
+    versions = [RECORD_VERSION, PIXELS_VERSION, PIL.__version__]
+    recipe = [versions, astuple(form), [astuple(row) for row in rows]]
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+
+
+def _write_here(
+    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path
+) -> Iterator[Shard]:
+    for plan in plans:
+        yield write_shard(plan.rows, images, form, folder / plan.file)
+
+
+def _write_parallel(
+    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path, workers: int
+) -> Iterator[Shard]:
+    # forkserver: a fork of a process with threads, such as Arrow's, can hang.
+    with ProcessPoolExecutor(workers, get_context("forkserver")) as pool:
+        # The longest first, so that no core ends alone with a long one.
+        jobs = [
+            pool.submit(write_shard, plan.rows, images, form, folder / plan.file)
+            for plan in sorted(plans, key=lambda plan: -len(plan.rows))
+        ]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:  # after an error no further shard is begun
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_checked(images: Path, row: Row) -> bytes:
+    """Return the bytes of an image, if they are those that validate saw."""
+    try:
+        data = (images / row.path).read_bytes()
+    except OSError as error:
+        raise DarkroomError(
+            f"{images / row.path}: listed in the manifest, but cannot be read ({error.strerror}); "
+            "run validate again"
+        ) from None
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise DarkroomError(
+            f"{images / row.path}: changed since validate saw it; run validate again"
+        )
+    return data
+
+
+def _count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
