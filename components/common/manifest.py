@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "path",  # relative to the folder of images, with `/`
+    "path",  # relative to the folder of images, with `/`; rows are sorted by it
     "label",  # class name
     "split",  # train, val or test where the folder gives splits, else empty
     "sha256",  # of the file's bytes, hex
     "bytes",
     "format",  # as the decoder found it: JPEG, PNG …
-    "width_px",
+    "width_px",  # as stored, before exif_orientation turns it
     "height_px",
     "mode",  # Pillow's mode: RGB, L, CMYK …
     "exif_orientation",  # 1 to 8; 1 is upright
-    "phash",  # 64-bit perceptual hash, hex
+    "phash",  # 64-bit perceptual hash, hex; empty where a picture is too small or flat for one
     "brightness",  # mean luma, 0 to 1
-    "sharpness",  # variance of the Laplacian of the luma
+    "contrast",  # standard deviation of the luma, 0 to 1
+    "sharpness",  # variance of the Laplacian of the luma, shrunk to a longer side of 128 to 255 px
     "status",  # ok, or quarantined
-    "reason",  # why a quarantined image is not used, else empty
+    "reason",  # why a quarantined file is not used, `kind: detail`, else empty
     "group",  # rows of one group stay in one split; empty: a group of its own
 )
 OK, QUARANTINED = "ok", "quarantined"

@@ -1,26 +1,31 @@
-"""The Great Expectations suite: what must hold (critical), and what should (warning)."""
+"""What is expected of the data, built from params.yaml: what must hold and what should."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import tempfile
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from components.common.manifest import OK
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from components.validate.spec import Params
 
-NAME = "images"
-CRITICAL, WARNING = "critical", "warning"
-SIGNS = ("aspect", "class_images", "copies", "labels_of_copies", "lookalikes", "splits_of_copies")
+CRITICAL = "critical"  # fails the stage
+WARNING = "warning"  # is reported, and the status says so
+NOTE = "note"  # is reported; the pipeline deals with it
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation on a column of the signs, in Great Expectations' terms and in ours."""
+
+    kind: str  # short name; the finding has it too
+    name: str  # what holds if it is met
+    severity: str
+    gx: str  # class in great_expectations.expectations
+    arguments: dict[str, Any]
+    broken: str  # what those are that do not meet it; their count is put behind it
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -28,93 +33,118 @@ class Result:
     """One expectation, met or not."""
 
     name: str
-    severity: str  # critical or warning
+    kind: str
+    severity: str
     success: bool
-    unexpected: int  # rows that do not meet it
-    examples: list[str]  # paths of some of them
-    advice: str  # what it means, and what to do
+    observed: str  # what was found, as Great Expectations says it
+    unexpected_count: int  # files that do not meet it
+    examples: list[str] = field(default_factory=list)  # paths of some of them
 
 
-def create_expectations(params: Params) -> list[tuple[str, str, str, str, dict[str, Any]]]:
-    """Return what the suite expects: name, advice, severity, type of expectation, its arguments.
+def create_expectations(params: Params) -> list[Expectation]:
+    """Return the suite; a rejected file has no signs, so most of it looks at usable ones alone."""
+    return [*_expect_enough(params), *_expect_no_doubles(params), *_expect_good(params)]
 
-    All but the first two look at the usable images alone.
-    """
-    between, in_set = "ExpectColumnValuesToBeBetween", "ExpectColumnValuesToBeInSet"
+
+def _expect_enough(params: Params) -> list[Expectation]:
     return [
-        (
+        Expectation(
+            "too many rejected",
             "most files are usable",
-            "see quarantine.csv for the reasons; raise validate.max_quarantined if that is meant",
             CRITICAL,
-            in_set,
+            "ExpectColumnValuesToBeInSet",
             {"column": "status", "value_set": [OK], "mostly": 1 - params.max_quarantined},
+            f"rejected files, more than {params.max_quarantined:.0%}",
+            "see why in quarantine.csv; mend them, or raise validate.max_quarantined",
         ),
-        (
+        Expectation(
+            "rejected",
             "every file is usable",
-            "rejected files are left out; quarantine.csv holds the reasons",
             WARNING,
-            in_set,
+            "ExpectColumnValuesToBeInSet",
             {"column": "status", "value_set": [OK]},
+            "rejected files",
+            "quarantine.csv says why; they stay where they are and are not used",
         ),
-        (
-            "every image has a label",
-            "put it into a class folder, or name its label in metadata.csv",
-            CRITICAL,
-            "ExpectColumnValueLengthsToBeBetween",
-            {"column": "label", "min_value": 1},
-        ),
-        (
+        Expectation(
+            "one class",
             "there are two classes or more",
-            "a classifier needs two; check that data.source is the folder that holds the class folders",
             CRITICAL,
             "ExpectColumnUniqueValueCountToBeBetween",
             {"column": "label", "min_value": 2},
+            "usable classes",
+            "a classifier needs two; data.source must be the folder that holds the class folders",
         ),
-        (
+        Expectation(
+            "class too small",
             "every class has enough images",
-            "add images to it, remove it, or lower validate.min_class_images",
             CRITICAL,
-            between,
+            "ExpectColumnValuesToBeBetween",
             {"column": "class_images", "min_value": params.min_class_images},
+            f"classes with fewer than {params.min_class_images} usable images",
+            "add images, remove the class, or lower validate.min_class_images",
         ),
-        (
+    ]
+
+
+def _expect_no_doubles(params: Params) -> list[Expectation]:
+    between, bits = "ExpectColumnValuesToBeBetween", params.near_duplicate_bits
+    return [
+        Expectation(
+            "two labels",
             "no picture has two labels",
-            "the same file lies in two classes; remove it from the wrong one",
             WARNING,
             between,
-            {"column": "labels_of_copies", "max_value": 1},
+            {"column": "labels", "max_value": 1},
+            "images that show a picture found under another label too",
+            "one of the labels is wrong: remove that file, or correct it in metadata.csv",
         ),
-        (
+        Expectation(
+            "leakage",
             "no picture is in two given splits",
-            "training would see what it is tested on; preprocess leaves it out of the earlier split",
             WARNING,
             between,
-            {"column": "splits_of_copies", "max_value": 1},
+            {"column": "splits", "max_value": 1},
+            "images that show a picture found in another given split too",
+            "a test on what was trained on flatters; see preprocess.leakage",
         ),
-        (
+        Expectation(
+            "exact duplicates",
             "no file is there twice",
-            "copies stay together in one split",
             WARNING,
             between,
             {"column": "copies", "max_value": 1},
+            "files with the same bytes as another",
+            "preprocess keeps copies together in one split",
         ),
-        (
+        Expectation(
+            "near-duplicates",
             "no two pictures look the same",
-            "near-duplicates stay together in one split",
             WARNING,
             between,
             {"column": "lookalikes", "max_value": 0},
+            f"images that look like another (at most {bits} of 64 bits of their hashes differ)",
+            "preprocess keeps them together in one split",
         ),
-        (
-            "proportions are plain",
-            "very long images lose much when they become square; see preprocess.resize",
+    ]
+
+
+def _expect_good(params: Params) -> list[Expectation]:
+    between, in_set = "ExpectColumnValuesToBeBetween", "ExpectColumnValuesToBeInSet"
+    look = "look at them: can you tell the class yourself?"
+    return [
+        Expectation(
+            "blank",
+            "no image is blank",
             WARNING,
             between,
-            {"column": "aspect", "max_value": params.max_aspect},
+            {"column": "contrast", "min_value": params.min_contrast},
+            "blank images",
+            look,
         ),
-        (
-            "no image is dark or blank",
-            "look at them: can you tell the class yourself?",
+        Expectation(
+            "exposure",
+            "no image is too dark or too bright",
             WARNING,
             between,
             {
@@ -122,96 +152,43 @@ def create_expectations(params: Params) -> list[tuple[str, str, str, str, dict[s
                 "min_value": params.min_brightness,
                 "max_value": params.max_brightness,
             },
+            "images that are too dark or too bright",
+            look,
         ),
-        (
+        Expectation(
+            "blurred",
             "no image is blurred",
-            "look at them: can you tell the class yourself?",
             WARNING,
             between,
             {"column": "sharpness", "min_value": params.min_sharpness},
+            "blurred images",
+            look,
+        ),
+        Expectation(
+            "odd proportions",
+            "no image is very long",
+            WARNING,
+            between,
+            {"column": "aspect", "max_value": params.max_aspect},
+            f"images whose longer side is more than {params.max_aspect:g} times the shorter",
+            "they lose much when they become square; see preprocess.resize",
+        ),
+        Expectation(
+            "misnamed",
+            "file names say the true format",
+            WARNING,
+            in_set,
+            {"column": "suffix_fits", "value_set": [1]},
+            "files named as another format than they hold",
+            "they are read by what they hold; other programs may refuse them",
+        ),
+        Expectation(
+            "stored turned",
+            "images are stored upright",
+            NOTE,
+            in_set,
+            {"column": "exif_orientation", "value_set": [1]},
+            "images stored turned, with a flag that says so",
+            "preprocess turns them upright",
         ),
     ]
-
-
-def run_expectations(
-    manifest: pd.DataFrame, usable: pd.DataFrame, params: Params, docs: Path
-) -> list[Result]:
-    """Validate the manifest with Great Expectations and write its Data Docs site.
-
-    Args:
-        manifest: all files.
-        usable: the usable ones with their signs, of `signs.add_signs`.
-        params: of the room.
-        docs: empty folder that receives the site.
-    """
-    gx = _import_great_expectations()
-    frames = {"files": manifest, "usable images": usable}
-    wanted = create_expectations(params)
-    asked = {"files": wanted[:2], "usable images": wanted[2:]}
-    with tempfile.TemporaryDirectory(prefix="darkroom-gx-") as place:
-        context = gx.get_context(mode="file", project_root_dir=place)
-        context.variables.progress_bars = {"globally": False}
-        source = context.data_sources.add_or_update_pandas(NAME)
-        results = []
-        for asset, frame in frames.items():
-            results += _run_suite(gx, context, source, asset, frame, asked[asset])
-        site = Path(place) / "gx" / "uncommitted" / "data_docs" / "local_site"
-        shutil.copytree(site, docs, dirs_exist_ok=True)
-    return results
-
-
-def _run_suite(
-    gx: Any, context: Any, source: Any, asset: str, frame: pd.DataFrame, wanted: list[Any]
-) -> list[Result]:
-    batch = source.add_dataframe_asset(asset).add_batch_definition_whole_dataframe(asset)
-    suite = context.suites.add_or_update(gx.ExpectationSuite(name=asset))
-    for name, advice, severity, kind, arguments in wanted:
-        create = getattr(gx.expectations, kind)
-        suite.add_expectation(
-            create(severity=severity, notes=f"{name}: {advice}", meta={"name": name}, **arguments)
-        )
-    validation = context.validation_definitions.add_or_update(
-        gx.ValidationDefinition(name=asset, data=batch, suite=suite)
-    )
-    checkpoint = context.checkpoints.add_or_update(
-        gx.Checkpoint(
-            name=asset,
-            validation_definitions=[validation],
-            actions=[gx.checkpoint.UpdateDataDocsAction(name="data docs")],
-            result_format={
-                "result_format": "COMPLETE",
-                "unexpected_index_column_names": ["path"],
-            },
-        )
-    )
-    found = checkpoint.run(batch_parameters={"dataframe": frame})
-    by_name = {}
-    for run in found.run_results.values():
-        for result in run.results:
-            by_name[result.expectation_config.meta["name"]] = result
-    return [
-        _to_result(name, severity, advice, by_name[name]) for name, advice, severity, _, _ in wanted
-    ]
-
-
-def _to_result(name: str, severity: str, advice: str, found: Any) -> Result:
-    if found.exception_info.get("raised_exception"):
-        raise RuntimeError(f"expectation {name!r}: {found.exception_info['exception_message']}")
-    rows = found.result.get("unexpected_index_list") or []
-    return Result(
-        name=name,
-        severity=severity,
-        success=bool(found.success),
-        unexpected=int(found.result.get("unexpected_count") or 0),
-        examples=[str(row["path"]) for row in rows[:10]],
-        advice=advice,
-    )
-
-
-def _import_great_expectations() -> Any:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    warnings.filterwarnings("ignore", module="great_expectations")
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    import great_expectations
-
-    return great_expectations

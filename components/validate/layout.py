@@ -1,121 +1,127 @@
-"""Which files are examples, and what the folder says of each: label, split, group, slice columns.
+"""Which files are examples, and what their place in the folder says: label and given split.
 
-Three layouts are understood:
+Two layouts are understood, and with a table (see `table.py`) any third:
 
 * class folders: ``<class>/…/photo.jpg``;
-* given splits: ``train/<class>/photo.jpg`` beside ``val`` (or ``validation``, ``valid``) or ``test``;
-* a table, ``metadata.csv`` or ``metadata.parquet`` in the folder, with a row a file: ``path`` and any of ``label``,
-  ``split`` and ``group``; every further column is a slice column. What the table says goes before the folders.
+* given splits: ``train/<class>/…/photo.jpg`` beside ``val``, ``validation``, ``valid``, ``test``.
 
-Hidden files are no examples, nor is what lies above the class folders and is no image (a licence, a readme).
+Whatever lies in a class folder is taken for an example, so that a text file or a broken picture
+there is found and named. Outside the class folders only files named as images are; a licence or a
+readme is not. Hidden files and what systems leave behind (``Thumbs.db``, ``__MACOSX`` …) never are.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images import SUFFIXES
+from components.validate.table import join_table, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SPLIT_NAMES = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
-TABLES = ("metadata.csv", "metadata.parquet")
+LEFT_BEHIND = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"}
 
 
 @dataclass(frozen=True)
 class Layout:
     """What a folder holds, before any image is opened."""
 
-    files: pd.DataFrame  # path, label, split, group and slice columns; sorted by path
-    empty_classes: list[str]  # class folders without a file
+    files: pd.DataFrame  # path, label, split, group, slice columns; sorted by path
+    slices: list[str]  # names of the slice columns
+    empty_classes: list[str]  # class folders without a file, by path
 
 
 def read_layout(folder: Path) -> Layout:
     """Read the names in a folder, and its table if there is one.
 
     Raises:
-        DarkroomError: if there is no folder, or nothing in it, or its table is of no use.
+        DarkroomError: if there is no folder, no image in it, or its table is of no use.
     """
     import pandas as pd
 
     if not folder.is_dir():
         raise DarkroomError(f"{folder}: no such folder of images; set data.source to yours")
-    names = sorted(_list_files(folder))
+    table = read_table(folder)
     has_splits = _has_splits(folder)
-    rows, seen = [], set()
-    for name in names:
-        split, label, own = _place(name, has_splits)
-        if own or Path(name).suffix.lower() in SUFFIXES:
-            rows.append({"path": name, "label": label, "split": split, "group": ""})
-            seen.add(label)
-    if not rows:
+    rows = [row for name in _list_files(folder, "") if (row := _place(name, has_splits))]
+    found = pd.DataFrame(rows, columns=["path", "label", "split", "group"], dtype=str)
+    if table is not None:
+        found = join_table(found, table, SPLIT_NAMES)
+    if not len(found):
         raise DarkroomError(
-            f"{folder}: no images; it should hold one folder of images per class, such as {folder}/cat"
+            f"{folder}: no images in it; it should hold one folder of images per class, such as "
+            f"{folder / 'cat'} and {folder / 'dog'}"
         )
-    files = _join_table(folder, pd.DataFrame(rows))
-    empty = [label for label in _class_folders(folder, has_splits) if label not in seen]
-    return Layout(files, empty)
-
-
-def _list_files(folder: Path) -> list[str]:
-    """Return paths relative to the folder, with `/`; hidden files and folders are left out."""
-    found = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return [
-        name.as_posix()
-        for name in found
-        if not any(part.startswith(".") for part in name.parts) and name.as_posix() not in TABLES
-    ]
+    files = found.sort_values("path", ignore_index=True)
+    slices = [str(column) for column in files.columns[4:]]
+    return Layout(files, slices, _find_empty_classes(folder, has_splits, set(files["path"])))
 
 
 def _has_splits(folder: Path) -> bool:
-    tops = {child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != "."}
-    return "train" in tops and len(tops) > 1 and tops <= set(SPLIT_NAMES)
-
-
-def _place(name: str, has_splits: bool) -> tuple[str, str, bool]:
-    """Return split, label, and whether the file lies in a class folder."""
-    parts = name.split("/")[:-1]
-    split = SPLIT_NAMES[parts.pop(0)] if has_splits and parts else ""
-    return split, parts[0] if parts else "", bool(parts)
-
-
-def _class_folders(folder: Path, has_splits: bool) -> list[str]:
-    roots = [c for c in folder.iterdir() if c.is_dir()] if has_splits else [folder]
-    folders = (child for root in roots for child in root.iterdir() if child.is_dir())
-    return sorted({child.name for child in folders if not child.name.startswith(".")})
-
-
-def _join_table(folder: Path, files: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    file = next((folder / name for name in TABLES if (folder / name).is_file()), None)
-    if file is None:
-        return files
-    try:
-        table = pd.read_csv(file, dtype=str) if file.suffix == ".csv" else pd.read_parquet(file)
-    except (ValueError, OSError) as error:
-        raise DarkroomError(f"{file}: not a readable table ({error})") from None
-    if "path" not in table.columns:
-        raise DarkroomError(f"{file}: has no column `path`; it has {', '.join(map(str, table.columns))}")
-    if table["path"].duplicated().any():
-        twice = table.loc[table["path"].duplicated(), "path"].iloc[0]
-        raise DarkroomError(f"{file}: names {twice} in two rows; keep one")
-    absent = sorted(set(table["path"]) - set(files["path"]))
-    if absent:
+    tops = {child.name for child in _list_folders(folder)}
+    others = sorted(name for name in tops if name.lower() not in SPLIT_NAMES)
+    given = {SPLIT_NAMES[name.lower()] for name in tops if name.lower() in SPLIT_NAMES}
+    if "train" not in given or len(given) < 2:
+        return False
+    if others:
         raise DarkroomError(
-            f"{file}: names {len(absent)} files that are not in {folder}, such as {absent[0]}; paths are "
-            "relative to that folder"
+            f"{folder}: holds splits ({', '.join(sorted(tops - set(others)))}), and beside them "
+            f"{', '.join(others[:5])}; move what is neither train, val nor test out of it"
         )
-    joined = files.merge(table, on="path", how="left", suffixes=("", " of table"))
-    for column in ("label", "split", "group"):
-        if f"{column} of table" in joined.columns:
-            told = joined.pop(f"{column} of table")
-            joined[column] = told.where(told.notna(), joined[column]).astype(str)
-    unknown = sorted(set(joined["split"]) - set(SPLIT_NAMES) - {""})
-    if unknown:
-        raise DarkroomError(f"{file}: split {unknown[0]!r}; legal are {', '.join(SPLIT_NAMES)}")
-    return joined.assign(split=joined["split"].replace(SPLIT_NAMES))
+    return True
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    return [child for child in folder.iterdir() if child.is_dir() and _is_ours(child.name)]
+
+
+def _list_files(folder: Path, prefix: str, above: tuple[Path, ...] = ()) -> Iterator[str]:
+    """Yield paths relative to the top folder, with `/`; links to folders are followed, once."""
+    real = folder.resolve()
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if not _is_ours(entry.name):
+                continue
+            if entry.is_dir():
+                yield from _list_files(
+                    folder / entry.name, f"{prefix}{entry.name}/", (*above, real)
+                )
+            elif entry.is_file() or entry.is_symlink():  # a dead link is reported, not passed over
+                yield prefix + entry.name
+
+
+def _is_ours(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in LEFT_BEHIND
+
+
+def _place(name: str, has_splits: bool) -> tuple[str, str, str, str] | None:
+    """Return path, label, split and group of a file, or nothing if it is no example."""
+    parts = name.split("/")[:-1]
+    split = SPLIT_NAMES[parts.pop(0).lower()] if has_splits and parts else ""
+    if not parts and PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        return None
+    return name, parts[0] if parts else "", split, ""
+
+
+def _find_empty_classes(folder: Path, has_splits: bool, paths: set[str]) -> list[str]:
+    """Return the class folders without a file; with given splits, those empty in every split."""
+    roots = (
+        [c for c in folder.iterdir() if c.is_dir() and _is_ours(c.name)] if has_splits else [folder]
+    )
+    classes: dict[str, str] = {}
+    for root in roots:
+        for child in _list_folders(root):
+            classes.setdefault(child.name, child.relative_to(folder).as_posix())
+    filled = {
+        path.split("/")[int(has_splits)] for path in paths if path.count("/") > int(has_splits)
+    }
+    return sorted(place for name, place in classes.items() if name not in filled)

@@ -1,56 +1,93 @@
-"""Validate: folder of images → manifest, quarantine, expectations with their site, and a verdict."""
+"""Validate: folder of images → manifest, quarantine, data docs and a verdict."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from components.common.errors import DarkroomError
-from components.common.files import write_json, writing, writing_folder
-from components.common.manifest import COLUMNS, OK, write_manifest
+from components.common.files import write_json, write_text, writing, writing_folder
+from components.common.manifest import COLUMNS, OK, QUARANTINED, read_manifest, write_manifest
 from components.common.terminal import Stopwatch, say
-from components.validate.expectations import run_expectations
-from components.validate.findings import find_oddities
-from components.validate.layout import read_layout
+from components.validate.drift import compare_manifests, find_drift
+from components.validate.expectations import CRITICAL, create_expectations
+from components.validate.findings import describe_results, find_oddities
+from components.validate.layout import Layout, read_layout
+from components.validate.page import render_page
 from components.validate.scan import scan_files
-from components.validate.signs import add_signs
+from components.validate.shortcuts import find_shortcuts
+from components.validate.signs import create_signs
 from components.validate.spec import Inputs, Outputs, Params
-from components.validate.verdict import create_verdict, describe_failure
+from components.validate.suite import run_suite
+from components.validate.verdict import create_verdict, describe_failure, sort_findings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
-    """Look at every file, judge the data, and fail where a critical expectation is not met.
+    """Look at every file, judge the data, and fail where something critical is wrong.
 
-    The verdict, the quarantine and the site are written in any case, so that a person can see why; the
+    Verdict, quarantine and data docs are written in any case, so that a person can see why; the
     manifest, which later stages need, only if the data passes.
     """
+    watch = Stopwatch()
+    reference = Path(params.reference_manifest) if params.reference_manifest else None
+    before = read_manifest(reference) if reference else None
+    layout = read_layout(inputs.images)
+    manifest = create_manifest(inputs.images, layout, params)
+    usable = manifest[manifest["status"] == OK]
+    _say_counts(manifest, usable, watch)
+
+    signs = create_signs(manifest, params)
+    expectations = create_expectations(params)
+    with writing_folder(outputs.data_docs) as docs:
+        results, results_page = run_suite(signs, expectations, docs)
+        drift = (
+            compare_manifests(before, manifest, params.max_drift, params.near_duplicate_bits)
+            if before is not None
+            else []
+        )
+        findings = sort_findings(
+            [
+                *describe_results(results, expectations, manifest, signs, params),
+                *find_oddities(usable, layout.slices, layout.empty_classes, params),
+                *find_shortcuts(usable, params.max_class_shift),
+                *find_drift(drift),
+            ]
+        )
+        verdict = create_verdict(manifest, results, findings, drift)
+        page = render_page(inputs.images, verdict, manifest, results_page, params.examples_shown)
+        write_text(docs / "index.html", page)
+    with writing(outputs.quarantine) as temporary:
+        rejected = manifest.loc[manifest["status"] != OK, ["path", "label", "reason"]]
+        rejected.to_csv(temporary, index=False)
+    write_json(outputs.validation, verdict)
+    for finding in findings:
+        say(f"{finding.severity} · {finding.message}")
+    front = outputs.data_docs / "index.html"
+    if any(finding.severity == CRITICAL for finding in findings):
+        raise DarkroomError(describe_failure(inputs.images, findings, front))
+    write_manifest(outputs.manifest, manifest)
+    say(f"{verdict['status'].replace('_', ' ')} ({watch}), see {front}")
+
+
+def create_manifest(folder: Path, layout: Layout, params: Params) -> pd.DataFrame:
+    """Return the manifest of a folder: a row a file, sorted by path."""
     import pandas as pd
 
-    watch = Stopwatch()
-    layout = read_layout(inputs.images)
-    if layout.empty_classes:
-        raise DarkroomError(
-            f"{inputs.images}: no files in class folder {', '.join(layout.empty_classes)}; add images or "
-            "remove the folder"
-        )
-    scanned = scan_files(inputs.images, list(layout.files["path"]), params.min_side_px)
-    manifest = layout.files.merge(pd.DataFrame(scanned), on="path")
-    manifest = manifest[[*COLUMNS, *(c for c in manifest.columns if c not in COLUMNS)]]
-    rejected = manifest[manifest["status"] != OK]
-    say(f"{len(manifest):,} files, {len(rejected):,} rejected ({watch})")
-    with writing(outputs.quarantine) as temporary:
-        rejected[["path", "label", "reason"]].to_csv(temporary, index=False)
-    if len(rejected) == len(manifest):
-        raise DarkroomError(
-            f"{inputs.images}: no usable image; {outputs.quarantine} says why, such as "
-            f"{rejected['path'].iloc[0]}: {rejected['reason'].iloc[0]}"
-        )
-    usable = add_signs(manifest, params)
-    with writing_folder(outputs.data_docs) as docs:
-        results = run_expectations(manifest, usable, params, docs)
-    findings = find_oddities(usable, params)
-    verdict = create_verdict(manifest, results, findings)
-    write_json(outputs.validation, verdict)
-    for line in verdict["summary"]:
-        say(line)
-    if verdict["status"] == "failed":
-        raise DarkroomError(describe_failure(inputs.images, results, usable, params))
-    write_manifest(outputs.manifest, manifest)
-    say(f"{verdict['status']}: {outputs.data_docs / 'index.html'} ({watch})")
+    paths = list(layout.files["path"])
+    scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels)
+    manifest = pd.concat([layout.files, scanned], axis="columns")
+    nameless = (manifest["label"] == "") & (manifest["status"] == OK)
+    manifest.loc[nameless, "status"] = QUARANTINED
+    manifest.loc[nameless, "reason"] = "no label: neither class folder nor table names one"
+    return manifest[[*COLUMNS, *layout.slices]]
+
+
+def _say_counts(manifest: pd.DataFrame, usable: pd.DataFrame, watch: Stopwatch) -> None:
+    size = manifest["bytes"].sum() / 1e6
+    say(
+        f"{len(manifest):,} files read, {size:,.0f} MB ({watch}): {len(usable):,} usable images of "
+        f"{usable['label'].nunique():,} classes"
+    )

@@ -1,115 +1,126 @@
-"""Open every file once, on all cores: digest, full decode, and what can be measured of the picture."""
+"""Open every file once, on all cores, and keep only its row: pictures do not pile up in memory."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from components.common.manifest import QUARANTINED
+from components.common.terminal import bar
+from components.validate.picture import MEASURED, inspect_file
 
-from components.common.errors import DarkroomError
-from components.common.images import open_image
-from components.common.manifest import OK, QUARANTINED
-from components.common.terminal import track
+if TYPE_CHECKING:
+    import pandas as pd
 
-# Below this side a picture has too few pixels for a perceptual hash: different digits of 8 px collide.
-MIN_HASHED_PX = 32
-# Below this spread of luma, 0 to 255, a picture is nearly flat, and its hash is noise.
-MIN_HASHED_SPREAD = 4.0
-HASH_PX = 32  # the picture is shrunk to 32×32, and the 8×8 lowest frequencies make 64 bits
-SHARPNESS_PX = 256  # sharpness is measured at one size, so that large photos do not look blurred
-EXIF_ORIENTATION = 0x0112
-EMPTY: dict[str, Any] = {
-    "format": "",
-    "width_px": 0,
-    "height_px": 0,
-    "mode": "",
-    "exif_orientation": 1,
-    "phash": "",
-    "brightness": np.nan,
-    "sharpness": np.nan,
-}
+Row = dict[str, Any]
+Files = Sequence[str]
+Inspect = Callable[[str], Row]
+CHUNK = 64  # files that a worker takes at once: 64 rows travel back in one message
+AHEAD = 4  # chunks that wait for each worker
 
 
-def scan_files(folder: Path, names: Sequence[str], min_side_px: int) -> list[dict[str, Any]]:
-    """Inspect files on all cores, in order.
+def scan_files(
+    folder: Path, paths: Sequence[str], min_side_px: int, max_megapixels: float
+) -> pd.DataFrame:
+    """Inspect files on all cores this process may use.
 
     Args:
         folder: folder of images.
-        names: paths in it.
+        paths: files in it.
         min_side_px: an image narrower or lower is quarantined.
+        max_megapixels: an image of more million pixels is quarantined without decoding it.
+
+    Returns:
+        A row a path, in their order: sha256, bytes … status, reason.
     """
-    inspect = partial(inspect_file, folder, min_side_px=min_side_px)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    import pyarrow as pa
+
+    inspect = partial(inspect_file, min_side_px=min_side_px, max_megapixels=max_megapixels)
+    chunks = [
+        [os.path.join(folder, path) for path in paths[start : start + CHUNK]]  # noqa: PTH118 - fast
+        for start in range(0, len(paths), CHUNK)
+    ]
+    found: list[pa.RecordBatch | None] = [None] * len(chunks)
+    with bar("reading", "images", len(paths)) as progress:
+        for number, rows in _inspect_chunks(inspect, chunks):
+            found[number] = pa.RecordBatch.from_pylist(rows, schema=_create_schema())
+            progress.update(len(rows))
+    return pa.Table.from_batches(found, schema=_create_schema()).to_pandas()
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _inspect_chunks(inspect: Inspect, chunks: Sequence[Files]) -> Iterator[tuple[int, list[Row]]]:
+    """Yield (number, rows) of each chunk when it is done; what kills its worker is found out."""
+    waiting = list(range(len(chunks)))[::-1]
+    while waiting:
+        lost: list[int] = []
+        for number, rows in _inspect_until_crash(inspect, chunks, waiting):
+            if rows is None:
+                lost.append(number)
+            else:
+                yield number, rows
+        # Whatever ran beside the file that killed a worker is lost with it.
+        for number in lost:
+            yield number, _inspect_apart(inspect, chunks[number])
+
+
+def _inspect_until_crash(
+    inspect: Inspect, chunks: Sequence[Files], waiting: list[int]
+) -> Iterator[tuple[int, list[Row] | None]]:
+    """Yield (number, rows) of chunks taken off `waiting`; None for those a crash took along."""
+    workers = min(count_cores(), len(waiting))
+    running: dict[Future[list[Row]], int] = {}
     with ProcessPoolExecutor(workers) as pool:
-        found = pool.map(inspect, names, chunksize=32)
-        return list(track(found, "reading", "images", len(names)))
+        whole = True
+        while running or (waiting and whole):
+            while waiting and whole and len(running) < AHEAD * workers:
+                try:
+                    running[pool.submit(_inspect_chunk, inspect, chunks[waiting[-1]])] = waiting[-1]
+                    waiting.pop()
+                except BrokenProcessPool:
+                    whole = False
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                number = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    whole = False
+                    yield number, None
+                else:
+                    yield number, future.result()
 
 
-def inspect_file(folder: Path, name: str, min_side_px: int) -> dict[str, Any]:
-    """Return one row of the manifest, without its label; a bad file is a row with its reason."""
-    data = (folder / name).read_bytes()
-    row = {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} | EMPTY
-    reason = _inspect_image(data, row, min_side_px) if data else "empty file"
-    return row | {"status": QUARANTINED if reason else OK, "reason": reason}
+def _inspect_chunk(inspect: Inspect, files: Files) -> list[Row]:
+    return [inspect(file) for file in files]
 
 
-def compute_phash(luma: Image.Image) -> str:
-    """Return the 64-bit perceptual hash of a grey image, hex; empty where it would say nothing.
-
-    The signs of the lowest 8×8 frequencies of a cosine transform against their median (Zauner 2010).
-    """
-    from scipy.fft import dctn
-
-    if min(luma.size) < MIN_HASHED_PX:
-        return ""
-    small = np.asarray(luma.resize((HASH_PX, HASH_PX), Image.Resampling.BOX), np.float64)
-    if small.std() < MIN_HASHED_SPREAD:
-        return ""
-    low = dctn(small)[:8, :8].ravel()
-    bits = low > np.median(low[1:])  # the first says only how bright it is
-    return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"
+def _inspect_apart(inspect: Inspect, files: Files) -> list[Row]:
+    """Return the rows of files, halving them until the one that kills its process stands alone."""
+    with ProcessPoolExecutor(1) as pool:
+        try:
+            return pool.submit(_inspect_chunk, inspect, files).result()
+        except BrokenProcessPool:
+            pass
+    if len(files) == 1:
+        reason = "damaged: it makes the decoder crash"
+        return [MEASURED | {"status": QUARANTINED, "reason": reason}]
+    half = len(files) // 2
+    return _inspect_apart(inspect, files[:half]) + _inspect_apart(inspect, files[half:])
 
 
-def compute_sharpness(luma: Image.Image) -> float:
-    """Return the variance of the Laplacian of a grey image, (0 to 255)² (Pech-Pacheco 2000)."""
-    shrunk = luma.copy()
-    shrunk.thumbnail((SHARPNESS_PX, SHARPNESS_PX), Image.Resampling.BOX)
-    grey = np.pad(np.asarray(shrunk, np.float32), 1, mode="edge")
-    centre = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * centre).var())
+def _create_schema() -> Any:
+    import pyarrow as pa
 
-
-def _inspect_image(data: bytes, row: dict[str, Any], min_side_px: int) -> str:
-    """Fill a row from an image's bytes; return why it cannot be used, or nothing."""
-    try:
-        image = open_image(data)
-    except UnidentifiedImageError:
-        return "not an image"
-    except DarkroomError as error:
-        return f"decompression bomb: {error}"
-    except Exception as error:  # damaged headers make decoders raise nearly anything
-        return f"damaged: {error}"
-    row |= {"format": image.format, "mode": image.mode}
-    row |= {"width_px": image.width, "height_px": image.height}
-    if getattr(image, "n_frames", 1) > 1:
-        return f"animation of {image.n_frames} frames"
-    if min(image.size) < min_side_px:
-        return f"too small: {image.width} × {image.height} px"
-    try:
-        image.load()
-        row["exif_orientation"] = int(image.getexif().get(EXIF_ORIENTATION) or 1)
-        luma = image.convert("L")
-    except Exception as error:  # a file that is cut short, or damaged inside
-        return f"damaged: {error}"
-    row["phash"] = compute_phash(luma)
-    row["brightness"] = float(np.asarray(luma, np.float32).mean() / 255)
-    row["sharpness"] = compute_sharpness(luma)
-    return ""
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    fields = {name: kinds[type(value)] for name, value in MEASURED.items()}
+    return pa.schema(fields | {"status": pa.string(), "reason": pa.string()})

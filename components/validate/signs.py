@@ -1,4 +1,4 @@
-"""What the expectations look at: columns that are computed from the manifest as a whole."""
+"""What the expectations look at: a row a file, with columns that only all files together give."""
 
 from __future__ import annotations
 
@@ -14,27 +14,89 @@ if TYPE_CHECKING:
 
     from components.validate.spec import Params
 
+SUFFIXES_OF = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
+}
 
-def add_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return the usable rows of a manifest with the signs that speak for or against them.
 
-    Added columns: `class_images`, how many usable images the row's class has; `aspect`, longer side by shorter;
-    `copies`, how many files have the same bytes; `lookalikes`, how many other files look the same;
-    `labels_of_copies` and `splits_of_copies`, under how many labels and in how many given splits one and the
-    same picture is found.
+def create_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return the signs that speak for or against each file.
+
+    Args:
+        manifest: all files.
+        params: of the room.
+
+    Returns:
+        The rows of the manifest, those of a picture together: `path`, `status`; and, missing where a
+        file is rejected, `label`; `class_images`, how many usable images its class has;
+        `suffix_fits`, 1 if the name says the format; `exif_orientation`; `aspect`, longer side by
+        shorter; `contrast`; `brightness` and `sharpness`, missing also where the image is blank;
+        `picture`, a number that images of the same bytes or the same looks share; and of that
+        `copies`, files of the same bytes, `lookalikes`, other files that look the same, `labels`
+        and `splits`, under how many it is found.
     """
-    usable = manifest[manifest["status"] == OK].copy()
+    usable = manifest[manifest["status"] == OK]
+    signs = usable[["label", "exif_orientation", "contrast", "brightness", "sharpness"]].copy()
+    signs["class_images"] = usable.groupby("label")["path"].transform("size")
+    signs["suffix_fits"] = _compare_suffixes(usable)
     sides = usable[["width_px", "height_px"]].to_numpy(float)
-    usable["aspect"] = sides.max(axis=1, initial=1) / np.maximum(1, sides.min(axis=1, initial=1e9))
-    usable["class_images"] = usable.groupby("label")["path"].transform("size")
-    same = usable.groupby("sha256")
-    usable["copies"] = same["path"].transform("size")
-    usable["labels_of_copies"] = same["label"].transform("nunique")
-    near = group_near_duplicates(list(usable["phash"]), params.near_duplicate_bits)
-    # Files of the same bytes always look the same, also where a picture is too small for a hash.
-    lookalikes = usable.groupby(near)
-    usable["lookalikes"] = lookalikes["sha256"].transform("nunique") - 1
-    usable["splits_of_copies"] = np.maximum(
-        same["split"].transform("nunique"), lookalikes["split"].transform("nunique")
-    )
-    return usable
+    signs["aspect"] = sides.max(axis=1, initial=1) / np.fmin.reduce(sides, axis=1, initial=np.inf)
+    is_blank = signs["contrast"] < params.min_contrast
+    signs.loc[is_blank, ["brightness", "sharpness"]] = np.nan
+    content, picture = find_pictures(usable, params.near_duplicate_bits)
+    signs["picture"] = picture
+    signs["copies"] = np.bincount(content)[content] if len(content) else 0
+    signs["lookalikes"] = count_distinct(picture, content) - 1
+    signs["labels"] = count_distinct(picture, _number(usable["label"]))
+    given = (usable["split"] != "").to_numpy()
+    signs["splits"] = 0
+    signs.loc[given, "splits"] = count_distinct(picture[given], _number(usable["split"][given]))
+    joined = manifest[["path", "status"]].join(signs)
+    return joined.sort_values("picture", kind="stable", na_position="last", ignore_index=True)
+
+
+def find_pictures(images: pd.DataFrame, near_duplicate_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two numbers an image: one that equal files share, one that equal looks share.
+
+    Images without a perceptual hash, tiny or nearly flat, share the second only with equal files.
+    """
+    content = _number(images["sha256"])
+    looks = group_near_duplicates(images["phash"].to_numpy(), near_duplicate_bits)
+    has_hash = (images["phash"] != "").to_numpy()
+    picture = np.where(has_hash, looks, content + looks.max(initial=-1) + 1)
+    return content, picture
+
+
+def count_distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return for each row how many different values its group has.
+
+    Args:
+        groups: whole numbers, 0 or more (rows,).
+        values: whole numbers, 0 or more (rows,).
+    """
+    if not len(groups):
+        return np.zeros(0, np.int64)
+    width = int(values.max()) + 1
+    pairs = np.unique(groups.astype(np.int64) * width + values)
+    return np.asarray(np.bincount(pairs // width)[groups])
+
+
+def _number(values: pd.Series) -> np.ndarray:
+    return np.asarray(values.factorize()[0], np.int64)
+
+
+def _compare_suffixes(images: pd.DataFrame) -> np.ndarray:
+    """Return 1 where the name of a file says its format, 0 where it says another or none."""
+    suffixes = images["path"].str.extract(r"(\.[^./]*)$", expand=False).fillna("").str.lower()
+    fits = np.zeros(len(images), np.int64)
+    for name, legal in SUFFIXES_OF.items():
+        fits |= ((images["format"] == name) & suffixes.isin(legal)).to_numpy(np.int64)
+    return fits
