@@ -7,13 +7,40 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Both must be set before the first import of TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter still raise
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 logging.getLogger("absl").setLevel(logging.ERROR)
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
+
+@contextmanager
+def _keep_quiet() -> Iterator[None]:
+    """Keep what C++ writes to stderr off the terminal, unless the body raises.
+
+    TensorFlow's libraries greet while they are loaded, before they look at any log level.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as heard:
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            heard.seek(0)
+            os.write(stderr, heard.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+with _keep_quiet():
+    import keras
+    import tensorflow as tf
 
 __all__ = ["keras", "tf"]
