@@ -51,7 +51,9 @@ def create_parser(room: str, spec: ModuleType) -> argparse.ArgumentParser:
             group.add_argument(
                 flag, required=True, type=Path, metavar="PATH", help=field.metadata["help"]
             )
-    parser.add_argument("--params", default="params.yaml", metavar="FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--params", default="params.yaml", metavar="FILE", help="default: %(default)s"
+    )
     return parser
 
 

@@ -77,4 +77,6 @@ def read_dataset(folder: Path) -> Dataset:
         }
         return Dataset(**(found | {"form": ImageForm(**found["form"]), "splits": splits}))
     except (KeyError, TypeError, AttributeError) as error:
-        raise DarkroomError(f"{file}: not a dataset.json of this version ({error}); run preprocess again") from None
+        raise DarkroomError(
+            f"{file}: not a dataset.json of this version ({error}); run preprocess again"
+        ) from None

@@ -43,7 +43,9 @@ def read_manifest(file: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no manifest there; run validate first") from None
     except (OSError, ValueError) as error:
-        raise DarkroomError(f"{file}: not a readable manifest ({error}); run validate again") from None
+        raise DarkroomError(
+            f"{file}: not a readable manifest ({error}); run validate again"
+        ) from None
     missing = [name for name in COLUMNS if name not in manifest.columns]
     if missing:
         raise DarkroomError(f"{file}: manifest lacks {', '.join(missing)}; run validate again")

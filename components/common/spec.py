@@ -53,7 +53,11 @@ class Between:
         """Return the value, or raise ValueError with the legal range."""
         if self.low <= value <= self.high:
             return value
-        legal = f"{self.low:g} or more" if self.high == float("inf") else f"{self.low:g} to {self.high:g}"
+        legal = (
+            f"{self.low:g} or more"
+            if self.high == float("inf")
+            else f"{self.low:g} to {self.high:g}"
+        )
         raise ValueError(f"must be {legal}")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
@@ -67,7 +71,9 @@ class Between:
 class Data:
     """Where the pipeline reads its images."""
 
-    source: str = param("data/images", "folder of images; `data/images` is the one that ingest fills")
+    source: str = param(
+        "data/images", "folder of images; `data/images` is the one that ingest fills"
+    )
 
 
 @dataclass(frozen=True)
