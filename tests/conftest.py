@@ -1,8 +1,9 @@
-"""Tiny real images for every test: the digits that scikit-learn ships."""
+"""What tests share: tiny real images (scikit-learn's digits) and a real MLflow store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -38,3 +39,32 @@ def make_digits(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new MLflow database, to be copied: its migrations take ten seconds."""
+    from components.common.tracking import import_mlflow
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(file.parent)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+        import_mlflow()
+    return file
+
+
+@pytest.fixture
+def mlflow_store(
+    mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Set MLflow on an empty store of this test; its folder is the present one."""
+    import mlflow
+
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    yield tmp_path
+    while mlflow.active_run():
+        mlflow.end_run()

@@ -1,9 +1,10 @@
-"""MLflow tracking: one run for one pipeline execution, opened by train, gone on with by later rooms."""
+"""MLflow tracking: one run for one pipeline execution; train opens it, later rooms continue it."""
 
 from __future__ import annotations
 
 import logging
 import os
+import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,17 +17,37 @@ from components.common.spec import Mlflow
 from components.common.terminal import say
 
 DEFAULT_URI = "sqlite:///mlflow.db"
+# Set only where the environment says nothing: a stage prints its own findings, and sends none away.
+QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow waits 4, 8, 16 … seconds between its tries: about a minute in all, not its four.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+}
 
 
 def import_mlflow() -> Any:
-    """Import MLflow, quiet, set on MLFLOW_TRACKING_URI or else on mlflow.db in the present folder."""
+    """Import MLflow, quiet, set on MLFLOW_TRACKING_URI or else on mlflow.db in the present folder.
+
+    Raises:
+        DarkroomError: if nothing answers there, saying where and what to do.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     # Its migrations of a new database would print some fifty lines.
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not file.exists():
+        say(f"creating {file}, the database of MLflow: once, and about ten seconds")
+    mlflow.set_tracking_uri(uri)
+    with explain_failures(first_contact=True):
+        mlflow.search_experiments(max_results=1)
     return mlflow
 
 
@@ -42,35 +63,40 @@ def start_run(names: Mlflow, file: Path) -> Iterator[Any]:
         The `mlflow` module with the run active; the run ends as FAILED if the body raises.
     """
     mlflow = import_mlflow()
-    mlflow.set_experiment(names.experiment)
-    with mlflow.start_run() as run:
-        yield mlflow
-        write_json(file, {"run_id": run.info.run_id, "experiment": names.experiment})
+    with explain_failures():
+        _set_experiment(mlflow, names.experiment)
+        with mlflow.start_run() as run:
+            yield mlflow
+            write_json(file, {"run_id": run.info.run_id, "experiment": names.experiment})
 
 
 @contextmanager
 def continue_run(names: Mlflow, file: Path) -> Iterator[Any]:
     """Go on with the run that :func:`start_run` opened; yields the `mlflow` module with it active.
 
-    A model from the DVC cache may know a run that this MLflow server never saw, or that was deleted:
-    then a new run is opened, and its tag `darkroom.continues` names the lost one.
+    A model from the DVC cache may know a run that this MLflow server never saw, or that was
+    deleted: then a new run is opened, and its tag `darkroom.continues` names the lost one. Whoever
+    continues next finds the new one by that tag.
     """
-    mlflow = import_mlflow()
     run_id = read_run_id(file)
-    try:
-        known = mlflow.get_run(run_id).info.lifecycle_stage == "active"
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        known = False
-    mlflow.set_experiment(names.experiment)
-    if known:
+    mlflow = import_mlflow()
+    with explain_failures():
+        if not _is_active(mlflow, run_id):
+            experiment = _set_experiment(mlflow, names.experiment)
+            later = mlflow.MlflowClient().search_runs(
+                [experiment.experiment_id], f"tags.`darkroom.continues` = '{run_id}'", max_results=1
+            )
+            if not later:
+                say(
+                    f"MLflow at {describe_uri(mlflow)} does not know run {run_id}: a new run "
+                    "goes on with it"
+                )
+                with mlflow.start_run(tags={"darkroom.continues": run_id}):
+                    yield mlflow
+                return
+            run_id = later[0].info.run_id
         with mlflow.start_run(run_id=run_id):
             yield mlflow
-        return
-    say(f"MLflow at {mlflow.get_tracking_uri()} does not know run {run_id}: a new run goes on with it")
-    with mlflow.start_run(tags={"darkroom.continues": run_id}):
-        yield mlflow
 
 
 def read_run_id(file: Path) -> str:
@@ -78,14 +104,14 @@ def read_run_id(file: Path) -> str:
     found = read_json(file)
     if not isinstance(found, dict) or not isinstance(found.get("run_id"), str):
         raise DarkroomError(f"{file}: holds no run_id; run train again")
-    return found["run_id"]
+    return str(found["run_id"])
 
 
 def log_params(mlflow: Any, params: Mapping[str, Any]) -> None:
-    """Log settings to the active run; where a room runs again, settings that changed keep their first value.
+    """Log settings to the active run; one that changed keeps its first value.
 
-    MLflow refuses a second value for a param. A room that runs again in the same run with other settings
-    records them as tags `params.<name>` beside it.
+    MLflow refuses a second value for a param. A room that runs again in the same run with other
+    settings records them as tags `params.<name>` beside it.
     """
     known = mlflow.get_run(mlflow.active_run().info.run_id).data.params
     new = {key: value for key, value in params.items() if key not in known}
@@ -93,3 +119,73 @@ def log_params(mlflow: Any, params: Mapping[str, Any]) -> None:
     changed = {key: str(v) for key, v in params.items() if key in known and known[key] != str(v)}
     if changed:
         mlflow.set_tags({f"params.{key}": value for key, value in changed.items()})
+
+
+def describe_uri(mlflow: Any) -> str:
+    """Return where MLflow is, without a password."""
+    return hide_password(mlflow.get_tracking_uri())
+
+
+def hide_password(uri: str) -> str:
+    """Return an address without the user and password that it may hold."""
+    parts = urllib.parse.urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
+
+
+@contextmanager
+def explain_failures(first_contact: bool = False) -> Iterator[None]:
+    """Turn what a person can mend about the MLflow server into a DarkroomError.
+
+    Args:
+        first_contact: nothing but the address was asked for, so any complaint is about that.
+
+    Raises:
+        DarkroomError: if the server or the database does not answer, or refuses.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
+        # Words of MLflow's client for a request that found no server, or one that refused it.
+        is_remote = isinstance(error, MlflowException) and "API request to" in str(error)
+        if not (first_contact or is_remote or isinstance(error, DBAPIError)):
+            raise
+        where = mlflow.get_tracking_uri()
+        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        reason = _hide_in(reason.strip().split("\n")[0], where)
+        raise DarkroomError(
+            f"MLflow at {hide_password(where)} cannot be used ({reason}); start it, or set "
+            "MLFLOW_TRACKING_URI to another, or unset it to use mlflow.db here"
+        ) from None
+
+
+def _hide_in(text: str, uri: str) -> str:
+    parts = urllib.parse.urlsplit(uri)
+    secrets = (parts.netloc.rpartition("@")[0] + "@" if "@" in parts.netloc else "", parts.password)
+    for secret in secrets:
+        text = text.replace(secret, "") if secret else text
+    return text
+
+
+def _is_active(mlflow: Any, run_id: str) -> bool:
+    try:
+        return str(mlflow.get_run(run_id).info.lifecycle_stage) == "active"
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return False
+
+
+def _set_experiment(mlflow: Any, name: str) -> Any:
+    """Make the experiment, or say what to do where one of that name was deleted."""
+    found = mlflow.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise DarkroomError(
+            f"MLflow at {describe_uri(mlflow)}: experiment {name} was deleted; restore it with "
+            f"`mlflow experiments restore -x {found.experiment_id}`, or set mlflow.experiment to "
+            "another"
+        )
+    return mlflow.set_experiment(name)
