@@ -105,6 +105,9 @@ def _is_ours(name: str) -> bool:
 
 def _place(name: str, has_splits: bool) -> tuple[str, str, str, str] | None:
     """Return path, label, split and group of a file, or nothing if it is no example."""
+    # A name that is not UTF-8 cannot stand in a table. So written it is found no more: the file
+    # goes into quarantine for that.
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     parts = name.split("/")[:-1]
     split = SPLIT_NAMES[parts.pop(0).lower()] if has_splits and parts else ""
     if not parts and PurePosixPath(name).suffix.lower() not in SUFFIXES:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from components.common.errors import DarkroomError
 from components.common.images import (
     FORMATS,
     convert_to_rgb,
@@ -106,6 +107,8 @@ def _open(data: bytes) -> Image.Image:
         return open_image(data)
     except UnidentifiedImageError:
         raise RejectedError(f"not an image: none of {', '.join(FORMATS)}") from None
+    except DarkroomError as error:  # more pixels than the decoder of the project takes
+        raise RejectedError(f"decompression bomb: {error}") from None
     except Exception as error:  # damaged headers make decoders raise nearly anything
         raise RejectedError(f"damaged: {_one_line(error)}") from None
 

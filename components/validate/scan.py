@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -81,7 +82,7 @@ def _inspect_until_crash(
     """Yield (number, rows) of chunks taken off `waiting`; None for those a crash took along."""
     workers = min(count_cores(), len(waiting))
     running: dict[Future[list[Row]], int] = {}
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_silence) as pool:
         whole = True
         while running or (waiting and whole):
             while waiting and whole and len(running) < AHEAD * workers:
@@ -100,13 +101,18 @@ def _inspect_until_crash(
                     yield number, future.result()
 
 
+def _silence() -> None:
+    """Keep Pillow's remarks on odd files off the terminal: what matters is in `reason`."""
+    warnings.filterwarnings("ignore", module="PIL")
+
+
 def _inspect_chunk(inspect: Inspect, files: Files) -> list[Row]:
     return [inspect(file) for file in files]
 
 
 def _inspect_apart(inspect: Inspect, files: Files) -> list[Row]:
     """Return the rows of files, halving them until the one that kills its process stands alone."""
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, initializer=_silence) as pool:
         try:
             return pool.submit(_inspect_chunk, inspect, files).result()
         except BrokenProcessPool:

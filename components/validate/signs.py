@@ -35,8 +35,8 @@ def create_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
         params: of the room.
 
     Returns:
-        The rows of the manifest, those of a picture together: `path`, `status`; and, missing where a
-        file is rejected, `label`; `class_images`, how many usable images its class has;
+        The rows of the manifest, those of a picture together: `path`, `status`; and, missing where
+        a file is rejected, `label`; `class_images`, how many usable images its class has;
         `suffix_fits`, 1 if the name says the format; `exif_orientation`; `aspect`, longer side by
         shorter; `contrast`; `brightness` and `sharpness`, missing also where the image is blank;
         `picture`, a number that images of the same bytes or the same looks share; and of that
