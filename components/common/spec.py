@@ -7,6 +7,7 @@ Kubeflow compiler all read specs without importing what a room works with.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,23 @@ class Between:
             else f"{self.low:g} to {self.high:g}"
         )
         raise ValueError(f"must be {legal}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@dataclass(frozen=True)
+class HexColour:
+    """A colour as ``#rrggbb``: ``Annotated[str, HexColour()]``."""
+
+    def check(self, value: str) -> str:
+        """Return the value, or raise ValueError with the legal form."""
+        if re.fullmatch("#[0-9a-fA-F]{6}", value):
+            return value
+        raise ValueError("must be a colour #rrggbb, such as #ffffff")
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
         """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""

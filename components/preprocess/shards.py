@@ -12,23 +12,26 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import astuple, dataclass
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import astuple, dataclass, replace
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import PIL
 
+from components.common import images as pixel_code
+from components.common import tfrecord as record_code
 from components.common.dataset import LABEL, PATH, PIXELS, SHA256, Shard, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256, writing
-from components.common.images import PIXELS_VERSION, ImageForm, read_pixels
+from components.common.images import ImageForm, read_pixels
 from components.common.terminal import bar
 from components.common.tfrecord import create_record
 
 OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
-RECORD_VERSION = 1  # raise it when a record's features change: all shards are then written anew
 FEW = 64  # images that one process writes before others have started
 
 
@@ -43,15 +46,16 @@ class Row:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """A shard to be written."""
+    """A shard that is wanted."""
 
+    split: str  # train, val or test
     file: str  # name in the folder of shards
     rows: tuple[Row, ...]  # in order
     recipe: str  # see compute_recipe
 
 
 def plan_shards(split: str, rows: Iterable[Row], form: ImageForm, shard_mb: int) -> list[ShardPlan]:
-    """Return the shards of a split, of `shard_mb` or less on average.
+    """Return the shards of a split.
 
     Args:
         split: train, val or test; their files are named for it.
@@ -60,51 +64,61 @@ def plan_shards(split: str, rows: Iterable[Row], form: ImageForm, shard_mb: int)
         shard_mb: size that a shard has at most on average, MB (10⁶ bytes).
     """
     ordered = sorted(rows, key=lambda row: (row.sha256, row.path))
-    record = form.size_px**2 * 3 + OVERHEAD_BYTES
-    wanted = len(ordered) * record / (shard_mb * 1e6)
+    record_bytes = form.size_px**2 * 3 + OVERHEAD_BYTES
+    wanted = len(ordered) * record_bytes / (shard_mb * 1e6)
     bits = 0
     while 2**bits < wanted:
         bits += 1
     buckets: list[list[Row]] = [[] for _ in range(2**bits)]
     for row in ordered:
         buckets[int(row.sha256[:8], 16) >> (32 - bits)].append(row)
-    count = len(buckets)
     return [
         ShardPlan(
-            f"{split}-{i:05d}-of-{count:05d}.tfrecord", tuple(bucket), compute_recipe(bucket, form)
+            split,
+            f"{split}-{i:05d}-of-{len(buckets):05d}.tfrecord",
+            tuple(bucket),
+            compute_recipe(bucket, form),
         )
         for i, bucket in enumerate(buckets)
     ]
 
 
-def find_intact(folder: Path) -> dict[str, Path]:
-    """Return recipe → file for the shards of an earlier run whose bytes are still what it wrote."""
+def find_intact(folder: Path, plans: Sequence[ShardPlan]) -> dict[str, Shard]:
+    """Return the shards of an earlier run that need not be written again.
+
+    Args:
+        folder: what the earlier run wrote; it may be missing or damaged.
+        plans: the shards that are wanted now.
+
+    Returns:
+        Planned file name → the old shard of the same recipe, whose file still has its digest.
+    """
     try:
         splits = read_dataset(folder).splits.values()
     except (DarkroomError, OSError):
-        return {}  # nothing there, or nothing of use: all shards are written
-    shards = {folder / shard.file: shard for split in splits for shard in split.shards}
+        return {}
+    old = {shard.recipe: shard for split in splits for shard in split.shards}
     return {
-        shard.recipe: file
-        for file, shard in shards.items()
-        if shard.recipe and file.is_file() and compute_sha256(file) == shard.sha256
+        plan.file: old[plan.recipe]
+        for plan in plans
+        if plan.recipe in old and _is_intact(folder, old[plan.recipe])
     }
 
 
-def take_over(plan: ShardPlan, source: Path, folder: Path) -> Shard:
-    """Put a shard of an earlier run under its new name, as a link where the disk can."""
-    target = folder / plan.file
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-    return Shard(plan.file, len(plan.rows), compute_sha256(target), plan.recipe)
+def take_over(intact: Mapping[str, Shard], source: Path, folder: Path) -> dict[str, Shard]:
+    """Put the shards of :func:`find_intact` under their present names, linked where possible."""
+    for file, old in intact.items():
+        try:
+            os.link(source / old.file, folder / file)
+        except OSError:
+            shutil.copyfile(source / old.file, folder / file)
+    return {file: replace(old, file=file) for file, old in intact.items()}
 
 
 def write_shards(
     plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path
-) -> list[Shard]:
-    """Write shards on all cores; return what was written, in the order of the plans.
+) -> dict[str, Shard]:
+    """Write shards on all cores; return file name → what was written.
 
     Args:
         plans: the shards.
@@ -123,7 +137,7 @@ def write_shards(
         for shard in shards:
             written[shard.file] = shard
             progress.update(shard.examples)
-    return [written[plan.file] for plan in plans]
+    return written
 
 
 def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path) -> Shard:
@@ -141,10 +155,9 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
     digest = hashlib.sha256()
     with writing(target) as temporary, temporary.open("wb") as stream:
         for row in rows:
-            pixels = read_pixels(_read_checked(images, row), form)
             record = create_record(
                 {
-                    PIXELS: pixels.tobytes(),
+                    PIXELS: _read_pixels(images, row, form).tobytes(),
                     LABEL: row.label,
                     PATH: row.path.encode(),
                     SHA256: row.sha256.encode(),
@@ -157,9 +170,15 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
 
 def compute_recipe(rows: Sequence[Row], form: ImageForm) -> str:
     """Return the digest of all that decides the bytes of a shard: rows, form, code and decoder."""
-    versions = [RECORD_VERSION, PIXELS_VERSION, PIL.__version__]
-    recipe = [versions, astuple(form), [astuple(row) for row in rows]]
+    recipe = [_compute_code_digests(), astuple(form), [astuple(row) for row in rows]]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+
+
+@cache
+def _compute_code_digests() -> list[str]:
+    # The sources themselves: a version number would be forgotten when the code changes.
+    sources = (pixel_code.__file__, record_code.__file__, __file__)
+    return [PIL.__version__, *(compute_sha256(Path(source)) for source in sources)]
 
 
 def _write_here(
@@ -172,8 +191,7 @@ def _write_here(
 def _write_parallel(
     plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path, workers: int
 ) -> Iterator[Shard]:
-    # forkserver: a fork of a process with threads, such as Arrow's, can hang.
-    with ProcessPoolExecutor(workers, get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         # The longest first, so that no core ends alone with a long one.
         jobs = [
             pool.submit(write_shard, plan.rows, images, form, folder / plan.file)
@@ -182,12 +200,17 @@ def _write_parallel(
         try:
             for job in as_completed(jobs):
                 yield job.result()
+        except BrokenProcessPool:
+            raise DarkroomError(
+                "a process that wrote shards was killed, most likely for want of memory; "
+                "free some and run preprocess again"
+            ) from None
         finally:  # after an error no further shard is begun
             pool.shutdown(cancel_futures=True)
 
 
-def _read_checked(images: Path, row: Row) -> bytes:
-    """Return the bytes of an image, if they are those that validate saw."""
+def _read_pixels(images: Path, row: Row, form: ImageForm) -> np.ndarray:
+    """Return the pixels of an image (size_px, size_px, 3), if it is still the one validate saw."""
     try:
         data = (images / row.path).read_bytes()
     except OSError as error:
@@ -199,7 +222,15 @@ def _read_checked(images: Path, row: Row) -> bytes:
         raise DarkroomError(
             f"{images / row.path}: changed since validate saw it; run validate again"
         )
-    return data
+    try:
+        return read_pixels(data, form)
+    except DarkroomError as error:
+        raise DarkroomError(f"{images / row.path}: {error}; run validate again") from None
+
+
+def _is_intact(folder: Path, shard: Shard) -> bool:
+    file = folder / shard.file
+    return file.is_file() and compute_sha256(file) == shard.sha256
 
 
 def _count_cores() -> int:

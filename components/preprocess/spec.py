@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from components.common.spec import Between, param, path
+from components.common.spec import Between, HexColour, param, path
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Params:
         "auto", "side of the square images, pixels; auto: 224, or less where the originals are tiny"
     )
     resize: Literal["crop", "pad", "stretch"] = param("crop", "how an oblong image becomes square")
-    background: str = param("#ffffff", "colour behind transparent pixels and padding, #rrggbb")
+    background: Annotated[str, HexColour()] = param(
+        "#ffffff", "colour behind transparent pixels and padding, #rrggbb"
+    )
     val_fraction: Annotated[float, Between(0.01, 0.5)] = param(
         0.15, "share of images for validation"
     )
@@ -45,3 +47,8 @@ class Params:
         "warn", "what becomes of near-duplicates across given splits; exclude never touches test"
     )
     shard_mb: Annotated[int, Between(1, 4096)] = param(64, "size of a shard, MB")
+
+    def __post_init__(self) -> None:
+        """Refuse fractions that leave nothing to train on."""
+        if self.val_fraction + self.test_fraction > 0.9:
+            raise ValueError("such that val_fraction + test_fraction is 0.9 or less")

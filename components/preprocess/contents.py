@@ -1,0 +1,81 @@
+"""Put together what the shards hold: from the splits to their rows, and to dataset.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from components.common.dataset import Dataset, Shard, Split, compute_split_digest
+from components.common.files import compute_sha256
+from components.common.images import ImageForm
+from components.common.manifest import SPLITS
+from components.preprocess.shards import Row, ShardPlan, plan_shards
+from components.preprocess.sizes import choose_size_px
+from components.preprocess.spec import Params
+
+
+def create_form(usable: pd.DataFrame, params: Params) -> ImageForm:
+    """Return the form of the pixels; where the size is `auto`, the originals decide it."""
+    size_px = params.size_px
+    if size_px == "auto":
+        size_px = choose_size_px(usable[["width_px", "height_px"]].min(axis=1).to_numpy())
+    return ImageForm(size_px, params.resize, params.background)
+
+
+def plan_splits(
+    splits: pd.DataFrame, class_names: Sequence[str], form: ImageForm, shard_mb: int
+) -> list[ShardPlan]:
+    """Return the shards of all splits: train, val, test."""
+    labels = {label: position for position, label in enumerate(class_names)}
+    plans = []
+    for name in SPLITS:
+        chosen = splits.loc[splits["split"] == name, ["path", "label", "sha256"]]
+        rows = [Row(path, labels[label], sha256) for path, label, sha256 in chosen.to_numpy(object)]
+        plans += plan_shards(name, rows, form, shard_mb)
+    return plans
+
+
+def create_dataset(
+    *,
+    splits: pd.DataFrame,
+    class_names: Sequence[str],
+    form: ImageForm,
+    plans: Sequence[ShardPlan],
+    shards: Mapping[str, Shard],
+    manifest: Path,
+    splits_file: Path,
+    params: Mapping[str, Any],
+) -> Dataset:
+    """Return what dataset.json says.
+
+    Args:
+        splits: table of splits.parquet.
+        class_names: position = label.
+        form: form of the pixels.
+        plans: the shards in order.
+        shards: file name → what was written.
+        manifest: the file that the splits were made from.
+        splits_file: the file that holds the splits.
+        params: settings, dotted keys.
+    """
+    found = {}
+    for name in SPLITS:
+        chosen = splits[splits["split"] == name]
+        counts = chosen["label"].value_counts()
+        found[name] = Split(
+            examples=len(chosen),
+            examples_per_class={label: int(counts.get(label, 0)) for label in class_names},
+            digest=compute_split_digest(zip(chosen["sha256"], chosen["label"], strict=True)),
+            shards=[shards[plan.file] for plan in plans if plan.split == name],
+        )
+    return Dataset(
+        class_names=list(class_names),
+        form=form,
+        splits=found,
+        manifest_sha256=compute_sha256(manifest),
+        splits_sha256=compute_sha256(splits_file),
+        params=dict(params),
+    )
