@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ from components.common.errors import DarkroomError
 # is the limit at which Pillow begins to warn: 256 MiB of RGB.
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 Image.MAX_IMAGE_PIXELS = None  # the check is open_image's; Pillow's own would warn, then raise
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; what matters raises
 # The decoders that are tried; Pillow knows more, among them one that starts Ghostscript (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 _JPEG, _TIFF = (".jpg", ".jpeg", ".jpe"), (".tif", ".tiff")

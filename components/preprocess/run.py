@@ -65,6 +65,5 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     if intact:
         say(f"{len(intact)} of {len(plans)} shards stand unchanged")
     images = sum(len(plan.rows) for plan in fresh)
-    say(
-        f"{len(fresh)} shards written: {images:,} images, {form.resize} to {form.size_px} px ({watch})"
-    )
+    made = f"{images:,} images, {form.resize} to {form.size_px} px"
+    say(f"{len(fresh)} shards written: {made} ({watch})")
