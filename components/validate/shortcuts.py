@@ -61,9 +61,13 @@ def compute_shifts(values: pd.Series, labels: pd.Series) -> pd.Series:
     rest_mean = ((count * mean).sum() - count * mean) / rest
     rest_variance = ((squares.sum() - squares) / rest - rest_mean**2).clip(lower=0)
     variance = (squares / count - mean**2).clip(lower=0)
+    dust = 1e-6 * float(
+        values.abs().max()
+    )  # sums of squares leave rounding where there is no spread
+    if not float(values.std()) > dust:
+        return mean * 0.0
     pooled = np.sqrt((variance + rest_variance) / 2)
-    # Sums of squares leave a dust of rounding where a variance is zero.
-    pooled = pooled.where(pooled > 1e-6 * max(1e-9, float(values.abs().max())), float(values.std()))
+    pooled = pooled.where(pooled > dust, float(values.std()))
     return ((mean - rest_mean) / pooled).fillna(0.0)
 
 

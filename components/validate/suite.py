@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import shutil
@@ -45,7 +46,8 @@ def run_suite(
         context = gx.get_context(mode="file", project_root_dir=place)
         context.variables.progress_bars = {"globally": False}
         found = _create_checkpoint(gx, context, expectations, len(signs) <= LISTED_ROWS).run(
-            batch_parameters={"dataframe": signs}, run_id=gx.RunIdentifier(run_name="validate")
+            batch_parameters={"dataframe": _escape_paths(signs)},
+            run_id=gx.RunIdentifier(run_name="validate"),
         )
         built = Path(place) / "gx" / "uncommitted" / "data_docs" / "local_site"
         shutil.copytree(built, site, dirs_exist_ok=True)
@@ -90,6 +92,11 @@ def _create_checkpoint(
     )
 
 
+def _escape_paths(signs: pd.DataFrame) -> pd.DataFrame:
+    """Return the signs with HTML's own characters escaped: the site writes paths as they are."""
+    return signs.assign(path=[html.escape(path) for path in signs["path"]])
+
+
 def _to_result(expectation: Expectation, found: Any) -> Result:
     trouble = found.exception_info
     if trouble.get("raised_exception"):
@@ -107,7 +114,7 @@ def _to_result(expectation: Expectation, found: Any) -> Result:
         if observed is not None
         else f"{count:,} not as expected ({share:.2g} %)",
         unexpected_count=count,
-        examples=[] if found.success else [str(row["path"]) for row in rows],
+        examples=[] if found.success else [html.unescape(row["path"]) for row in rows],
     )
 
 

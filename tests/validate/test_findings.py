@@ -118,7 +118,10 @@ def test_classes_that_a_given_split_lacks():
 def test_an_empty_class_folder_is_critical_unless_a_table_fills_the_class():
     manifest = make_manifest(4)
     (found,) = find_oddities(manifest, [], ["train/cow", "train/a"], Params())
-    assert (found.severity, found.message) == ("critical", "class folders without a file: train/cow")
+    assert (found.severity, found.message) == (
+        "critical",
+        "class folders without a file: train/cow",
+    )
 
 
 def test_modes_are_a_note():
@@ -178,7 +181,9 @@ def test_cramers_v_equals_scipy():
 
 def changed(before: pd.DataFrame, now: pd.DataFrame) -> set[str]:
     comparisons = compare_manifests(before, now, 0.1, 4)
-    assert kinds(find_drift(comparisons)) == [f"drift: {c.quantity}" for c in comparisons if c.changed]
+    assert kinds(find_drift(comparisons)) == [
+        f"drift: {c.quantity}" for c in comparisons if c.changed
+    ]
     return {one.quantity for one in comparisons if one.changed}
 
 

@@ -54,7 +54,14 @@ def test_something_beside_given_splits_is_refused(tmp_path):
 def test_side_files_are_no_examples_but_all_in_a_class_folder_is(tmp_path):
     touch(
         tmp_path,
-        *("LICENSE", "README.md", ".hidden.jpg", "cat/.DS_Store", "cat/Thumbs.db", "__MACOSX/cat/a"),
+        *(
+            "LICENSE",
+            "README.md",
+            ".hidden.jpg",
+            "cat/.DS_Store",
+            "cat/Thumbs.db",
+            "__MACOSX/cat/a",
+        ),
         *("loose.jpg", "cat/a.jpg", "cat/notes.txt"),
     )
     assert rows(tmp_path) == [
@@ -92,13 +99,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
 def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path):
     (tmp_path / "cat").mkdir()
-    with open(os.fsencode(tmp_path / "cat") + b"/a\xff.jpg", "wb"):
-        pass
+    (tmp_path / "cat" / os.fsdecode(b"a\xff.jpg")).touch()
     assert [path for path, _, _ in rows(tmp_path)] == ["cat/a\\xff.jpg"]
 
 
 def test_no_folder_and_nothing_in_it(tmp_path):
-    with pytest.raises(DarkroomError, match="no such folder of images; set data.source"):
+    with pytest.raises(DarkroomError, match=r"no such folder of images; set data\.source"):
         read_layout(tmp_path / "absent")
     touch(tmp_path, "README.md")
     with pytest.raises(DarkroomError, match="no images in it; it should hold one folder"):
@@ -156,5 +162,7 @@ def test_a_bad_table_is_refused(tmp_path, text, message):
 def test_two_tables_are_refused(tmp_path):
     write_table(tmp_path, "path\ncat/a.jpg\n")
     (tmp_path / "metadata.parquet").write_bytes(b"")
-    with pytest.raises(DarkroomError, match="has both metadata.csv and metadata.parquet; keep one"):
+    with pytest.raises(
+        DarkroomError, match=r"has both metadata\.csv and metadata\.parquet; keep one"
+    ):
         read_layout(tmp_path)

@@ -42,7 +42,9 @@ def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     return stream.getvalue()
 
 
-def inspect(tmp_path: Path, data: bytes, min_side_px: int = 8, max_megapixels: float = 89.0) -> dict:
+def inspect(
+    tmp_path: Path, data: bytes, min_side_px: int = 8, max_megapixels: float = 89.0
+) -> dict:
     file = tmp_path / "file"
     file.write_bytes(data)
     return inspect_file(str(file), min_side_px, max_megapixels)
@@ -74,7 +76,10 @@ BROKEN = {
     "truncated jpeg": (JPEG[: len(JPEG) // 2], "damaged: "),
     "truncated png": (encode(make_photo())[:9000], "damaged: "),
     "truncated webp": (encode(make_photo(), "WEBP", lossless=True)[:9000], ""),
-    "flipped png": (bytes(b ^ (i == 5000) for i, b in enumerate(encode(make_photo()))), "damaged: "),
+    "flipped png": (
+        bytes(b ^ (i == 5000) for i, b in enumerate(encode(make_photo()))),
+        "damaged: ",
+    ),
     "jpeg head alone": (JPEG[:300], ""),
     "bomb": (claim_size(60_000, 60_000), "decompression bomb: "),
     "too small": (encode(make_photo(40, 7)), "too small: 40 × 7 px"),
@@ -175,7 +180,7 @@ def test_phash_equals_its_definition():
     from scipy.fft import dctn
 
     luma = make_photo(200, 140).convert("L")
-    small = np.asarray(luma.resize((32, 32), Image.Resampling.BOX), float)
+    small = np.asarray(luma.resize((32, 32), Image.Resampling.BILINEAR), float)
     low = dctn(small, norm=None)[:8, :8].ravel()
     # The textbook transform, its median without the mean of the picture.
     bits = low > np.median(low[1:])
@@ -262,7 +267,11 @@ def test_fuzzed_headers_do_not_blow_up_memory(tmp_path):
         "print(len(rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     count, peak_mb = map(int, result.stdout.split())
