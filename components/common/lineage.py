@@ -23,8 +23,8 @@ def find_lineage(card: ModelCard, source: Path, folder: Path) -> dict[str, str]:
     """Return what is known of a model's origin, name → value, all of it text for MLflow's tags.
 
     Names: git_commit, git_clean (`true` where nothing but dvc.lock differs from the commit),
-    images_dvc (DVC's digest of the folder of images), `<name>_digest` for each digest of the card and
-    for its params, container_digest.
+    images_dvc (DVC's digest of the folder of images), `<name>_digest` for each digest of the card
+    and for its params, container_digest.
 
     Args:
         card: of the model.

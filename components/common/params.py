@@ -124,6 +124,8 @@ def _messages(name: str, found: Any, error: Any) -> Iterator[str]:
             elif problem["type"] in ("missing", "unexpected_keyword_argument"):
                 key = f"{key}.{part}"
         message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if problem["type"] == "unexpected_keyword_argument":
+            message = "left out, it is no legal key"
         reasons.setdefault(key, []).append(message.removeprefix("must be "))
         got[key] = value
     for key, messages in reasons.items():

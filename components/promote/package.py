@@ -1,0 +1,78 @@
+"""Pack a trained model for MLflow so that it answers to image bytes wherever it is loaded."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import components
+from components.common.model import ModelCard
+
+# What the served model imports; MLflow itself serves it. Pinned to what it was measured with.
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
+HOME = Path(components.__file__).parent
+
+
+def save_package(mlflow: Any, folder: Path, model: Path, card: ModelCard, meta: Any) -> None:
+    """Write a model in MLflow's form into a new folder, without loading it.
+
+    Beside model.keras it holds a copy of components/common, the code that turns bytes into answers,
+    then the signature, an example of the input, and the pinned requirements.
+
+    Args:
+        mlflow: the module.
+        folder: must not exist.
+        model: the model file.
+        card: what it says of itself.
+        meta: an `mlflow.models.Model` that knows its id and run.
+    """
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
+        code = Path(temporary) / "components"
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(HOME / "common", code / "common", ignore=skip)
+        shutil.copy(HOME / "__init__.py", code)
+        mlflow.pyfunc.save_model(
+            folder,
+            python_model=str(HOME / "common" / "served.py"),
+            code_paths=[str(code)],
+            artifacts={"model": str(model.resolve())},
+            signature=create_signature(card),
+            input_example=create_example(card),
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            mlflow_model=meta,
+            metadata={"class_names": card.class_names, "backbone": card.backbone},
+        )
+
+
+def create_signature(card: ModelCard) -> Any:
+    """Return the signature: bytes of an image → label, its probability, all probabilities."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Object, Property
+
+    probabilities = Object([Property(name, DataType.double) for name in card.class_names])
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(probabilities, "probabilities"),
+            ]
+        ),
+    )
+
+
+def create_example(card: ModelCard) -> Any:
+    """Return an input as the served model wants it: a table with one image, plain grey."""
+    import pandas as pd
+    from PIL import Image
+
+    stream = io.BytesIO()
+    size = (card.form.size_px, card.form.size_px)
+    Image.new("RGB", size, (128, 128, 128)).save(stream, "PNG")
+    return pd.DataFrame({"image": [stream.getvalue()]})

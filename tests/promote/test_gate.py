@@ -1,0 +1,217 @@
+"""The gate, without a registry: every verdict with its reasons."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.common.errors import DarkroomError
+from components.promote.evidence import Evidence, parse_evidence
+from components.promote.gate import Champion, check_rules, decide
+from components.promote.spec import Rule
+
+FLOOR = Rule("accuracy", at_least=0.8)
+MARGIN = Rule("accuracy", champion_margin=0.01)
+
+
+def measure(accuracy: float = 0.9, digest: str = "test", **more: float) -> Evidence:
+    return Evidence({"accuracy": accuracy, **more}, digest)
+
+
+def judge(
+    *rules: Rule,
+    accuracy: float = 0.9,
+    champion: Champion | None = None,
+    data: str = "passed",
+    **more: float,
+) -> tuple[str, dict[str, str], str]:
+    found = decide(rules, measure(accuracy, **more), champion, data)
+    return found.verdict, {o.limit: o.outcome for o in found.outcomes}, found.words
+
+
+def test_without_rules_nothing_is_promoted() -> None:
+    verdict, _, words = judge()
+    assert verdict == "no_rules"
+    assert "promote.rules is empty" in words
+
+
+def test_first_champion_skips_what_is_relative() -> None:
+    verdict, outcomes, words = judge(FLOOR, MARGIN)
+    assert verdict == "promoted"
+    assert outcomes == {"is_not": "passed", "at_least": "passed", "champion_margin": "skipped"}
+    assert "first champion" in words
+
+
+@pytest.mark.parametrize(
+    ("rule", "figure", "holds"),
+    [
+        (FLOOR, 0.8, True),
+        (FLOOR, 0.7999, False),
+        (FLOOR, math.nan, False),
+        (Rule("accuracy", at_most=0.8), 0.8, True),
+        (Rule("accuracy", at_most=0.8), 0.8001, False),
+        (Rule("accuracy", at_most=0.8), math.nan, False),
+    ],
+)
+def test_absolute_limits(rule: Rule, figure: float, holds: bool) -> None:
+    verdict, outcomes, words = judge(rule, accuracy=figure)
+    assert verdict == ("promoted" if holds else "rejected")
+    assert outcomes[rule.limit] == ("passed" if holds else "failed")
+    assert ("is not at" in words) is not holds
+
+
+@pytest.mark.parametrize(
+    ("margin", "theirs", "ours", "holds"),
+    [
+        (0.01, 0.95, 0.94, True),  # 0.95 - 0.94 is more than 0.01 in floating point
+        (0.01, 0.95, 0.9399, False),
+        (0.01, 0.90, 0.95, True),
+        (0.0, 0.9, 0.9, True),
+        (-0.02, 0.9, 0.91, False),  # must be better by 0.02
+        (-0.02, 0.9, 0.92, True),
+        (0.01, math.nan, 0.9, False),
+    ],
+)
+def test_margin_to_the_champion(margin: float, theirs: float, ours: float, holds: bool) -> None:
+    champion = Champion("7", measure(theirs))
+    verdict, _, words = judge(
+        Rule("accuracy", champion_margin=margin), accuracy=ours, champion=champion
+    )
+    assert verdict == ("promoted" if holds else "rejected")
+    assert ("replaces version 7" if holds else "version 7 stays champion") in words
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "calibration.ece", "calibration.ece.high"])
+def test_margin_where_less_is_better(metric: str) -> None:
+    champion = Champion("7", measure(**{metric: 0.30}))
+    rule = Rule(metric, champion_margin=0.01)
+    assert judge(rule, champion=champion, **{metric: 0.20})[0] == "promoted"
+    verdict, _, words = judge(rule, champion=champion, **{metric: 0.35})
+    assert verdict == "rejected"
+    assert f"{metric} 0.35 is 0.05 worse than the champion's 0.3, at most 0.01 worse" in words
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        (measure(digest="other"), "was measured on other test images"),
+        (None, "has no evaluation to compare with"),
+        (Evidence({"macro.f1": 1.0}, "test"), "was measured without accuracy"),
+    ],
+)
+def test_champion_that_cannot_be_compared_stays(evidence: Evidence | None, words: str) -> None:
+    verdict, outcomes, found = judge(FLOOR, MARGIN, champion=Champion("7", evidence))
+    assert (verdict, outcomes["champion_margin"]) == ("incomparable", "incomparable")
+    assert f"the champion, version 7, {words}" in found
+    assert "version 7 stays champion" in found
+    assert "Evaluate both on the same images, or move the alias by hand" in found
+    # A floor that is missed is a reason of its own, and stronger.
+    assert judge(FLOOR, MARGIN, accuracy=0.1, champion=Champion("7", evidence))[0] == "rejected"
+    # Who set only absolute rules asked for no comparison.
+    assert judge(FLOOR, champion=Champion("7", evidence))[0] == "promoted"
+
+
+def test_champion_is_not_compared_with_itself() -> None:
+    champion = Champion("7", measure(), is_challenger=True)
+    verdict, outcomes, words = judge(FLOOR, MARGIN, champion=champion)
+    assert (verdict, outcomes["champion_margin"]) == ("promoted", "skipped")
+    assert "was champion already" in words
+    verdict, _, words = judge(FLOOR, accuracy=0.1, champion=champion)
+    assert verdict == "rejected"
+    assert "version 7 stays champion" in words
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [("failed", "rejected"), ("passed", "promoted"), ("passed with warnings", "promoted")],
+)
+def test_failed_data_is_never_promoted(status: str, verdict: str) -> None:
+    found, outcomes, words = judge(FLOOR, data=status)
+    assert found == verdict
+    assert outcomes["is_not"] == ("failed" if status == "failed" else "passed")
+    assert ("the verdict on the data is failed: see validation.json" in words) is (
+        status == "failed"
+    )
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5))
+def test_promotion_means_that_every_rule_holds(
+    ours: float, theirs: float, floor: float, margin: float
+) -> None:
+    rules = (Rule("accuracy", at_least=floor), Rule("accuracy", champion_margin=margin))
+    promoted = (
+        judge(*rules, accuracy=ours, champion=Champion("1", measure(theirs)))[0] == "promoted"
+    )
+    # Exact limits are a matter of rounding, and tested above.
+    if abs(ours - floor) > 1e-6 and abs(theirs - ours - margin) > 1e-6:
+        assert promoted == (ours >= floor and theirs - ours <= margin)
+
+
+def test_unknown_metric_is_refused_with_the_legal_ones() -> None:
+    evidence = parse_evidence(
+        {"accuracy": 0.9, "macro": {"f1": 0.8}, "test_digest": "t"}, "metrics.json"
+    )
+    check_rules([FLOOR, Rule("macro.f1", at_least=0.1)], evidence, "metrics.json")
+    with pytest.raises(
+        DarkroomError,
+        match=r"promote.rules\[1\].metric: metrics.json holds no `macro.f2`; did you mean "
+        r"`macro.f1`\? it holds accuracy, macro.f1$",
+    ):
+        check_rules([FLOOR, Rule("macro.f2", at_least=0.1)], evidence, "metrics.json")
+    many = Evidence({f"classes.{i}.f1": 1.0 for i in range(30)}, "t")
+    with pytest.raises(DarkroomError, match="and 18 more"):
+        check_rules([FLOOR], many, "metrics.json")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"metric": "accuracy"},
+        {"at_least": 0.5},
+        {"metric": "accuracy", "at_least": 0.5, "at_most": 0.9},
+        {"metric": "accuracy", "at_least": math.nan},
+        {"metric": "accuracy", "champion_margin": math.inf},
+    ],
+)
+def test_rule_wants_a_metric_and_one_limit(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="exactly one of at_least, at_most, champion_margin"):
+        Rule(**settings)  # type: ignore[arg-type]
+
+
+def test_evidence_names_numbers_and_ends_of_intervals() -> None:
+    found = {
+        "test_digest": "t",
+        "accuracy": 0.9,
+        "images": 100,
+        "macro": {"f1": 0.8},
+        "classes": {"T-shirt v.2": {"f1": 0.7}},
+        "note": "text",
+        "flag": True,
+        "confusion": [[1, 2], [3, 4]],
+        "intervals": {"accuracy": [0.85, 0.95], "macro": {"f1": [0.7, 0.9]}},
+    }
+    assert parse_evidence(found, "metrics.json") == Evidence(
+        {
+            "accuracy": 0.9,
+            "images": 100.0,
+            "macro.f1": 0.8,
+            "classes.T-shirt v.2.f1": 0.7,
+            "accuracy.low": 0.85,
+            "accuracy.high": 0.95,
+            "macro.f1.low": 0.7,
+            "macro.f1.high": 0.9,
+        },
+        "t",
+    )
+
+
+@pytest.mark.parametrize("found", [[], {}, {"accuracy": 1.0}, {"test_digest": 3}])
+def test_what_is_no_evaluation(found: object) -> None:
+    with pytest.raises(
+        DarkroomError, match=r"metrics.json: holds no evaluation with a test_digest"
+    ):
+        parse_evidence(found, "metrics.json")

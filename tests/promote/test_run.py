@@ -1,0 +1,319 @@
+"""The stage on a real MLflow: what is registered, who becomes champion, what a second run does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from components.common.errors import DarkroomError
+from components.common.files import compute_sha256
+from components.common.spec import Mlflow
+from components.common.tracking import import_mlflow, read_run_id, start_run
+from components.promote import registry
+from components.promote.run import run
+from components.promote.spec import Inputs, Outputs, Params, Rule
+from tests.tiny_model import make_card, make_model
+
+ROOT = Path(registry.__file__).parents[2]
+RULES = [Rule("accuracy", at_least=0.8), Rule("accuracy", champion_margin=0.01)]
+TEST = "t" * 64
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [make_model(folder / f"{seed}.keras", make_card(), seed) for seed in range(3)]
+
+
+Promote = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def promote(mlflow_store: Path, models: list[Path]) -> Promote:
+    """Return a function that lays out what earlier rooms write, promotes, returns the verdict."""
+
+    def act(
+        model: int = 0,
+        *,
+        accuracy: float = 0.9,
+        rules: list[Rule] = RULES,
+        digest: str = TEST,
+        data: str = "passed",
+        same_run: bool = False,
+    ) -> dict[str, Any]:
+        inputs = lay_out(mlflow_store, models[model], accuracy, digest, data)
+        if not same_run:
+            with start_run(Mlflow(), inputs.run):
+                pass
+        run(inputs, Outputs(mlflow_store / "verdict.json"), Params(rules=rules))
+        found: dict[str, Any] = json.loads((mlflow_store / "verdict.json").read_text())
+        return found
+
+    return act
+
+
+def lay_out(
+    folder: Path, model: Path, accuracy: float = 0.9, digest: str = TEST, data: str = "passed"
+) -> Inputs:
+    shutil.copy(model, folder / "model.keras")
+    metrics = {
+        "accuracy": accuracy,
+        "macro": {"f1": 0.85},
+        "intervals": {"accuracy": [accuracy - 0.05, accuracy + 0.05]},
+        "test_digest": digest,
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "validation.json").write_text(json.dumps({"status": data}))
+    pd.DataFrame({"path": ["cat/1.png"]}).to_parquet(folder / "predictions.parquet")
+    return Inputs(
+        model=folder / "model.keras",
+        predictions=folder / "predictions.parquet",
+        metrics=folder / "metrics.json",
+        validation=folder / "validation.json",
+        run=folder / "run.json",
+    )
+
+
+def aliases() -> dict[str, str]:
+    found = import_mlflow().MlflowClient().get_registered_model("darkroom").aliases
+    return {alias: str(version) for alias, version in found.items()}
+
+
+def count_versions() -> int:
+    return len(import_mlflow().MlflowClient().search_model_versions("name = 'darkroom'"))
+
+
+def test_first_model_is_registered_with_all_that_it_carries(
+    promote: Promote, mlflow_store: Path
+) -> None:
+    verdict = promote()
+    assert (verdict["verdict"], verdict["version"]) == ("promoted", "1")
+    assert verdict["aliases"] == ["challenger", "champion"]
+    assert aliases() == {"challenger": "1", "champion": "1"}
+    floor = next(rule for rule in verdict["rules"] if rule["limit"] == "at_least")
+    assert floor == {
+        "rule": "accuracy at least 0.8",
+        "metric": "accuracy",
+        "limit": "at_least",
+        "threshold": 0.8,
+        "figure": 0.9,
+        "interval": [0.9 - 0.05, 0.9 + 0.05],
+        "champion": None,
+        "outcome": "passed",
+        "words": "accuracy 0.9 is at least 0.8",
+    }
+    mlflow = import_mlflow()
+    version = mlflow.MlflowClient().get_model_version("darkroom", "1")
+    run_id = read_run_id(mlflow_store / "run.json")
+    assert version.run_id == run_id == verdict["run_id"]
+    assert mlflow.get_run(run_id).info.status == "FINISHED"
+    digest = compute_sha256(mlflow_store / "model.keras")
+    expected = {
+        "darkroom.model_digest": digest,
+        "darkroom.test_digest": TEST,
+        "darkroom.manifest_digest": "m" * 64,
+        "darkroom.splits_digest": "s" * 64,
+        "darkroom.verdict": "promoted",
+        "darkroom.verdict_words": verdict["words"],
+        "metrics.accuracy": "0.9",
+        "metrics.macro.f1": "0.85",
+    }
+    assert expected.items() <= version.tags.items()
+    assert verdict["lineage"]["params_digest"] == version.tags["darkroom.params_digest"]
+    # From any of its origins one finds the version.
+    found = mlflow.MlflowClient().search_model_versions(f"tags.`darkroom.test_digest` = '{TEST}'")
+    assert [v.version for v in found] == [version.version]
+
+
+def test_model_is_packed_to_be_served_without_pickles(promote: Promote) -> None:
+    promote()
+    mlflow = import_mlflow()
+    folder = Path(mlflow.artifacts.download_artifacts("models:/darkroom@champion"))
+    assert not [f for f in folder.rglob("*") if f.suffix in (".pkl", ".pickle", ".pyc")]
+    info = mlflow.models.get_model_info("models:/darkroom@champion")
+    assert info.signature.inputs.to_dict() == [
+        {"type": "binary", "name": "image", "required": True}
+    ]
+    outputs = {column["name"]: column for column in info.signature.outputs.to_dict()}
+    assert list(outputs) == ["label", "probability", "probabilities"]
+    assert set(outputs["probabilities"]["properties"]) == {"cat", "dog"}
+    assert info.saved_input_example_info is not None
+    pins = (folder / "requirements.txt").read_text().split()
+    assert all("==" in pin for pin in pins)
+    assert {pin.split("==")[0] for pin in pins} >= {"mlflow", "tensorflow", "keras", "pillow"}
+
+
+def test_running_again_registers_nothing(promote: Promote) -> None:
+    first = promote()
+    again = promote(same_run=True)
+    assert (first["newly_registered"], again["newly_registered"]) == (True, False)
+    assert (again["verdict"], again["version"], again["run_id"]) == (
+        "promoted",
+        "1",
+        first["run_id"],
+    )
+    assert "was champion already" in again["words"]
+    # Nor does the same file from another run.
+    assert promote()["version"] == "1"
+    assert count_versions() == 1
+
+
+def test_challenger_replaces_or_does_not(promote: Promote) -> None:
+    promote(0, accuracy=0.90)
+    worse = promote(1, accuracy=0.85)
+    assert worse["verdict"] == "rejected"
+    assert worse["aliases"] == ["challenger"]
+    assert worse["champion_before"] == "1"
+    assert "accuracy 0.85 is 0.05 worse than the champion's 0.9" in worse["words"]
+    assert "version 1 stays champion" in worse["words"]
+    assert aliases() == {"challenger": "2", "champion": "1"}
+    as_good = promote(2, accuracy=0.895)
+    assert as_good["verdict"] == "promoted"
+    assert next(r for r in as_good["rules"] if r["limit"] == "champion_margin")["champion"] == 0.9
+    assert aliases() == {"challenger": "3", "champion": "3"}
+
+
+def test_champion_on_other_images_is_incomparable(promote: Promote) -> None:
+    promote(0)
+    verdict = promote(1, accuracy=0.99, digest="u" * 64)
+    assert verdict["verdict"] == "incomparable"
+    assert "version 1, was measured on other test images" in verdict["words"]
+    assert aliases() == {"challenger": "2", "champion": "1"}
+
+
+def test_champion_whose_evaluation_is_lost_is_incomparable(
+    promote: Promote, mlflow_store: Path
+) -> None:
+    run_id = promote(0)["run_id"]
+    artifacts = import_mlflow().get_run(run_id).info.artifact_uri
+    folder = Path(artifacts.removeprefix("file://")) / "evaluation"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "metrics.json",
+        "predictions.parquet",
+    ]
+    shutil.rmtree(folder)
+    verdict = promote(1, accuracy=0.99)
+    assert verdict["verdict"] == "incomparable"
+    assert "has no evaluation" in verdict["words"]
+
+
+def test_champion_that_others_registered_is_incomparable(
+    promote: Promote, mlflow_store: Path
+) -> None:
+    client = import_mlflow().MlflowClient()
+    client.create_registered_model("darkroom")
+    client.create_model_version("darkroom", source=str(mlflow_store))
+    client.set_registered_model_alias("darkroom", "champion", "1")
+    assert promote(0)["verdict"] == "incomparable"
+
+
+def test_no_rules_and_failed_data_promote_nothing(promote: Promote) -> None:
+    assert promote(0, rules=[])["verdict"] == "no_rules"
+    assert promote(1, data="failed")["verdict"] == "rejected"
+    assert aliases() == {"challenger": "2"}
+    # The rules of today decide on the version of yesterday.
+    assert promote(0)["verdict"] == "promoted"
+    assert aliases() == {"challenger": "1", "champion": "1"}
+
+
+def test_unknown_metric_is_refused_before_anything_is_registered(promote: Promote) -> None:
+    with pytest.raises(DarkroomError, match="holds no `acuracy`; did you mean `accuracy`"):
+        promote(rules=[Rule("acuracy", at_least=0.8)])
+    assert import_mlflow().MlflowClient().search_registered_models() == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "it's", ""])
+def test_illegal_name_is_refused(mlflow_store: Path, models: list[Path], name: str) -> None:
+    inputs = lay_out(mlflow_store, models[0])
+    with start_run(Mlflow(), inputs.run):
+        pass
+    with pytest.raises(DarkroomError, match="is no legal name"):
+        run(
+            inputs,
+            Outputs(mlflow_store / "verdict.json"),
+            Params(RULES, mlflow=Mlflow(registered_model=name)),
+        )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("metrics.json", "{}", "holds no evaluation with a test_digest"),
+        ("metrics.json", "{", "damaged, not JSON"),
+        ("validation.json", "[]", "holds no status of the data; run validate again"),
+        ("run.json", "{}", "holds no run_id; run train again"),
+        ("model.keras", "text", "not a model that Darkroom trained"),
+    ],
+)
+def test_damaged_input_is_named(
+    mlflow_store: Path, models: list[Path], file: str, content: str, words: str
+) -> None:
+    inputs = lay_out(mlflow_store, models[0])
+    with start_run(Mlflow(), inputs.run):
+        pass
+    (mlflow_store / file).write_text(content)
+    with pytest.raises(DarkroomError, match=rf"{file}: {words}"):
+        run(inputs, Outputs(mlflow_store / "verdict.json"), Params(RULES))
+    assert not (mlflow_store / "verdict.json").exists()
+
+
+def test_broken_upload_leaves_no_version_and_is_healed(
+    promote: Promote, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "save_package", break_down)
+        with pytest.raises(OSError, match="No space left"):
+            promote(0)
+    assert count_versions() == 0
+    mlflow = import_mlflow()
+    assert mlflow.get_run(read_run_id(mlflow_store / "run.json")).info.status == "FAILED"
+    assert not (mlflow_store / "verdict.json").exists()
+    assert promote(0, same_run=True)["verdict"] == "promoted"
+    assert mlflow.get_run(read_run_id(mlflow_store / "run.json")).info.status == "FINISHED"
+
+
+def test_stage_is_quiet_and_needs_no_tensorflow(mlflow_store: Path, models: list[Path]) -> None:
+    inputs = lay_out(mlflow_store, models[0])
+    with start_run(Mlflow(), inputs.run):
+        pass
+    shutil.copy(ROOT / "params.yaml", mlflow_store)
+    flags = [
+        word for name, value in vars(inputs).items() for word in (f"--{name}", Path(value).name)
+    ]
+    code = (
+        "import sys\n"
+        "from components.common.cli import run_room\n"
+        "run_room('promote')\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'great_expectations'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *flags, "--verdict", "verdict.json"],
+        cwd=mlflow_store,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": "/usr/bin:/bin",
+            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+        },
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("6/6 promote · ")
+    assert lines[2].startswith("  registered darkroom version 1")
+    assert "  ✓ accuracy 0.9 is at least 0.8" in lines
+    assert "  – no champion yet to compare with" in lines
+    assert lines[-1].startswith("  promoted: every rule holds, and it is the first champion (")
