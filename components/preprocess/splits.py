@@ -32,7 +32,7 @@ SALT = "darkroom"
 TRAIN, VAL, TEST = range(3)  # positions in SPLITS
 FREE = 3  # no split is given
 OUT = -1  # in no split
-# Where near-duplicates were given different splits, the first of these that occurs is untouchable.
+# Where near-duplicates were given different splits, the first of these is not touched.
 PRECEDENCE = np.array([2, 1, 0, 3])  # test, val, train, free
 
 
@@ -71,7 +71,7 @@ def assign_splits(
     draws = compute_draws(_list_keys(rows["sha256"], groups))
     home = find_homes(draws, given, val_fraction, test_fraction)
     cluster = compute_clusters(rows["sha256"], rows["phash"].fillna(""), near_duplicate_bits)
-    leader = find_conflicts(cluster, given, home, _rank_copies(rows))
+    leader = find_conflicts(cluster, given, home, _rank_copies(rows), leakage == "warn")
 
     leaking = (leader != OUT) & (given != FREE) & (given[leader] != given)
     if leakage == "fail" and leaking.any():
@@ -143,7 +143,11 @@ def compute_clusters(
 
 
 def find_conflicts(
-    cluster: np.ndarray, given: np.ndarray, home: np.ndarray, rank: np.ndarray
+    cluster: np.ndarray,
+    given: np.ndarray,
+    home: np.ndarray,
+    rank: np.ndarray,
+    keep_leaks: bool,
 ) -> np.ndarray:
     """Return for each image that may not stay at home its near-duplicate elsewhere, -1 for others.
 
@@ -152,38 +156,40 @@ def find_conflicts(
         given: (images,) position in SPLITS, or FREE.
         home: (images,) position in SPLITS.
         rank: (images,) order of the copies, best first.
-
-    Returns:
-        (images,) position of the image that it conflicts with, or -1.
+        keep_leaks: whether given splits that leak will stay, so that others must respect them.
     """
-    # First among images with the same standing: the best copy decides.
-    standing = cluster * 4 + PRECEDENCE[given]
-    order = np.lexsort((rank, standing))
-    first = _first_of_runs(standing[order])
-    leader = np.empty_like(order)
-    leader[order] = order[first]
-    within = home != home[leader]
-    # Then among the leaders: given before drawn; of the given, test before val before train.
-    order = order[~within[order]]
-    first = _first_of_runs(cluster[order])
-    winner = np.full(len(cluster), OUT)
-    winner[order] = order[first]
-    across = (winner != OUT) & (home != home[winner])
-    # Several given splits may meet in a cluster and stay: what is drawn must agree with all.
-    given_split = np.where(~within & (given != FREE), home, OUT)
+    is_given = given != FREE
+    # Across given splits: the best copy of the split that comes first.
+    standard = _find_best(cluster, PRECEDENCE[given] * len(rank) + rank, is_given)
+    leaks = is_given & (given != given[standard])
+    conflict = np.where(leaks, standard, OUT)
+    stays = is_given & (keep_leaks | ~leaks)
+    # Inside a given train split, where val or test is carved out of it: the best copy.
+    leader = _find_best(cluster * 4 + given, rank, stays)
+    parted = stays & (home != home[leader])
+    conflict[parted] = leader[parted]
+    stays &= ~parted
+    # What is drawn yields to whatever is given.
+    drawn = ~is_given
     for split in range(len(SPLITS)):
-        member = np.flatnonzero(given_split == split)
-        some = np.full(int(cluster.max(initial=0)) + 1, OUT)
-        some[cluster[member]] = member
-        other = (given == FREE) & ~across & (home != split) & (some[cluster] != OUT)
-        winner[other], across[other] = some[cluster[other]], True
-    return np.where(within, leader, np.where(across, winner, OUT))
+        other = _find_best(cluster, rank, stays & (home == split))
+        clash = drawn & (other != OUT) & (home != split)
+        conflict[clash] = other[clash]
+    # Where nothing is given: the best copy.
+    drawn &= _find_best(cluster, rank, stays) == OUT
+    leader = _find_best(cluster, rank, drawn)
+    clash = drawn & (home != home[leader])
+    conflict[clash] = leader[clash]
+    return conflict
 
 
-def _first_of_runs(values: np.ndarray) -> np.ndarray:
-    """Return for each place of a sorted array where the run of equal values begins."""
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]][: len(values)])
-    return np.repeat(starts, np.diff(np.r_[starts, len(values)]))
+def _find_best(keys: np.ndarray, rank: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return for each image the lowest in rank of its key `among` some, -1 where none is."""
+    rows = np.flatnonzero(among)
+    rows = rows[np.argsort(-rank[rows])]
+    best = np.full(int(keys.max(initial=0)) + 1, OUT)
+    best[keys[rows]] = rows  # of equal keys the last one stays: that of lowest rank
+    return np.asarray(best[keys])
 
 
 def _read_given(splits: pd.Series) -> np.ndarray:
