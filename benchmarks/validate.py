@@ -1,0 +1,200 @@
+"""How fast validate is, held against a bare loop in the same run: `python -m benchmarks.validate`.
+
+Four questions, each with what issue 3 asks:
+
+1. Photos a second against a bare loop over all cores that reads, digests and fully decodes the same
+   files with the same decoder (at least 0.8), on a folder of yours and on a generated one.
+2. Ten times the files: at most eleven times the time.
+3. A manifest of 1,000,000 rows through the suite: under 60 s and 4 GiB.
+4. Near-duplicates among 200,000 hashes: under 60 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.common.duplicates import group_near_duplicates
+from components.common.images import FORMATS, find_images
+from components.validate.scan import CHUNK, count_cores, scan_files
+from components.validate.spec import Params
+
+SIDE_PX = 256  # of the generated JPEGs: a common size of prepared data sets
+
+
+def main() -> None:
+    """Run what is asked for and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="folder of photos to measure on as well")
+    parser.add_argument("--files", type=int, default=50_000, help="generated files (50,000)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest")
+    parser.add_argument("--hashes", type=int, default=200_000, help="perceptual hashes")
+    parser.add_argument("--repeats", type=int, default=3, help="the median counts (3)")
+    parser.add_argument("--suite-alone", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.suite_alone:
+        measure_suite(args.rows)
+        return
+    print(f"{count_cores()} cores")
+    if args.photos:
+        compare_with_bare_loop(args.photos, find_images(args.photos), args.repeats)
+    with tempfile.TemporaryDirectory() as place:
+        files = generate(Path(place), args.files)
+        whole = compare_with_bare_loop(Path(place), files, args.repeats)
+        tenth = compare_with_bare_loop(Path(place), files[::10], args.repeats)
+    print(f"ten times the files: {whole / tenth:.1f} times the time (at most 11)")
+    measure_hashes(args.hashes)
+    # In a process of its own, so that the peak of memory is the suite's.
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.validate",
+        "--suite-alone",
+        "--rows",
+        str(args.rows),
+    ]
+    subprocess.run(command, check=True)  # noqa: S603 - this file
+
+
+def compare_with_bare_loop(folder: Path, files: Sequence[Path], repeats: int) -> float:
+    """Print both rates and their ratio; return the seconds of validate's scan."""
+    names = sorted(file.relative_to(folder).as_posix() for file in files)
+    params = Params()
+    ours = partial(scan_files, folder, names, params.min_side_px, params.max_megapixels)
+    pairs = []
+    for _ in range(repeats):  # in turn: whatever else the machine does falls on both
+        pairs.append((measure(partial(run_bare_loop, folder, names)), measure(ours)))
+    bare, scan = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(b / s for b, s in pairs)
+    print(
+        f"{len(names):>9,} files: bare loop {len(names) / bare:6,.0f} files/s, validate "
+        f"{len(names) / scan:6,.0f} files/s, ratio {ratio:.2f} (at least 0.8)",
+        flush=True,
+    )
+    return scan
+
+
+def run_bare_loop(folder: Path, names: Sequence[str]) -> None:
+    """Read, digest and decode files on all cores, and do nothing else."""
+    with ProcessPoolExecutor(count_cores()) as pool:
+        for _ in pool.map(_decode, [str(folder / name) for name in names], chunksize=CHUNK):
+            pass
+
+
+def _decode(file: str) -> str:
+    data = Path(file).read_bytes()
+    Image.open(io.BytesIO(data), formats=FORMATS).load()
+    return hashlib.sha256(data).hexdigest()
+
+
+def generate(folder: Path, count: int) -> list[Path]:
+    """Write JPEGs that look like photographs: smooth shapes with a little noise."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(-10, 11, (SIDE_PX, SIDE_PX, 3))
+    files = []
+    for number in range(count):
+        file = folder / f"class-{number % 10}" / f"{number:06d}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), np.int16)
+        pixels = np.clip(smooth + np.roll(noise, number, (0, 1)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(file, quality=90)
+        files.append(file)
+    return files
+
+
+def measure_hashes(count: int) -> None:
+    """Print how long near-duplicates take, in the usual case and in the worst."""
+    rng = np.random.default_rng(0)
+
+    def flip(values: np.ndarray, bits: int) -> np.ndarray:
+        for _ in range(bits):
+            values = values ^ (np.uint64(1) << rng.integers(0, 64, len(values)).astype(np.uint64))
+        return values
+
+    originals = rng.integers(0, 2**64, count, dtype=np.uint64)
+    cases = {
+        "all different": originals,
+        "one in ten a near copy": np.append(
+            originals[: count * 9 // 10], flip(originals[: count // 10], 3)
+        ),
+        "a hundred copies of each": flip(np.repeat(originals[: count // 100], 100), 3),
+        "all of them copies of one": flip(np.repeat(originals[:1], count), 6),
+    }
+    for name, values in cases.items():
+        texts = [f"{value:016x}" for value in values]
+        seconds = measure(partial(group_near_duplicates, texts, Params().near_duplicate_bits))
+        print(f"{len(texts):>9,} hashes, {name}: {seconds:.1f} s (under 60)", flush=True)
+
+
+def measure_suite(count: int) -> None:
+    """Print how long a large manifest takes from signs to the page, and the peak of memory."""
+    import pandas as pd
+
+    from components.validate.expectations import create_expectations
+    from components.validate.findings import describe_results, find_oddities
+    from components.validate.shortcuts import find_shortcuts
+    from components.validate.signs import create_signs
+    from components.validate.suite import run_suite
+
+    rng = np.random.default_rng(0)
+    number = np.arange(count)
+    hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
+    hashes[count // 2 : count // 2 + count // 20] = hashes[: count // 20]  # one in ten doubled
+    rows = {
+        "path": [f"class-{i % 100:02d}/{i:07d}.jpg" for i in number],
+        "label": [f"class-{i % 100:02d}" for i in number],
+        "split": "",
+        "sha256": [f"{i:064x}" for i in number],
+        "bytes": 50_000,
+        "format": "JPEG",
+        "width_px": rng.integers(300, 800, count),
+        "height_px": rng.integers(300, 800, count),
+        "mode": "RGB",
+        "exif_orientation": 1,
+        "phash": [f"{value:016x}" for value in hashes],
+        "brightness": rng.normal(0.5, 0.1, count).clip(0, 1),
+        "contrast": 0.2,
+        "sharpness": rng.normal(600, 200, count).clip(0),
+        "status": np.where(number % 20, "ok", "quarantined"),
+        "reason": np.where(number % 20, "", "damaged: cut short"),
+        "group": "",
+    }
+    manifest, params = pd.DataFrame(rows), Params()
+    watch = time.perf_counter()
+    signs = create_signs(manifest, params)
+    expectations = create_expectations(params)
+    with tempfile.TemporaryDirectory() as site:
+        results, _ = run_suite(signs, expectations, Path(site))
+    usable = manifest[manifest["status"] == "ok"]
+    describe_results(results, expectations, manifest, signs, params)
+    find_oddities(usable, [], [], params)
+    find_shortcuts(usable, params.max_class_shift)
+    seconds = time.perf_counter() - watch
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+    print(f"{count:>9,} rows through the suite: {seconds:.0f} s (under 60), peak {peak:.1f} GiB (4)")
+
+
+def measure(function: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
