@@ -28,8 +28,11 @@ QUIET = {
 }
 
 
-def import_mlflow() -> Any:
+def import_mlflow(create: bool = True) -> Any:
     """Import MLflow, quiet, set on MLFLOW_TRACKING_URI or else on mlflow.db in the present folder.
+
+    Args:
+        create: make a database that is not there yet, where the address is that of an sqlite file.
 
     Raises:
         DarkroomError: if nothing answers there, saying where and what to do.
@@ -44,6 +47,11 @@ def import_mlflow() -> Any:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     file = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not file.exists():
+        if not create:
+            raise DarkroomError(
+                f"{file}: no MLflow database here; run the pipeline first, or set "
+                "MLFLOW_TRACKING_URI"
+            )
         say(f"creating {file}, the database of MLflow: once, and about ten seconds")
     mlflow.set_tracking_uri(uri)
     with explain_failures(first_contact=True):

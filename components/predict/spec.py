@@ -1,4 +1,4 @@
-"""Ask a registered model about images: files and folders → one prediction an image."""
+"""Ask a model about images: files and folders → a label and its probability for each image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,15 @@ class Inputs:
     """What predict reads."""
 
     model: str = path("a model in the registry, `models:/darkroom@champion`, or a model.keras file")
-    images: list[Path] = path("image files, or folders of them")
+    images: list[Path] = path("image files, folders of them, or @FILE with a path in each line")
 
 
 @dataclass(frozen=True)
 class Outputs:
     """What predict writes."""
 
-    predictions: Path = path("CSV or Parquet file; `-` prints CSV")
+    output: str = path("file for the answers, .csv or .parquet; `-`, the default, prints CSV")
+    probabilities: bool = path("add a column for each class, with its probability")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""Write answers as they come: CSV to the terminal or a file, or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from components.common.errors import DarkroomError
+from components.common.files import writing
+
+COLUMNS = ("path", "label", "probability", "reason")
+SUFFIXES = (".csv", ".parquet")
+Row = dict[str, Any]
+Write = Callable[[list[Row]], None]
+
+
+def check_output(output: str) -> None:
+    """Raise DarkroomError if the answers cannot be written as this."""
+    if output != "-" and Path(output).suffix.lower() not in SUFFIXES:
+        raise DarkroomError(
+            f"--output {output}: legal are names that end in {' or '.join(SUFFIXES)}, and - for "
+            "the terminal"
+        )
+
+
+@contextmanager
+def open_output(output: str, extra: Sequence[str]) -> Iterator[Write]:
+    """Yield a function that writes rows; a file appears when all are written.
+
+    Args:
+        output: name of a file, or `-`.
+        extra: columns of probabilities behind COLUMNS.
+    """
+    if output == "-":
+        yield _write_csv(sys.stdout, extra)
+        return
+    with writing(Path(output)) as temporary:
+        if temporary.suffix.lower() == ".csv":
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                yield _write_csv(stream, extra)
+        else:
+            yield from _write_parquet(temporary, extra)
+
+
+def _write_csv(stream: IO[str], extra: Sequence[str]) -> Write:
+    columns = [*COLUMNS, *extra]
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+
+    def write(rows: list[Row]) -> None:
+        for row in rows:
+            shown = {k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()}
+            writer.writerow(shown)
+        stream.flush()
+
+    return write
+
+
+def _write_parquet(file: Path, extra: Sequence[str]) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = ("path", "label", "reason")
+    schema = pa.schema(
+        [(name, pa.string() if name in text else pa.float64()) for name in (*COLUMNS, *extra)]
+    )
+    with pq.ParquetWriter(file, schema) as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -1,0 +1,93 @@
+"""Predict: images + a model → a label and its probability for each image, written as they come."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from components.common.classifier import Answers, Classifier
+from components.common.errors import DarkroomError
+from components.common.images import find_images
+from components.common.terminal import Stopwatch, bar
+from components.predict.answers import Row, check_output, open_output
+from components.predict.source import open_model
+from components.predict.spec import Inputs, Outputs, Params
+
+BATCH_SIZE = 64  # images in one forward pass
+
+
+def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+    """Answer for every image; what cannot be read is told, and fails only if it is all there is.
+
+    Raises:
+        DarkroomError: if there is no such model, or not one readable image.
+    """
+    watch = Stopwatch()
+    check_output(outputs.output)
+    images = list_images(inputs.images)
+    if not images:
+        raise DarkroomError(
+            f"no images in {', '.join(map(str, inputs.images))}: nothing to predict"
+        )
+    with open_model(inputs.model) as file:
+        classifier = Classifier(file)
+    tell(f"{inputs.model}: {len(classifier.class_names)} classes, loaded in {watch}")
+    extra = name_columns(classifier.class_names) if outputs.probabilities else []
+    watch, bad, done = Stopwatch(), 0, 0
+    with (
+        open_output(outputs.output, extra) as write,
+        bar("predicting", "images", len(images)) as progress,
+    ):
+        for answers in classifier.classify_all(images, BATCH_SIZE):
+            paths = images[done : done + len(answers.reasons)]
+            rows = create_rows(paths, answers, classifier.class_names, extra)
+            write(rows)
+            for row in rows:
+                if row["reason"]:
+                    bad += 1
+                    if sys.stderr.isatty():
+                        progress.clear()
+                    tell(f"{row['path']}: {row['reason']}")
+            done += len(paths)
+            progress.update(len(paths))
+    where = "" if outputs.output == "-" else f" in {outputs.output}"
+    tell(f"{done - bad:,} of {done:,} images answered{where} ({watch})")
+    if bad == done:
+        raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
+
+
+def list_images(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that were named, and the images in the folders that were named."""
+    return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+
+
+def create_rows(
+    paths: list[Path], answers: Answers, class_names: list[str], extra: list[str]
+) -> list[Row]:
+    """Return a row an image: path, label, probability, reason, and the columns of `extra`."""
+    rows: list[Row] = []
+    for path, probabilities, reason in zip(
+        paths, answers.probabilities, answers.reasons, strict=True
+    ):
+        # A name that is not UTF-8 can be neither printed nor kept as text.
+        name = str(path).encode("utf-8", "backslashreplace").decode()
+        row: Row = {"path": name, "label": None, "probability": None, "reason": ""}
+        if reason:
+            row["reason"] = reason.removeprefix(f"{path}: ")
+        else:
+            best = int(probabilities.argmax())
+            row |= {"label": class_names[best], "probability": float(probabilities[best])}
+            row |= dict(zip(extra, map(float, probabilities), strict=False))
+        rows.append(row)
+    return rows
+
+
+def name_columns(class_names: list[str]) -> list[str]:
+    """Return the names of the columns of probabilities; no class can clash with another column."""
+    return [f"p_{name}" for name in class_names]
+
+
+def tell(message: str) -> None:
+    """Print a finding where it does not mix with the answers."""
+    print(f"  {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,245 @@
+"""Answers to images: the numbers, the forms they are written in, and what is not fatal."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components.common import model as model_module
+from components.common.classifier import Classifier
+from components.common.errors import DarkroomError
+from components.predict import run as under_test
+from components.predict.run import run
+from components.predict.spec import Inputs, Outputs, Params
+from components.promote.registry import Registry
+from tests.predict.conftest import CLASSES
+
+ROOT = Path(model_module.__file__).parents[2]
+
+
+def predict(model: object, *images: Path, output: object, probabilities: bool = False) -> None:
+    run(Inputs(str(model), list(images)), Outputs(str(output), probabilities), Params())
+
+
+def ask_by_hand(model: Path, file: Path) -> np.ndarray:
+    """Decode with Pillow, multiply with the weights, divide by the temperature: (classes,)."""
+    network = model_module.load_model(model)
+    weights, bias = network.get_layer("logits").get_weights()
+    pixels = np.asarray(Image.open(file), np.float64).reshape(-1) / 127.5 - 1
+    scaled = (pixels @ weights + bias) / model_module.read_card(model).temperature
+    exponentials = np.exp(scaled - scaled.max())
+    return np.asarray(exponentials / exponentials.sum())
+
+
+def test_answers_are_those_of_the_network(model: Path, photos: Path, tmp_path: Path) -> None:
+    predict(model, photos, output=tmp_path / "answers.parquet", probabilities=True)
+    found = pd.read_parquet(tmp_path / "answers.parquet")
+    assert list(found.columns) == [
+        "path", "label", "probability", "reason", *(f"p_{name}" for name in CLASSES),
+    ]  # fmt: skip
+    assert list(found["path"]) == sorted(str(f) for f in photos.rglob("[!.]*.*g"))
+    good = found[found["reason"] == ""]
+    assert len(good) == 5
+    for row in good.to_dict("records"):
+        expected = ask_by_hand(model, Path(row["path"]))
+        assert [row[f"p_{name}"] for name in CLASSES] == pytest.approx(expected, abs=1e-5)
+        assert row["label"] == CLASSES[int(expected.argmax())]
+        assert row["probability"] == pytest.approx(expected.max(), abs=1e-5)
+
+
+def test_bad_image_is_told_and_not_fatal(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / "absent.png"
+    predict(model, photos, absent, output=tmp_path / "answers.parquet")
+    found = pd.read_parquet(tmp_path / "answers.parquet").set_index("path")
+    for name in (str(photos / "broken.jpg"), str(absent)):
+        assert pd.isna(found.loc[name, "label"])
+        assert pd.isna(found.loc[name, "probability"])
+        assert found.loc[name, "reason"].startswith("not a readable image")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"  {absent}: not a readable image" in told.err
+    assert "  5 of 7 images answered in" in told.err
+
+
+@pytest.mark.parametrize("form", ["-", "answers.csv"])
+def test_csv(
+    form: str, model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = form if form == "-" else tmp_path / form
+    predict(model, photos, output=output, probabilities=True)
+    text = capsys.readouterr().out if form == "-" else Path(output).read_text("utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 6
+    for row in rows:
+        if row["reason"]:
+            assert (row["label"], row["probability"], row["p_cat"]) == ("", "", "")
+        else:
+            shares = [float(row[f"p_{name}"]) for name in CLASSES]
+            assert sum(shares) == pytest.approx(1, abs=1e-5)
+            assert float(row["probability"]) == max(shares)
+            assert row["label"] == CLASSES[int(np.argmax(shares))]
+
+
+def test_batches_change_nothing(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(model, photos, output=tmp_path / "one.parquet", probabilities=True)
+    monkeypatch.setattr(under_test, "BATCH_SIZE", 2)
+    predict(model, photos, output=tmp_path / "many.parquet", probabilities=True)
+    one, many = (
+        pd.read_parquet(tmp_path / "one.parquet"),
+        pd.read_parquet(tmp_path / "many.parquet"),
+    )
+    pd.testing.assert_frame_equal(one, many, rtol=1e-6)
+
+
+def test_nothing_readable_fails_but_says_so_for_each(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DarkroomError, match="not one of 1 images could be read"):
+        predict(model, photos / "broken.jpg", output=tmp_path / "answers.csv")
+    assert "not a readable image" in (tmp_path / "answers.csv").read_text()
+
+
+def test_mistakes_are_found_before_the_model_is_loaded(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DarkroomError, match=r"no images in .*empty: nothing to predict"):
+        predict("nowhere.keras", tmp_path / "empty", output="-")
+    with pytest.raises(
+        DarkroomError, match=r"--output answers.txt: legal are names that end in .csv"
+    ):
+        predict("nowhere.keras", photos, output="answers.txt")
+
+
+def test_model_that_is_none(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(DarkroomError, match=r"--model nowhere.keras: no such file"):
+        predict("nowhere.keras", photos, output="-")
+    (tmp_path / "text.keras").write_text("text")
+    with pytest.raises(DarkroomError, match="not a model that Darkroom trained"):
+        predict(tmp_path / "text.keras", photos, output="-")
+    with pytest.raises(
+        DarkroomError, match="legal are models:/NAME@ALIAS and models:/NAME/VERSION"
+    ):
+        predict("models:/darkroom", photos, output="-")
+
+
+@pytest.mark.parametrize("name", ["models:/darkroom@champion", "models:/darkroom/1"])
+def test_model_of_the_registry(
+    name: str, registered: Registry, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    predict(name, photos, output=tmp_path / "registry.csv")
+    predict(model, photos, output=tmp_path / "file.csv")
+    assert (tmp_path / "registry.csv").read_text() == (tmp_path / "file.csv").read_text()
+
+
+def test_registry_says_what_it_has(registered: Registry, photos: Path) -> None:
+    for name, words in {
+        "models:/other@champion": r"has no model other; it has darkroom",
+        "models:/darkroom@best": r"darkroom has no alias best; it has champion \(version 1\)",
+        "models:/darkroom/7": r"darkroom has no version 7",
+    }.items():
+        with pytest.raises(DarkroomError, match=words):
+            predict(name, photos, output="-")
+
+
+def test_version_without_a_model_file(registered: Registry, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    registered.client.create_model_version("darkroom", source=str(tmp_path / "other"))
+    with pytest.raises(
+        DarkroomError, match=r"models:/darkroom/2: its artifacts hold no model.keras"
+    ):
+        predict("models:/darkroom/2", photos, output="-")
+
+
+def test_model_that_changed_in_the_store_is_refused(
+    registered: Registry, photos: Path, tmp_path: Path
+) -> None:
+    kept = next((tmp_path / "mlruns").rglob("model.keras"))
+    kept.write_bytes(kept.read_bytes() + b"x")
+    with pytest.raises(DarkroomError, match=r"version 1 is not the file that was registered"):
+        predict("models:/darkroom@champion", photos, output="-")
+
+
+def test_no_database_is_made_for_a_question(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    with pytest.raises(DarkroomError, match=r"mlflow.db: no MLflow database here"):
+        predict("models:/darkroom@champion", photos, output="-")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_command_line(registered: Registry, photos: Path, tmp_path: Path) -> None:
+    """A fresh process: quiet, CSV alone on stdout, a list of paths, a reader that leaves."""
+    (tmp_path / "list.txt").write_text(f"{photos}\n\n{photos / '0.png'}\n")
+    command = [sys.executable, "-m", "components.predict"]
+    command += ["--model", "models:/darkroom@champion", f"@{tmp_path / 'list.txt'}"]
+    variables = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    variables["MLFLOW_TRACKING_URI"] = os.environ["MLFLOW_TRACKING_URI"]
+    # At the same time, to save some: one whose reader leaves early.
+    early = subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    assert early.stdout is not None
+    early.stdout.close()
+    done = subprocess.run(
+        command, env=variables, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.DictReader(done.stdout.splitlines()))) == 7
+    told = done.stderr.splitlines()
+    assert told[0].startswith("  models:/darkroom@champion: 3 classes, loaded in")
+    assert told[1].startswith(f"  {photos / 'broken.jpg'}: not a readable image")
+    assert told[2].startswith("  6 of 7 images answered (")
+    assert len(told) == 3
+    assert early.stderr is not None
+    said = early.stderr.read().decode()
+    assert early.wait() == 0
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+def test_classifier_decodes_what_it_is_given(model: Path, photos: Path) -> None:
+    classifier = Classifier(model)
+    file = photos / "0.png"
+    by_path, by_bytes = classifier.classify([file]), classifier.classify([file.read_bytes()])
+    assert np.array_equal(by_path.probabilities, by_bytes.probabilities)
+    mixed = classifier.classify([b"junk", file])
+    assert np.isnan(mixed.probabilities[0]).all()
+    assert np.allclose(mixed.probabilities[1], by_path.probabilities[0])
+    assert [bool(reason) for reason in mixed.reasons] == [True, False]
+    assert classifier.classify([]).reasons == []
+    assert list(classifier.classify_all([])) == []
+
+
+def test_photo_is_turned_upright_and_resized(model: Path, photos: Path, tmp_path: Path) -> None:
+    upright = Image.open(photos / "0.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90° clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    found = Classifier(model).classify([photos / "0.png", tmp_path / "turned.png"])
+    assert np.allclose(found.probabilities[0], found.probabilities[1])
+
+
+def test_folder_keeps_what_it_held_when_asking_fails(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "answers.csv").write_text("old")
+    shutil.copy(model, tmp_path / "broken.keras")
+    with (tmp_path / "broken.keras").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(DarkroomError):
+        predict(tmp_path / "broken.keras", photos, output=tmp_path / "answers.csv")
+    assert (tmp_path / "answers.csv").read_text() == "old"

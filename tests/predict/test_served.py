@@ -1,0 +1,139 @@
+"""The served form: loaded in a fresh process far from this repository, and over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.common.classifier import Classifier
+from components.promote.registry import Registry
+from tests.predict.conftest import CLASSES
+
+QUESTION = """
+import json, sys
+from pathlib import Path
+import mlflow, pandas as pd
+
+model = mlflow.pyfunc.load_model("models:/darkroom@champion")
+images = [Path(name).read_bytes() for name in sys.argv[1:]]
+answers = model.predict(pd.DataFrame({"image": images}))
+import components
+print(json.dumps([Path(components.__file__).parts[-3], answers.to_dict("records")]))
+try:
+    model.predict(pd.DataFrame({"image": [images[0], b"junk"]}))
+except mlflow.exceptions.MlflowException as error:
+    print(error)
+"""
+
+
+def surroundings(store: Path) -> dict[str, str]:
+    """Nothing of this repository on the path."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(store),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{store / 'mlflow.db'}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+def expect(model: Path, files: list[Path], answers: list[dict[str, Any]]) -> None:
+    offline = Classifier(model).classify(files).probabilities
+    for row, answer in zip(offline, answers, strict=True):
+        assert list(answer) == ["label", "probability", "probabilities"]
+        assert answer["label"] == CLASSES[int(row.argmax())]
+        assert answer["probability"] == pytest.approx(row.max(), abs=1e-5)
+        shares = [answer["probabilities"][name] for name in CLASSES]
+        assert shares == pytest.approx(row, abs=1e-5)
+
+
+def test_loaded_with_its_own_code_it_answers_as_measured(
+    registered: Registry, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    files = sorted(photos.glob("[0-9].png"))
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", QUESTION, *map(str, files)],
+        cwd=tmp_path / "elsewhere",
+        env=surroundings(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    place, answers = json.loads(first)
+    assert place == "code"  # the copy beside the model, not this repository
+    expect(model, files, answers)
+    assert second.startswith("row 1: image: not a readable image")
+
+
+@pytest.fixture
+def server(registered: Registry, tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = "mlflow models serve --env-manager local -m models:/darkroom@champion"
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [Path(sys.executable).parent / "mlflow", *command.split()[1:], "--port", str(port)],
+            cwd=tmp_path,
+            env=surroundings(tmp_path),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(120):
+                try:
+                    urllib.request.urlopen(f"{address}/ping", timeout=5)
+                    break
+                except OSError:
+                    assert process.poll() is None, (tmp_path / "server.log").read_text()
+                    time.sleep(1)
+            yield address
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(30)
+
+
+def post(address: str, content: object) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"{address}/invocations",
+        json.dumps(content).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.e2e
+def test_server_takes_base64_and_answers_as_measured(
+    server: str, model: Path, photos: Path
+) -> None:
+    files = sorted(photos.glob("[0-9].png"))
+    records = [{"image": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    status, found = post(server, {"dataframe_records": records})
+    assert status == 200
+    expect(model, files, found["predictions"])
+    junk = base64.b64encode(b"junk").decode()
+    status, found = post(server, {"dataframe_records": [records[0], {"image": junk}]})
+    assert status == 400
+    assert "row 1: image: not a readable image" in found["message"]
+    status, found = post(server, {"dataframe_records": [{"picture": junk}]})
+    assert status == 400
