@@ -1,0 +1,44 @@
+"""A manifest made by hand, so that preprocess is tested without validate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from components.common.files import compute_sha256
+from components.common.images import find_images
+from components.common.manifest import COLUMNS, OK, write_manifest
+
+
+@pytest.fixture
+def make_manifest(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes the manifest of a folder of class folders."""
+
+    def make(images: Path, **columns: object) -> Path:
+        rows = []
+        for file in find_images(images):
+            with Image.open(file) as image:
+                width, height = image.size
+            rows.append(
+                {
+                    "path": file.relative_to(images).as_posix(),
+                    "label": file.parent.name,
+                    "sha256": compute_sha256(file),
+                    "bytes": file.stat().st_size,
+                    "width_px": width,
+                    "height_px": height,
+                    "split": "",
+                    "phash": "",
+                    "group": "",
+                    "status": OK,
+                }
+            )
+        manifest = pd.DataFrame(rows).reindex(columns=list(COLUMNS)).assign(**columns)
+        write_manifest(tmp_path / "manifest.parquet", manifest)
+        return tmp_path / "manifest.parquet"
+
+    return make
