@@ -149,10 +149,10 @@ def _judge_relative(rule: Rule, challenger: Evidence, champion: Champion | None)
         return _create_outcome(rule, challenger, champion, outcome, words)
 
     if champion is None:
-        return answer(SKIPPED, "no champion yet to compare with")
+        return answer(SKIPPED, f"{rule.metric}: no champion yet to compare with")
     name = f"the champion, version {champion.version},"
     if champion.is_challenger:
-        return answer(SKIPPED, "it is the champion itself")
+        return answer(SKIPPED, f"{rule.metric}: it is the champion itself")
     if champion.evidence is None:
         return answer(INCOMPARABLE, f"{name} has no evaluation to compare with")
     if champion.evidence.test_digest != challenger.test_digest:

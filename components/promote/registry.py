@@ -67,10 +67,18 @@ class Registry:
                 return None
             raise
 
-    def register(self, file: Path, card: ModelCard, tags: Mapping[str, str]) -> str:
+    def register(
+        self, file: Path, card: ModelCard, tags: Mapping[str, str], figures: Mapping[str, float]
+    ) -> str:
         """Upload a model file as it will be served, and return its new version.
 
         The version is made last and with all its tags, so none exists half.
+
+        Args:
+            file: the model file.
+            card: what it says of itself.
+            tags: of the version.
+            figures: metrics that MLflow's pages show beside the model.
         """
         client, info = self.client, self.mlflow.active_run().info
         logged = client.create_logged_model(
@@ -93,6 +101,7 @@ class Registry:
         client.finalize_logged_model(logged.model_id, "READY")
         output = self.mlflow.entities.LoggedModelOutput(logged.model_id, step=0)
         client.log_outputs(info.run_id, [output])
+        self.mlflow.log_metrics(dict(figures), model_id=logged.model_id)
         version = client.create_model_version(
             self.name,
             source=f"models:/{logged.model_id}",

@@ -54,7 +54,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         version = registry.find_version(digest)
         is_new = version is None
         if version is None:
-            version = registry.register(inputs.model, card, tags)
+            version = registry.register(inputs.model, card, tags, figures)
             say(f"registered {registry.name} version {version} ({watch})")
         else:
             say(f"{registry.name} version {version} is this model: not registered again ({watch})")

@@ -127,6 +127,11 @@ def test_first_model_is_registered_with_all_that_it_carries(
         "metrics.macro.f1": "0.85",
     }
     assert expected.items() <= version.tags.items()
+    logged = mlflow.get_logged_model(version.source.removeprefix("models:/"))
+    assert {"accuracy": 0.9, "macro.f1": 0.85}.items() <= {
+        m.key: m.value for m in logged.metrics
+    }.items()
+    assert logged.status == "READY"
     assert verdict["lineage"]["params_digest"] == version.tags["darkroom.params_digest"]
     # From any of its origins one finds the version.
     found = mlflow.MlflowClient().search_model_versions(f"tags.`darkroom.test_digest` = '{TEST}'")
@@ -315,5 +320,5 @@ def test_stage_is_quiet_and_needs_no_tensorflow(mlflow_store: Path, models: list
     assert lines[1].startswith("6/6 promote · ")
     assert lines[2].startswith("  registered darkroom version 1")
     assert "  ✓ accuracy 0.9 is at least 0.8" in lines
-    assert "  – no champion yet to compare with" in lines
+    assert "  – accuracy: no champion yet to compare with" in lines
     assert lines[-1].startswith("  promoted: every rule holds, and it is the first champion (")
