@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
+import re
+import sys
+import urllib.error
 import urllib.parse
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +59,7 @@ def import_mlflow(create: bool = True) -> Any:
             )
         say(f"creating {file}, the database of MLflow: once, and about ten seconds")
     mlflow.set_tracking_uri(uri)
+    _announce_waiting(uri)
     with explain_failures(first_contact=True):
         mlflow.search_experiments(max_results=1)
     return mlflow
@@ -163,11 +169,26 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
             raise
         where = mlflow.get_tracking_uri()
         reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        reason = _hide_in(reason.strip().split("\n")[0], where)
+        # Of a chain of exceptions in one line the innermost says what happened.
+        core = re.findall(r"\[Errno -?\d+\] [^\"')]+|[Rr]ead timed out", reason)
+        reason = core[-1] if core else _hide_in(reason.strip().split("\n")[0], where)
         raise DarkroomError(
             f"MLflow at {hide_password(where)} cannot be used ({reason}); start it, or set "
             "MLFLOW_TRACKING_URI to another, or unset it to use mlflow.db here"
         ) from None
+
+
+def _announce_waiting(uri: str) -> None:
+    """Say so if a server does not answer at once: MLflow itself tries for a minute, in silence."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    address = hide_password(uri)
+    try:
+        urllib.request.urlopen(f"{address}/health", timeout=5).close()  # noqa: S310 - http or https
+    except urllib.error.HTTPError:
+        return  # it answers; what it thinks of us is seen next
+    except (OSError, ValueError, http.client.HTTPException):
+        print(f"  MLflow at {address} does not answer; trying again for a while", file=sys.stderr)
 
 
 def _hide_in(text: str, uri: str) -> str:

@@ -139,16 +139,22 @@ def use(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
-def test_server_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_is_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as taken:  # bound but not listening: refused at once
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         use(monkeypatch, f"http://me:hidden@127.0.0.1:{port}")
         with pytest.raises(
-            DarkroomError, match=r"cannot be used .*refused.*start it, or"
+            DarkroomError, match=r"used \(\[Errno \d+\] .*refused\); start"
         ) as caught:
             import_mlflow()
     assert f"MLflow at http://127.0.0.1:{port} cannot" in str(caught.value)
+    assert capsys.readouterr() == (
+        "",
+        f"  MLflow at http://127.0.0.1:{port} does not answer; trying again for a while\n",
+    )
     assert "hidden" not in str(caught.value)
 
 
