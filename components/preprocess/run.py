@@ -12,7 +12,7 @@ from components.preprocess.contents import create_dataset, create_form, plan_spl
 from components.preprocess.report import check_splits, describe_splits
 from components.preprocess.shards import find_intact, take_over, write_shards
 from components.preprocess.spec import Inputs, Outputs, Params
-from components.preprocess.splits import assign_splits
+from components.preprocess.splits import assign_splits, read_earlier
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
@@ -26,10 +26,11 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         )
     splits = assign_splits(
         usable,
-        params.val_fraction,
-        params.test_fraction,
-        params.near_duplicate_bits,
-        params.leakage,
+        val_fraction=params.val_fraction,
+        test_fraction=params.test_fraction,
+        near_duplicate_bits=params.near_duplicate_bits,
+        leakage=params.leakage,
+        earlier=read_earlier(outputs.splits),
     )
     class_names = sorted(splits["label"].unique())
     check_splits(splits, class_names)

@@ -8,6 +8,8 @@ The rule, and why it is this one:
 2. Near-duplicates with different homes would leak. The best copy of each cluster stays at home; the
    copies with another home are left out of all splits. They are not moved: a moved image would be
    judged by a model that was trained on it. As near copies they would have taught little.
+   Where an earlier splits.parquet is at hand, what it holds comes before any newcomer, so that old
+   images are not even left out. It never decides a home: losing it moves no image either.
 3. Splits that the folder or metadata.csv gives are honoured. Where they lack val or test, it is
    carved out of train by the same hash.
 """
@@ -16,32 +18,39 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.duplicates import group_near_duplicates
 from components.common.errors import DarkroomError
 from components.common.manifest import SPLITS
+from components.preprocess.conflicts import (
+    FREE,
+    OUT,
+    TEST,
+    TRAIN,
+    VAL,
+    compute_clusters,
+    find_late_conflicts,
+    find_settled_conflicts,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Part of what is hashed. Another salt draws other splits: changing it moves every image.
 SALT = "darkroom"
-TRAIN, VAL, TEST = range(3)  # positions in SPLITS
-FREE = 3  # no split is given
-OUT = -1  # in no split
-# Where near-duplicates were given different splits, the first of these is not touched.
-PRECEDENCE = np.array([2, 1, 0, 3])  # test, val, train, free
 
 
 def assign_splits(
     images: pd.DataFrame,
+    *,
     val_fraction: float,
     test_fraction: float,
     near_duplicate_bits: int,
     leakage: str = "warn",
+    earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return who is in which split, and why.
 
@@ -53,6 +62,7 @@ def assign_splits(
             near-duplicates.
         leakage: what becomes of near-duplicates across *given* splits. `warn` keeps them; `exclude`
             leaves out those of train (and of val, where one is in test); `fail` raises.
+        earlier: what this function returned for fewer or other images; its images come first.
 
     Returns:
         A row an image, sorted by path: path, label, sha256, group_id, split (missing where the
@@ -66,31 +76,36 @@ def assign_splits(
     import pandas as pd
 
     rows = images.sort_values("path", ignore_index=True)
+    sha256, phashes = rows["sha256"], rows["phash"].fillna("")
     given = _read_given(rows["split"].fillna(""))
     groups = rows["group"].fillna("").astype(str).to_numpy(object)
-    draws = compute_draws(_list_keys(rows["sha256"], groups))
+    draws = compute_draws(_list_keys(sha256, groups))
     home = find_homes(draws, given, val_fraction, test_fraction)
-    cluster = compute_clusters(rows["sha256"], rows["phash"].fillna(""), near_duplicate_bits)
-    leader = find_conflicts(cluster, given, home, _rank_copies(rows), leakage == "warn")
+    rank = _rank_copies(rows)
 
-    leaking = (leader != OUT) & (given != FREE) & (given[leader] != given)
-    if leakage == "fail" and leaking.any():
-        first = int(np.flatnonzero(leaking)[0])
-        raise DarkroomError(
-            f"{leaking.sum()} images nearly repeat an image of another given split, first "
-            f"{rows['path'][first]} and {rows['path'][leader[first]]}; remove them, or set "
-            "preprocess.leakage to exclude or warn"
-        )
-    out = (leader != OUT) & ~(leaking & (leakage == "warn"))
+    def cluster(among: np.ndarray) -> np.ndarray:
+        return compute_clusters(sha256, phashes, near_duplicate_bits, among)
+
+    # First what is settled: given splits, and what an earlier run drew. Then the newcomers.
+    settled = (given != FREE) | _was_drawn(sha256, home, earlier)
+    conflict = find_settled_conflicts(
+        cluster(settled), settled, given, home, rank, keep_leaks=leakage == "warn"
+    )
+    leaking = (conflict != OUT) & (given != given[conflict])
+    out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
+    _check_leakage(leakage, leaking, conflict, rows["path"])
+    stays = settled & ~out
+    late = find_late_conflicts(cluster(~settled | stays), stays, settled, home, rank)
+    conflict = np.where(settled, conflict, late)
+    out |= late != OUT
     names = np.array([*SPLITS, None], object)
-    split = names[np.where(out, OUT, home)]
     return pd.DataFrame(
         {
             "path": rows["path"],
             "label": rows["label"],
-            "sha256": rows["sha256"],
-            "group_id": _name_groups(rows["sha256"], cluster, groups, out),
-            "split": pd.Series(split, dtype="str"),
+            "sha256": sha256,
+            "group_id": _name_groups(sha256, cluster(~out), groups, np.where(out, conflict, OUT)),
+            "split": pd.Series(names[np.where(out, OUT, home)], dtype="str"),
             "why": _explain(
                 paths=rows["path"],
                 names=names,
@@ -98,11 +113,21 @@ def assign_splits(
                 groups=groups,
                 draws=draws,
                 home=home,
-                leader=leader,
+                conflict=conflict,
                 out=out,
             ),
         }
     )
+
+
+def read_earlier(file: Path) -> pd.DataFrame | None:
+    """Return the splits of an earlier run, if there are any; damaged ones count as none."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file, columns=["sha256", "split"])
+    except (OSError, ValueError):
+        return None
 
 
 def compute_draws(keys: Iterable[str]) -> np.ndarray:
@@ -128,68 +153,6 @@ def find_homes(
     # A given train split gives up images only to a split that is not given.
     carved = (given == TRAIN) & ~np.isin(drawn, np.unique(given))
     return np.where((given == FREE) | carved, drawn, given)
-
-
-def compute_clusters(
-    sha256: Iterable[str], phashes: Iterable[str], near_duplicate_bits: int
-) -> np.ndarray:
-    """Return a number for each image, one for all that are near-duplicates or the same bytes."""
-    import pandas as pd
-
-    phashes = np.asarray(phashes, object)
-    near = group_near_duplicates(phashes, near_duplicate_bits)  # (images,)
-    same, _ = pd.factorize(np.asarray(sha256, object))
-    return np.where(phashes == "", same + len(near), near)
-
-
-def find_conflicts(
-    cluster: np.ndarray,
-    given: np.ndarray,
-    home: np.ndarray,
-    rank: np.ndarray,
-    keep_leaks: bool,
-) -> np.ndarray:
-    """Return for each image that may not stay at home its near-duplicate elsewhere, -1 for others.
-
-    Args:
-        cluster: (images,), one number for all that are near-duplicates.
-        given: (images,) position in SPLITS, or FREE.
-        home: (images,) position in SPLITS.
-        rank: (images,) order of the copies, best first.
-        keep_leaks: whether given splits that leak will stay, so that others must respect them.
-    """
-    is_given = given != FREE
-    # Across given splits: the best copy of the split that comes first.
-    standard = _find_best(cluster, PRECEDENCE[given] * len(rank) + rank, is_given)
-    leaks = is_given & (given != given[standard])
-    conflict = np.where(leaks, standard, OUT)
-    stays = is_given & (keep_leaks | ~leaks)
-    # Inside a given train split, where val or test is carved out of it: the best copy.
-    leader = _find_best(cluster * 4 + given, rank, stays)
-    parted = stays & (home != home[leader])
-    conflict[parted] = leader[parted]
-    stays &= ~parted
-    # What is drawn yields to whatever is given.
-    drawn = ~is_given
-    for split in range(len(SPLITS)):
-        other = _find_best(cluster, rank, stays & (home == split))
-        clash = drawn & (other != OUT) & (home != split)
-        conflict[clash] = other[clash]
-    # Where nothing is given: the best copy.
-    drawn &= _find_best(cluster, rank, stays) == OUT
-    leader = _find_best(cluster, rank, drawn)
-    clash = drawn & (home != home[leader])
-    conflict[clash] = leader[clash]
-    return conflict
-
-
-def _find_best(keys: np.ndarray, rank: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return for each image the lowest in rank of its key `among` some, -1 where none is."""
-    rows = np.flatnonzero(among)
-    rows = rows[np.argsort(-rank[rows])]
-    best = np.full(int(keys.max(initial=0)) + 1, OUT)
-    best[keys[rows]] = rows  # of equal keys the last one stays: that of lowest rank
-    return np.asarray(best[keys])
 
 
 def _read_given(splits: pd.Series) -> np.ndarray:
@@ -224,21 +187,47 @@ def _rank_copies(rows: pd.DataFrame) -> np.ndarray:
     return rank
 
 
+def _was_drawn(sha256: pd.Series, home: np.ndarray, earlier: pd.DataFrame | None) -> np.ndarray:
+    """Return which images an earlier run had put into the split that they still belong to."""
+    if earlier is None:
+        return np.zeros(len(sha256), bool)
+    kept = earlier[earlier["split"].notna()]
+    known = dict(zip(kept["sha256"], kept["split"], strict=True))
+    return np.asarray(sha256.map(known) == np.array(SPLITS, object)[home], bool)
+
+
+def _check_leakage(
+    leakage: str, leaking: np.ndarray, conflict: np.ndarray, paths: pd.Series
+) -> None:
+    if leakage == "fail" and leaking.any():
+        first = int(np.flatnonzero(leaking)[0])
+        raise DarkroomError(
+            f"{leaking.sum()} images nearly repeat an image of another given split, first "
+            f"{paths[first]} and {paths[conflict[first]]}; remove them, or set "
+            "preprocess.leakage to exclude or warn"
+        )
+
+
 def _name_groups(
-    sha256: pd.Series, cluster: np.ndarray, groups: np.ndarray, out: np.ndarray
+    sha256: pd.Series, cluster: np.ndarray, groups: np.ndarray, leader: np.ndarray
 ) -> np.ndarray:
     """Return for each image the name of what stays together: the smallest sha256 in it, 16 digits.
 
-    Clusters and groups are joined by the images that are in both. An image that is left out joins
-    nothing; it bears the name of its cluster.
+    Args:
+        sha256: of each image.
+        cluster: (images,) numbers of the clusters among the images that are in a split.
+        groups: (images,) names of the groups, or empty.
+        leader: (images,) for an image that is left out, the one it yields to, whose name it takes;
+            -1 for those in a split.
     """
     import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    near, _ = pd.factorize(cluster)
+    kept = leader == OUT
+    near, _ = pd.factorize(np.where(kept, cluster, cluster[leader]))
     group, names = pd.factorize(groups)
-    joins = ~out & (groups != "")
+    joins = kept & (groups != "")  # clusters are joined by groups that are in both
     size = len(near) + len(names)
     edges = coo_array(
         (np.ones(joins.sum(), np.int8), (near[joins], len(near) + group[joins])), shape=(size, size)
@@ -256,7 +245,7 @@ def _explain(
     groups: np.ndarray,
     draws: np.ndarray,
     home: np.ndarray,
-    leader: np.ndarray,
+    conflict: np.ndarray,
     out: np.ndarray,
 ) -> list[str]:
     """Return a reason in words for each image."""
@@ -270,8 +259,8 @@ def _explain(
             reason = "given"
         else:
             reason = f"carved out of the given train: {drawn}"
-        if leader[i] != OUT:
-            other = f"near-duplicate of {paths[leader[i]]} in {names[home[leader[i]]]}"
+        if conflict[i] != OUT:
+            other = f"near-duplicate of {paths[conflict[i]]} in {names[home[conflict[i]]]}"
             own = f"by itself it is in {names[home[i]]}: {reason}"
             reason = f"left out, {other}; {own}" if out[i] else f"{reason}; {other}"
         words.append(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -115,6 +116,40 @@ def read_files(dataset: Dataset, folder: Path) -> dict[str, tuple[str, int]]:
     """Return file name → (digest, inode) of the shards that dataset.json lists."""
     shards = [shard for split in dataset.splits.values() for shard in split.shards]
     return {shard.file: (shard.sha256, (folder / shard.file).stat().st_ino) for shard in shards}
+
+
+def test_old_images_come_before_better_copies_that_are_added(
+    make_digits: Callable[..., Path], make_manifest: Callable[..., Path], outputs: Outputs
+) -> None:
+    images = make_digits(40, 2)
+    run(Inputs(images, make_manifest(images)), outputs, PARAMS)
+    before = pd.read_parquet(outputs.splits).set_index("path")["split"]
+    for file in list(images.rglob("*.png")):
+        Image.open(file).resize((64, 64)).save(file.with_name(f"copy-{file.name}"))
+    manifest = make_manifest(images)
+    table = pd.read_parquet(manifest)
+    table["phash"] = [  # a copy has the hash of its original, which no other has
+        hashlib.sha256(path.replace("copy-", "").encode()).hexdigest()[:16]
+        for path in table["path"]
+    ]
+    table.to_parquet(manifest)
+    run(Inputs(images, manifest), outputs, PARAMS)
+    after = pd.read_parquet(outputs.splits).set_index("path")
+    assert (after.loc[before.index, "split"] == before).all()
+    copies = after[after.index.str.contains("copy-")]
+    originals = after.loc[copies.index.str.replace("copy-", "")]
+    assert (copies["split"].to_numpy() == originals["split"].to_numpy())[
+        copies["split"].notna()
+    ].all()
+    assert 10 < copies["split"].isna().sum() < 60
+    outputs.splits.write_bytes(b"damaged")
+    run(
+        Inputs(images, manifest), outputs, PARAMS
+    )  # without memory the better copies win, none moves
+    fresh = pd.read_parquet(outputs.splits).set_index("path")
+    both = fresh["split"].notna() & after["split"].notna()
+    assert (fresh["split"][both] == after["split"][both]).all()
+    assert fresh.loc[copies.index, "split"].notna().all()
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "json"])
