@@ -35,69 +35,77 @@ def group_near_duplicates(phashes: Sequence[str] | np.ndarray, max_distance: int
     return _number_by_first(raw)
 
 
-def find_near_pairs(
-    hashes: np.ndarray, max_distance: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the positions (left, right) of pairs at most max_distance bits apart, block by block.
+class _Forest:
+    """Connected components that grow by pairs, in bounded memory."""
 
-    Every such pair is found; one that shares several bands comes several times.
+    def __init__(self, count: int) -> None:
+        self.component = np.arange(count)  # of each node; may lag behind `add` until `flush`
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting = 0
 
-    Args:
-        hashes: uint64 (n,).
-        max_distance: 0 to 15.
-    """
-    bounds = np.linspace(0, BITS, max_distance + 2).astype(int)
+    def add(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Join left[i] and right[i]."""
+        news = self.component[left] != self.component[right]
+        self._pairs.append((left[news], right[news]))
+        self._waiting += int(news.sum())
+        if self._waiting > PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring `component` up to date."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        if self._waiting:
+            left, right = (np.concatenate(side) for side in zip(*self._pairs, strict=True))
+            ends = self.component[left], self.component[right]
+            shape = (len(self.component), len(self.component))
+            edges = coo_array((np.ones(len(left), np.int8), ends), shape=shape)
+            _, joined = connected_components(edges, directed=False)
+            self.component = joined[self.component]
+        self._pairs, self._waiting = [], 0
+
+
+def _find_components(hashes: np.ndarray, max_distance: int) -> np.ndarray:
+    """Return for each of some different hashes, uint64 (n,), the number of its component."""
+    forest = _Forest(len(hashes))
+    for bucket in _iterate_buckets(hashes, max_distance + 1):
+        rest = bucket
+        while len(rest) > 1:
+            if len(bucket) > BLOCK:
+                # Where thousands look alike most pairs are soon known to belong together: brought
+                # side by side, they can be passed over.
+                forest.flush()
+                rest = rest[np.argsort(forest.component[rest], kind="stable")]
+            known = forest.component[rest]
+            for start in range(0, len(rest), BLOCK):
+                block = slice(start, start + BLOCK)
+                if (known[:BLOCK] != known[0]).any() or (known[block] != known[0]).any():
+                    forest.add(*_find_near(hashes, rest[:BLOCK], rest[block], max_distance))
+            rest = rest[BLOCK:]
+    forest.flush()
+    return forest.component
+
+
+def _iterate_buckets(hashes: np.ndarray, bands: int) -> Iterator[np.ndarray]:
+    """Yield the positions of the hashes that agree in a band of their bits, for each band."""
+    bounds = np.linspace(0, BITS, bands + 1).astype(int)
     for low, high in pairwise(bounds):
-        mask = np.uint64((1 << int(high - low)) - 1)
-        band = (hashes >> np.uint64(low)) & mask
+        band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
         order = np.argsort(band, kind="stable")
         cuts = np.flatnonzero(np.diff(band[order])) + 1
         starts, ends = np.append(0, cuts), np.append(cuts, len(order))
         for i in np.flatnonzero(ends - starts > 1):
-            yield from _compare(hashes, order[starts[i] : ends[i]], max_distance)
+            yield order[starts[i] : ends[i]]
 
 
-def _compare(
-    hashes: np.ndarray, bucket: np.ndarray, max_distance: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the near pairs among the positions of one bucket."""
-    values = hashes[bucket]
-    for top in range(0, len(bucket), BLOCK):
-        for left in range(top, len(bucket), BLOCK):
-            ours, theirs = values[top : top + BLOCK], values[left : left + BLOCK]
-            distance = np.bitwise_count(ours[:, None] ^ theirs[None, :])
-            i, j = np.nonzero(distance <= max_distance)
-            once = (i < j) | (left > top)  # on the diagonal each pair once, and none with itself
-            yield bucket[top + i[once]], bucket[left + j[once]]
-
-
-def _find_components(hashes: np.ndarray, max_distance: int) -> np.ndarray:
-    """Return for each hash the number of its connected component."""
-    component = np.arange(len(hashes))
-    pending: list[tuple[np.ndarray, np.ndarray]] = []
-    waiting = 0
-    for left, right in find_near_pairs(hashes, max_distance) if len(hashes) > 1 else ():
-        news = component[left] != component[right]
-        if news.any():
-            pending.append((left[news], right[news]))
-            waiting += int(news.sum())
-        if waiting > PENDING:
-            component, pending, waiting = _merge(component, pending), [], 0
-    return _merge(component, pending)
-
-
-def _merge(component: np.ndarray, pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Return the components after joining those of each pair."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if not pairs:
-        return component
-    left, right = (component[np.concatenate(side)] for side in zip(*pairs, strict=True))
-    count = len(component)
-    edges = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
-    _, joined = connected_components(edges, directed=False)
-    return np.asarray(joined[component])
+def _find_near(
+    hashes: np.ndarray, ours: np.ndarray, theirs: np.ndarray, max_distance: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of all pairs, one of ours and one of theirs, that are near."""
+    distance = np.bitwise_count(hashes[ours][:, None] ^ hashes[theirs][None, :])
+    i, j = np.nonzero(distance <= max_distance)
+    return ours[i], theirs[j]
 
 
 def _number_by_first(raw: np.ndarray) -> np.ndarray:

@@ -18,7 +18,13 @@ from components.common.images import (
     turn_upright,
 )
 from components.common.manifest import OK, QUARANTINED
-from components.validate.measures import compute_moments, compute_phash, compute_sharpness, shrink
+from components.validate.measures import (
+    MEASURED_PX,
+    compute_moments,
+    compute_phash,
+    compute_sharpness,
+    shrink,
+)
 
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB
 WHITE = (255, 255, 255)
@@ -90,8 +96,9 @@ def _inspect_image(
     try:
         if getattr(image, "is_animated", False) and not is_mpo:
             raise RejectedError("animation: more than one frame")
-        # Of a JPEG in colour only the brightness is needed: all of its bytes are decoded even so.
-        image.draft("L", None)
+        # A JPEG comes out grey and at most 8 times smaller, as it will be measured. Damage is found
+        # even so: every bit of the file is decoded, and left out is only arithmetic behind it.
+        image.draft("L", (MEASURED_PX, MEASURED_PX))
         image.load()
         row["exif_orientation"] = read_orientation(image)
         luma = image if image.mode == "L" else convert_to_rgb(image, WHITE).convert("L")
@@ -118,7 +125,7 @@ def _measure(luma: Image.Image, row: dict[str, Any]) -> None:
     row["brightness"], row["contrast"] = compute_moments(small.histogram())
     row["sharpness"] = compute_sharpness(np.asarray(small))
     upright = turn_upright(small, row["exif_orientation"])
-    row["phash"] = compute_phash(upright, row["contrast"], min(luma.size))
+    row["phash"] = compute_phash(upright, row["contrast"], min(row["width_px"], row["height_px"]))
 
 
 def _one_line(error: Exception) -> str:

@@ -88,12 +88,14 @@ def _find_shifts(
     strong = shifts[shifts.abs() > max_shift].sort_values(key=abs, ascending=False)
     if not len(strong):
         return []
-    told = "; ".join(
-        f"{label} lies {abs(shift):.1f} standard deviations {'above' if shift > 0 else 'below'}"
+    told = ", ".join(
+        f"{label} {abs(shift):.1f} {'above' if shift > 0 else 'below'}"
         for label, shift in strong.head(4).items()
     )
-    more = f"; and {len(strong) - 4} classes more" if len(strong) > 4 else ""
-    message = f"{what} differs between classes: {told} the others{more}"
+    more = f" and {len(strong) - 4} classes more" if len(strong) > 4 else ""
+    message = (
+        f"{what} tells classes, in standard deviations from the mean of the others: {told}{more}"
+    )
     rows = usable[usable["label"].isin(strong.index)].groupby("label").head(3)
     examples = list(rows["path"].head(EXAMPLES))
     return [Finding(f"shortcut: {what}", WARNING, message, ADVICE, len(strong), examples)]

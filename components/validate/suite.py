@@ -86,6 +86,7 @@ def _create_checkpoint(
             result_format={
                 "result_format": "COMPLETE" if list_paths else "SUMMARY",
                 "partial_unexpected_count": EXAMPLES,
+                "return_unexpected_index_query": False,  # rows of a frame that no one else has
                 "unexpected_index_column_names": ["path"],
             },
         )

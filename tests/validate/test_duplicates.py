@@ -46,13 +46,16 @@ def hashes_with_copies(draw: st.DrawFn) -> list[str]:
     return [f"{value:016x}" for value in known] + draw(st.lists(st.just(""), max_size=3))
 
 
-@given(hashes_with_copies(), st.integers(0, 15), st.randoms())
-@settings(max_examples=200, deadline=None)
-def test_equals_the_comparison_of_all_pairs(phashes, max_distance, random):
+@given(hashes_with_copies(), st.integers(0, 15), st.randoms(), st.sampled_from([2, 5, 2048]))
+@settings(max_examples=300, deadline=None)
+def test_equals_the_comparison_of_all_pairs(phashes, max_distance, random, block):
     random.shuffle(phashes)
-    assert group_near_duplicates(phashes, max_distance).tolist() == group_by_all_pairs(
-        phashes, max_distance
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        # Small ones, so that these few hashes span blocks and are merged many times.
+        patch.setattr(duplicates, "BLOCK", block)
+        patch.setattr(duplicates, "PENDING", block)
+        found = group_near_duplicates(phashes, max_distance).tolist()
+    assert found == group_by_all_pairs(phashes, max_distance)
 
 
 def test_an_empty_hash_is_a_group_of_its_own():
