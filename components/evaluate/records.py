@@ -1,0 +1,51 @@
+"""What a run is told of the evaluation, in MLflow and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from components.common.params import flatten
+from components.common.tracking import log_params
+from components.evaluate.metrics import Confusion
+from components.evaluate.spec import Inputs, Outputs, Params
+
+HEADLINES = ("accuracy", "macro", "weighted", "log_loss", "ece", "images", "mistakes")
+ARTIFACTS = "evaluation"
+
+
+def track(
+    mlflow: Any, inputs: Inputs, outputs: Outputs, params: Params, metrics: dict[str, Any]
+) -> None:
+    """Log settings, figures and files to the active run."""
+    settings = flatten(params, "evaluate")
+    shared = "evaluate.mlflow."
+    log_params(mlflow, {key: v for key, v in settings.items() if not key.startswith(shared)})
+    figures = flatten({name: metrics[name] for name in HEADLINES})
+    for name, (low, high) in metrics["intervals"].items():
+        figures |= {f"{name}_low": low, f"{name}_high": high}
+    mlflow.log_metrics({f"test_{name.replace('.', '_')}": v for name, v in figures.items()})
+    for file in (outputs.predictions, outputs.metrics, outputs.report):
+        mlflow.log_artifact(str(file), ARTIFACTS)
+    mlflow.log_artifacts(str(outputs.plots), f"{ARTIFACTS}/plots")
+    mlflow.log_artifact(str(inputs.validation), "data")
+
+
+def describe(metrics: dict[str, Any], pairs: list[Confusion], level: float) -> Iterator[str]:
+    """Yield the findings for the terminal."""
+    (low, high), (f1_low, f1_high) = (
+        metrics["intervals"][name] for name in ("accuracy", "macro.f1")
+    )
+    yield (
+        f"accuracy {metrics['accuracy']:.1%} ({level:.0%} interval {low:.1%} to {high:.1%}), macro "
+        f"F1 {metrics['macro']['f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"
+    )
+    if metrics["mistakes"]:
+        name = metrics["weakest_class"]["name"]
+        images = next(score["images"] for score in metrics["classes"] if score["name"] == name)
+        first = pairs[0]
+        yield (
+            f"weakest class: {name}, F1 {metrics['weakest_class']['f1']:.3f} on {images:,} images; "
+            f"most often confused: {first.actual} taken for {first.predicted} ({first.images:,}×)"
+        )
+    yield from metrics["notes"]
