@@ -31,6 +31,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+# ruff: noqa: E402 - the project is found first
 from components.common.duplicates import group_near_duplicates
 from components.common.images import FORMATS, find_images
 from components.validate.scan import CHUNK, count_cores, scan_files
@@ -62,14 +63,7 @@ def main() -> None:
     print(f"ten times the files: {whole / tenth:.1f} times the time (at most 11)")
     measure_hashes(args.hashes)
     # In a process of its own, so that the peak of memory is the suite's.
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.validate",
-        "--suite-alone",
-        "--rows",
-        str(args.rows),
-    ]
+    command = [sys.executable, __file__, "--suite-alone", "--rows", str(args.rows)]
     subprocess.run(command, check=True)  # noqa: S603 - this file
 
 
