@@ -30,6 +30,8 @@ def compute_clusters(
     import pandas as pd
 
     chosen = phashes[among].to_numpy(object)
+    if not len(chosen):
+        return np.zeros(len(sha256), np.int64)
     near = group_near_duplicates(chosen, near_duplicate_bits)
     same, _ = pd.factorize(sha256[among])
     clusters = np.zeros(len(sha256), np.int64)

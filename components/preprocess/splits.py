@@ -67,7 +67,7 @@ def assign_splits(
     Returns:
         A row an image, sorted by path: path, label, sha256, group_id, split (missing where the
         image is left out) and why. All images of one group_id that are in a split are in the same
-        one, unless `leakage` kept given splits that break this.
+        one, unless given splits part a group.
 
     Raises:
         DarkroomError: if a given split is none of train, val and test, or `leakage` is `fail` and
@@ -95,7 +95,8 @@ def assign_splits(
     out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
     _check_leakage(leakage, leaking, conflict, rows["path"])
     stays = settled & ~out
-    late = find_late_conflicts(cluster(~settled | stays), stays, settled, home, rank)
+    clusters = cluster(~settled | stays)
+    late = find_late_conflicts(clusters, stays, settled, home, rank)
     conflict = np.where(settled, conflict, late)
     out |= late != OUT
     names = np.array([*SPLITS, None], object)
@@ -104,7 +105,10 @@ def assign_splits(
             "path": rows["path"],
             "label": rows["label"],
             "sha256": sha256,
-            "group_id": _name_groups(sha256, cluster(~out), groups, np.where(out, conflict, OUT)),
+            # Clusters that only left-out images link are told apart by where they are.
+            "group_id": _name_groups(
+                sha256, clusters * len(SPLITS) + home, groups, np.where(out, conflict, OUT)
+            ),
             "split": pd.Series(names[np.where(out, OUT, home)], dtype="str"),
             "why": _explain(
                 paths=rows["path"],
@@ -215,7 +219,7 @@ def _name_groups(
 
     Args:
         sha256: of each image.
-        cluster: (images,) numbers of the clusters among the images that are in a split.
+        cluster: (images,) numbers of the clusters of the images that are in a split.
         groups: (images,) names of the groups, or empty.
         leader: (images,) for an image that is left out, the one it yields to, whose name it takes;
             -1 for those in a split.
@@ -250,18 +254,19 @@ def _explain(
 ) -> list[str]:
     """Return a reason in words for each image."""
     words = []
-    for i in range(len(paths)):
-        key = f"its group {groups[i]}" if groups[i] else "its content"
-        drawn = f"hash of {key} is {draws[i]:.4f}"
-        if given[i] == FREE:
-            reason = drawn
-        elif given[i] == home[i]:
+    columns = (given, groups, draws, home, conflict, out)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for was_given, group, draw, own, other, is_out in rows:
+        key = f"its group {group}" if group else "its content"
+        if was_given == FREE:
+            reason = f"hash of {key} is {draw:.4f}"
+        elif was_given == own:
             reason = "given"
         else:
-            reason = f"carved out of the given train: {drawn}"
-        if conflict[i] != OUT:
-            other = f"near-duplicate of {paths[conflict[i]]} in {names[home[conflict[i]]]}"
-            own = f"by itself it is in {names[home[i]]}: {reason}"
-            reason = f"left out, {other}; {own}" if out[i] else f"{reason}; {other}"
+            reason = f"carved out of the given train: hash of {key} is {draw:.4f}"
+        if other != OUT:
+            like = f"near-duplicate of {paths[other]} in {names[home[other]]}"
+            alone = f"by itself it is in {names[own]}: {reason}"
+            reason = f"left out, {like}; {alone}" if is_out else f"{reason}; {like}"
         words.append(reason)
     return words
