@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.common.cli import read_room_params
 from components.common.dataset import Dataset, compute_split_digest, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
@@ -216,6 +217,28 @@ def test_given_splits_and_leakage_are_told(
 
 
 # --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('background: "#ffffff"', "background: white", "background must be a colour #rrggbb"),
+        ("val_fraction: 0.15", "val_fraction: 0.6", "val_fraction must be 0.01 to 0.5; got 0.6"),
+        ("size_px: auto", "size_px: 8", "size_px must be 32 to 1024, or 'auto'; got 8"),
+        ("leakage: warn", "leakage: drop", "leakage must be 'warn', 'exclude' or 'fail'; got"),
+    ],
+)
+def test_bad_settings_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new))
+    with pytest.raises(DarkroomError, match=message):
+        read_room_params(tmp_path / "params.yaml", "preprocess")
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"val_fraction \+ test_fraction is 0\.9 or less"):
+        Params(val_fraction=0.5, test_fraction=0.5)
 
 
 def test_manifest_without_usable_image_is_refused(
