@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from multiprocessing import Pool
 from pathlib import Path
@@ -100,19 +99,22 @@ def measure_rate(images: Path, folder: Path, repeats: int) -> None:
         "Keras, whole process": keras_process,
         "Keras": lambda: load_with_keras(links),
     }
-    best = dict.fromkeys(candidates, float("inf"))
+    wall, cpu = ({name: float("inf") for name in candidates} for _ in range(2))
     for _ in range(repeats):
         for name, work in candidates.items():
-            best[name] = min(best[name], measure(work))
+            seconds, cpu_seconds = measure(work)
+            wall[name], cpu[name] = min(wall[name], seconds), min(cpu[name], cpu_seconds)
     print(f"\n{len(files):,} images to {SIZE_PX} px on {CORES} cores, best of {repeats}")
-    for name, seconds in best.items():
-        print(f"  {name:<26} {seconds:6.1f} s {len(files) / seconds:6.0f} images/s")
-    whole = best["Keras, whole process"] / best["preprocess, whole process"]
-    print(
-        f"rate of preprocess by that of the bare loop: {best['bare loop'] / best['preprocess']:.2f}"
-    )
-    print(f"by that of Keras, whole processes: {whole:.2f}")
-    print(f"by that of Keras, imported already: {best['Keras'] / best['preprocess']:.2f}")
+    for name, seconds in wall.items():
+        rate = len(files) / seconds
+        print(f"  {name:<26} {seconds:6.1f} s {rate:6.0f} images/s {cpu[name]:6.1f} s of CPU")
+    print("rate of preprocess by that of …           wall    CPU")
+    for name, own in (
+        ("bare loop", "preprocess"),
+        ("Keras, whole process", "preprocess, whole process"),
+        ("Keras", "preprocess"),
+    ):
+        print(f"  {name:<38} {wall[name] / wall[own]:5.2f}  {cpu[name] / cpu[own]:5.2f}")
 
 
 def load_with_keras(folder: Path) -> None:
@@ -133,7 +135,9 @@ def decode(file: Path) -> int:
 
 def measure_splitting(count: int) -> None:
     """Split generated rows, and a tenth of them: time, memory, and how cost grows."""
-    seconds = {rows: measure(lambda rows=rows: split_rows(rows)) for rows in (count // 10, count)}
+    seconds = {
+        rows: measure(lambda rows=rows: split_rows(rows))[0] for rows in (count // 10, count)
+    }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB → GiB
     small, large = seconds.values()
     print(f"{count:,} rows split in {large:.1f} s, at most {peak:.2f} GiB in the whole process")
@@ -229,11 +233,16 @@ def link_in_classes(files: list[Path], links: Path) -> Path:
     return links
 
 
-def measure(work: Callable[[], None]) -> float:
-    """Return the seconds that a piece of work takes."""
-    start = time.perf_counter()
+def measure(work: Callable[[], None]) -> tuple[float, float]:
+    """Return the seconds that a piece of work takes, and those of CPU, its processes included.
+
+    On a machine that does other things as well, CPU seconds are the steadier figure.
+    """
+    before = os.times()
     work()
-    return time.perf_counter() - start
+    after = os.times()
+    cpu = sum(after[:4]) - sum(before[:4])  # user and system, own and of ended children
+    return after.elapsed - before.elapsed, cpu
 
 
 if __name__ == "__main__":

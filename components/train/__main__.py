@@ -1,6 +1,13 @@
-"""Command line: `python -m components.train --help`."""
+"""Command line: `python -m components.train --help`, `python -m components.train --list-backbones`."""
+
+import sys
 
 from components.common.cli import run_room
 
 if __name__ == "__main__":
-    run_room("train")
+    if sys.argv[1:] == ["--list-backbones"]:
+        from components.train.backbones import print_catalogue
+
+        print_catalogue()
+    else:
+        run_room("train")

