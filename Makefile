@@ -46,6 +46,7 @@ lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) pyproject.toml --extra gpu --constraint requirements/dev.lock -o requirements/gpu.lock
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
