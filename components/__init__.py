@@ -1,8 +1,8 @@
 """The rooms of Darkroom, in the order in which photos walk through them.
 
-==========  =====================================  ==================================================
+==========  =====================================  =================================================
 room        reads                                  writes
-==========  =====================================  ==================================================
+==========  =====================================  =================================================
 ingest      a data set or an archive               images in class folders
 validate    images                                 manifest.parquet, validation.json, data docs
 preprocess  images, manifest                       splits.parquet, shards (TFRecord) + dataset.json
@@ -10,11 +10,12 @@ train       shards                                 model.keras, history.csv, run
 evaluate    model, shards                          predictions.parquet, metrics.json, report.html
 promote     model, predictions, metrics            verdict.json, a version in the MLflow registry
 predict     a registered model, any images         one prediction an image
-==========  =====================================  ==================================================
+==========  =====================================  =================================================
 
 Every room has the same floor plan: ``spec.py`` declares its ``Inputs``, ``Outputs`` and ``Params``;
-``run.py`` holds ``run(inputs, outputs, params)``; ``__main__.py`` is its command line. ``common`` holds
-what knows no room. `dvc.yaml` joins the first six on one machine; `predict` serves what they made.
+``run.py`` holds ``run(inputs, outputs, params)``; ``__main__.py`` is its command line. ``common``
+holds what knows no room. `dvc.yaml` joins the first six on one machine; `predict` serves what they
+made.
 """
 
 STAGES = ("ingest", "validate", "preprocess", "train", "evaluate", "promote")

@@ -19,7 +19,7 @@ from components.common.terminal import heading
 
 
 def run_room(room: str, argv: Sequence[str] | None = None) -> None:
-    """Parse a room's flags, check the whole params file, run the room; exit with 1 on a user's error.
+    """Parse a room's flags, check the params file, run the room; a user's error exits with 1.
 
     Args:
         room: name of the package below `components`; its `spec` makes the flags.

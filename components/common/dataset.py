@@ -1,4 +1,4 @@
-"""dataset.json: what preprocess says of its shards; the last file it writes, so it marks them ready."""
+"""dataset.json: what preprocess says of its shards; written last, so it marks them ready."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read dataset.json from a folder of shards; raise DarkroomError if it is missing or damaged."""
+    """Read dataset.json from a folder of shards; DarkroomError if it is missing or damaged."""
     file = folder / "dataset.json"
     found = read_json(file)
     try:

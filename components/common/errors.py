@@ -2,7 +2,7 @@
 
 
 class DarkroomError(Exception):
-    """A problem in the data, the settings or the surroundings, in words for the person who must mend it.
+    """A problem in data, settings or surroundings, in words for the person who must mend it.
 
     The message says what is wrong, where, and what to do next, in one line. The command line prints
     it without a traceback and exits with 1; anything else that is raised is a bug of ours and keeps

@@ -23,7 +23,7 @@ class Examples:
 
 
 def stream_split(folder: Path, split: str, batch_size: int) -> Any:
-    """Return a tf.data.Dataset over one split in the order of its shards, the last batch as short as it is.
+    """Return a tf.data.Dataset over one split in the order of its shards, no example left out.
 
     Args:
         folder: folder of shards and dataset.json.

@@ -1,8 +1,8 @@
 """The model file: a plain Keras model that carries its class names, its image form and its origin.
 
-model.keras is a zip that `keras.models.load_model` reads as it is: bytes of pixels in (0 to 255), calibrated
-probabilities out, no class of ours inside. One more member of the zip, darkroom.json, says what the
-outputs mean; it is read without importing Keras.
+model.keras is a zip that `keras.models.load_model` reads as it is: bytes of pixels in (0 to 255),
+calibrated probabilities out, no class of ours inside. One more member of the zip, darkroom.json,
+says what the outputs mean; it is read without importing Keras.
 """
 
 from __future__ import annotations

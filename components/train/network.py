@@ -31,13 +31,14 @@ def create_network(
     """
     layers = keras.layers
     pixels = keras.Input((size_px, size_px, 3), name="pixels")
-    # `training=False` for good: BatchNorm then uses its ImageNet statistics while its network is fine-tuned.
+    # `training=False` for good: BatchNorm then uses its ImageNet statistics while its network is
+    # fine-tuned.
     maps = body(_scale(pixels, backbone), training=False)  # (high, wide, channels)
     features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(maps)  # (channels,)
     if backbone.rectified:
-        # Square roots of the (never negative) features: a linear head does better on them, because a few
-        # strong channels no longer drown the rest. Power normalisation, Perronnin et al. 2010. The small
-        # term keeps the slope finite at 0.
+        # Square roots of the (never negative) features: a linear head does better on them, because
+        # a few strong channels no longer drown the rest. Power normalisation, Perronnin et al.
+        # 2010. The small term keeps the slope finite at 0.
         features = keras.ops.sqrt(features + 0.01)
     features = layers.Dropout(dropout, name=HEAD_INPUT)(features)
     logits = layers.Dense(len(class_names), name=LOGITS, dtype="float32")(features)  # (classes,)
@@ -92,8 +93,9 @@ def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
 def _scale(pixels: Any, backbone: Backbone) -> Any:
     """Bring pixels, RGB 0 to 255, to what the backbone was pretrained on.
 
-    Every published scaling is linear in the colours, so one frozen 1×1 convolution holds them all: its
-    kernel scales, or swaps RGB for BGR, and its bias shifts. No code of ours is then in the saved model.
+    Every published scaling is linear in the colours, so one frozen 1×1 convolution holds them all:
+    its kernel scales, or swaps RGB for BGR, and its bias shifts. No code of ours is then in the
+    saved model.
     """
     if backbone.scaling is None:
         return pixels

@@ -1,8 +1,8 @@
 """First phase, the linear probe: a head fitted on features that are extracted once.
 
-The frozen network gives every image the same features in every epoch, so it runs over them once, and a
-logistic regression is fitted to convergence in seconds (LP-FT: Kumar et al. 2022). The probe is also the
-baseline that fine-tuning must beat.
+The frozen network gives every image the same features in every epoch, so it runs over them once,
+and a logistic regression is fitted to convergence in seconds (LP-FT: Kumar et al. 2022). The probe
+is also the baseline that fine-tuning must beat.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from components.train.history import Epoch
 from components.train.network import HEAD_INPUT, set_head, take_part
 from components.train.spec import Params
 
-# Inverse strength of the L2 penalty; the best is found well inside this range on small and large data.
+# Inverse strength of the L2 penalty; the best is found well inside this range on small and large
+# data.
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -72,8 +73,8 @@ def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> t
         flip = is_mirror_safe(val_logits, mirrored_logits, val.labels)
         found = compute_accuracy(mirrored_logits, val.labels)
         say(
-            f"the probe names {probe.val_accuracy:.1%} of the validation images, {found:.1%} of them mirrored: "
-            f"fine-tuning {'mirrors' if flip else 'does not mirror'} images"
+            f"the probe names {probe.val_accuracy:.1%} of the validation images, {found:.1%} of "
+            f"them mirrored: fine-tuning {'mirrors' if flip else 'does not mirror'} images"
         )
     return probe, flip
 
@@ -106,7 +107,7 @@ def fit_head(
     val_labels: np.ndarray,
     classes: int,
 ) -> Head:
-    """Fit logistic regressions of several penalties and return the one best on the validation split.
+    """Fit logistic regressions of several penalties, return the one best on validation.
 
     Args:
         features: (images, channels) of the training split, which holds every class.
@@ -139,10 +140,10 @@ def compute_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def is_mirror_safe(logits: np.ndarray, mirrored: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether mirrored images still are what they were, judged by a probe that never saw one mirrored.
+    """Whether mirrored images still are what they were, judged by a probe that saw none.
 
-    Clothes are, digits are not. Mirroring counts as safe if accuracy falls by no more than two standard
-    errors of its own.
+    Clothes are, digits are not. Mirroring counts as safe if accuracy falls by no more than two
+    standard errors of its own.
 
     Args:
         logits: of the validation images, (images, classes).

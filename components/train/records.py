@@ -1,4 +1,4 @@
-"""What a training run leaves for people and for MLflow: settings, data set, a row an epoch, the model's card."""
+"""What a training run leaves for people and for MLflow: settings, data set, epochs, card."""
 
 from __future__ import annotations
 
@@ -90,6 +90,6 @@ def digests_of(dataset: Dataset) -> dict[str, str]:
 
 
 def settings_of(params: Params) -> dict[str, Any]:
-    """Return the settings of this room with dotted keys; where MLflow is, is none of the model's."""
+    """Return the settings of this room with dotted keys, without those of MLflow."""
     flat = flatten(params, "train")
     return {key: value for key, value in flat.items() if not key.startswith("train.mlflow.")}

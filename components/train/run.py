@@ -24,7 +24,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     backbone = find_backbone(params.backbone)
     dataset = read_dataset(inputs.shards)
     keras.utils.set_random_seed(params.seed)
-    tf.config.experimental.enable_op_determinism()  # the same seed gives the same model, to the digit
+    # The same seed gives the same model, to the digit.
+    tf.config.experimental.enable_op_determinism()
     size = dataset.form.size_px
     body = create_body(backbone, params.weights, size)
     network = create_network(backbone, body, dataset.class_names, size, params.finetune.dropout)
@@ -40,7 +41,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         if params.finetune.epochs:
             trainable = unfreeze(network, params.finetune.unfreeze)
             say(
-                f"fine-tuning {trainable / 1e6:.1f} M parameters for {params.finetune.epochs} epochs"
+                f"fine-tuning {trainable / 1e6:.1f} M parameters for "
+                f"{params.finetune.epochs} epochs"
             )
             recipe = Recipe(params.finetune, params.augment, flip, params.seed)
             for epoch in run_finetuning(network, train, val, recipe, probe):
@@ -54,5 +56,6 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         write_history(outputs.history, epochs)
         records.track_end(mlflow, best, temperature, outputs)
     say(
-        f"kept {best.phase} epoch {best.epoch}: validation accuracy {best.val_accuracy:.1%} ({watch})"
+        f"kept {best.phase} epoch {best.epoch}: validation accuracy {best.val_accuracy:.1%} "
+        f"({watch})"
     )

@@ -1,8 +1,9 @@
-"""Read the tensors of a legacy PyTorch checkpoint without PyTorch and without running what it holds.
+"""Read the tensors of a legacy PyTorch checkpoint without PyTorch and without running it.
 
-A checkpoint of PyTorch before 1.6 is a row of pickles: magic number, protocol version, machine facts,
-the state dict, the list of storage keys; then, per storage, an int64 count and the raw numbers. A pickle
-may call anything, so the unpickler here knows three harmless names and refuses every other.
+A checkpoint of PyTorch before 1.6 is a row of pickles: magic number, protocol version, machine
+facts, the state dict, the list of storage keys; then, per storage, an int64 count and the raw
+numbers. A pickle may call anything, so the unpickler here knows three harmless names and refuses
+every other.
 """
 
 from __future__ import annotations
