@@ -26,8 +26,8 @@ ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000
 	@mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(or $(PORT),5000)
 
 .PHONY: test
-test: .venv/dev.stamp ## all tests that this machine can run
-	pytest
+test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
+	pytest $(ARGS)
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
