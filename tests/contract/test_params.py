@@ -1,0 +1,118 @@
+"""A slip in params.yaml is found at once, whatever stage starts, and is told in one line."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components import STAGES
+from components.common.cli import read_room_params
+from components.common.errors import DarkroomError
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "great_expectations",
+    "keras",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "sklearn",
+    "tensorflow",
+}
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("  seed: 0", "  sed: 0", ["unknown key train.sed", "did you mean `seed`"]),
+        ("  seed: 0", "  seed: zero", ["train.seed", "integer", '"zero"']),
+        ("  seed: 0", "  seed: true", ["train.seed", "integer", "true"]),
+        ("  seed: 0", "  seed: -1", ["train.seed", "0 to", "-1"]),
+        ("  seed: 0\n", "", ["missing key train.seed", "add `seed: 0`"]),
+        (
+            "  resize: crop",
+            "  resize: squash",
+            ["preprocess.resize", "crop", "pad", "stretch", "squash"],
+        ),
+        (
+            'background: "#ffffff"',
+            "background: white",
+            ["preprocess.background", "#rrggbb", "white"],
+        ),
+        (
+            "optimizer: adamw",
+            "optimizer: lion",
+            ["train.finetune.optimizer", "adamw", "sgd", "lion"],
+        ),
+        ("\ntrain:", "\ntraining:", ["unknown key training", "did you mean `train`"]),
+        ("at_least: 0.8", "at_last: 0.8", ["promote.rules[0]", "at_last"]),
+        ("data:\n", "data: [\n", ["not valid YAML"]),
+    ],
+)
+def test_slips_are_told_with_key_legal_values_and_what_was_found(
+    params: Path, old: str, new: str, words: list[str]
+) -> None:
+    replace(params, old, new)
+    for room in ("ingest", "promote"):  # the first stage finds a slip in the section of the last
+        with pytest.raises(DarkroomError) as caught:
+            read_room_params(params, room)
+        for word in words:
+            assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_a_stage_refuses_before_any_work(room: str, params: Path, tmp_path: Path) -> None:
+    replace(params, "  seed: 0", "  sed: 0")
+    import importlib
+
+    spec = importlib.import_module(f"components.{room}.spec")
+    words = []
+    for kind in (spec.Inputs, spec.Outputs):
+        for name in kind.__dataclass_fields__:
+            words += ["--" + name.replace("_", "-"), str(tmp_path / "nowhere" / name)]
+    done = subprocess.run(
+        [sys.executable, "-m", f"components.{room}", *words, "--params", str(params)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "unknown key train.sed" in done.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("room", [*STAGES, "predict"])
+def test_help_imports_nothing_heavy(room: str) -> None:
+    """What makes --help slow is imports; seconds would depend on the machine."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['components.{room}', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('components.{room}', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        f"print(sorted({HEAVY} & sys.modules.keys()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

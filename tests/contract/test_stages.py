@@ -1,0 +1,129 @@
+"""dvc.yaml, params.yaml and the rooms' specs say the same: flags, files, settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import ROOMS, STAGES
+from components.common.cli import create_parser, read_room_params
+from components.common.params import flatten
+from components.common.spec import SHARED_SECTIONS, is_shared
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "${data.source}"
+# What a person sets for the project at hand: the spec's default is empty there.
+CHOSEN = {"promote.rules"}
+
+
+def read_yaml(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text())
+
+
+def read_stage(room: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the flags of a stage's command, and the stage."""
+    stage = read_yaml("dvc.yaml")["stages"][room]
+    python, dash_m, module, *words = shlex.split(stage["cmd"])
+    assert (python, dash_m, module) == ("python", "-m", f"components.{room}")
+    return dict(zip(words[::2], words[1::2], strict=True)), stage
+
+
+def read_spec(room: str) -> Any:
+    return importlib.import_module(f"components.{room}.spec")
+
+
+def flag_names(kind: Any) -> set[str]:
+    return {"--" + field.name.replace("_", "-") for field in dataclasses.fields(kind)}
+
+
+def paths_of(entries: list[Any]) -> set[str]:
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
+
+
+def test_one_stage_a_room_in_the_order_of_the_rooms() -> None:
+    assert tuple(read_yaml("dvc.yaml")["stages"]) == STAGES
+    assert sorted(ROOMS) == sorted(
+        spec.parent.name
+        for spec in (ROOT / "components").glob("*/spec.py")
+        if spec.parent.name != "common"
+    )
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_has_the_same_floor_plan(room: str) -> None:
+    folder = ROOT / "components" / room
+    assert {"__init__.py", "__main__.py", "spec.py", "run.py"} <= {f.name for f in folder.iterdir()}
+    spec = read_spec(room)
+    for kind in (spec.Inputs, spec.Outputs, spec.Params):
+        assert dataclasses.is_dataclass(kind)
+        assert kind.__dataclass_params__.frozen
+        for field in dataclasses.fields(kind):
+            assert field.metadata["help"], f"{room}: {field.name} is not explained"
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_flags_of_dvc_yaml_are_those_of_the_spec(room: str) -> None:
+    flags, _ = read_stage(room)
+    spec = read_spec(room)
+    assert set(flags) == flag_names(spec.Inputs) | flag_names(spec.Outputs)
+    words = [word for flag in flags.items() for word in flag]
+    create_parser(room, spec).parse_args(words)  # exits where the room would
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_every_file_of_a_stage_is_known_to_dvc(room: str) -> None:
+    flags, stage = read_stage(room)
+    spec = read_spec(room)
+    deps = set(stage["deps"])
+    outs = paths_of(stage.get("outs", [])) | paths_of(stage.get("metrics", []))
+    outs |= paths_of(stage.get("plots", []))
+    inputs = {flags[flag] for flag in flag_names(spec.Inputs)}
+    outputs = {flags[flag] for flag in flag_names(spec.Outputs)}
+    if room == "ingest":  # fills the folder, or finds that another is read
+        inputs.discard(SOURCE)
+    assert inputs <= deps
+    assert outputs == outs
+    assert {f"components/{room}", "components/common"} <= deps
+    assert deps - inputs == {f"components/{room}", "components/common"}
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_every_setting_that_a_room_reads_reruns_its_stage(room: str) -> None:
+    _, stage = read_stage(room)
+    params = set(stage["params"])
+    assert room in params
+    for field in dataclasses.fields(read_spec(room).Params):
+        if is_shared(field):
+            # Where the records go changes no result; what a version is registered as does.
+            legal = {f.name for f in dataclasses.fields(SHARED_SECTIONS[field.name])}
+            named = {p.split(".")[1] for p in params if p.startswith(f"{field.name}.")}
+            assert named <= legal
+    text = (ROOT / "dvc.yaml").read_text()
+    assert set(re.findall(r"\$\{(.*?)\}", text)) == {"data.source"}
+
+
+def test_params_yaml_holds_every_setting_at_its_default() -> None:
+    found = read_yaml("params.yaml")
+    for room in ROOMS:
+        params = read_spec(room).Params
+        if not dataclasses.fields(params):
+            continue
+        read_room_params(ROOT / "params.yaml", room)
+        own = {
+            f.name: getattr(params(), f.name)
+            for f in dataclasses.fields(params)
+            if not is_shared(f)
+        }
+        defaults, values = flatten(own, room), flatten(found[room], room)
+        for key in CHOSEN:
+            defaults.pop(key, None), values.pop(key, None)
+        assert values == defaults, f"section {room}"
+    for name, kind in SHARED_SECTIONS.items():
+        assert flatten(found[name]) == flatten(kind()), f"section {name}"
