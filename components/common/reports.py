@@ -1,10 +1,11 @@
-"""predictions.parquet: each test image exactly once, with all that figures are computed from."""
+"""What evaluate leaves for later rooms: predictions.parquet, the figures of metrics.json."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -105,3 +106,31 @@ def read_predictions(file: Path) -> Predictions:
         logits=table[logits].to_numpy(np.float32),
         probabilities=table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64),
     )
+
+
+def list_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return every number of metrics.json under its dotted name.
+
+    Keys are joined with dots: `macro.f1`. An entry of a list goes by its `name`:
+    `classes.shirt.recall`, `slices.camera.phone.accuracy`. A pair that is an interval gives two:
+    `accuracy.low` and `accuracy.high`, `classes.shirt.recall.low`.
+    """
+    return dict(_walk("", metrics))
+
+
+def _walk(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key == "intervals" and isinstance(item, Mapping):
+                yield from _walk(name, {f"{one}_interval": ends for one, ends in item.items()})
+            else:
+                yield from _walk(f"{name}.{key}" if name else str(key), item)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield name, float(value)
+    elif isinstance(value, list) and name.endswith("_interval") and len(value) == 2:
+        for end, number in zip(("low", "high"), value, strict=True):
+            yield f"{name.removesuffix('_interval')}.{end}", float(number)
+    elif isinstance(value, list):
+        for entry in value:
+            if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
+                yield from _walk(f"{name}.{entry['name']}", entry)
