@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.common.files import writing_folder
+from components.common.files import write_text, writing_folder
 from components.common.images import find_images
 from components.common.terminal import Stopwatch, say
 from components.ingest.archive import unpack
@@ -16,7 +16,10 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     watch = Stopwatch()
     with writing_folder(outputs.images) as folder:
         if inputs.source.resolve() != outputs.images.resolve():
-            say(f"nothing to bring in: the pipeline reads {inputs.source}")
+            words = f"nothing to bring in: the pipeline reads {inputs.source}"
+            # DVC warns of an empty folder, and a person who opens it wonders.
+            write_text(folder / "README.txt", f"{words} (data.source in params.yaml)\n")
+            say(words)
             return
         if params.source == "digits":
             write_digits(folder)

@@ -17,7 +17,7 @@ class Inputs:
 class Outputs:
     """What ingest writes."""
 
-    images: Path = path("folder for the images; left empty where `source` is another folder")
+    images: Path = path("folder for the images; without any where `source` is another folder")
 
 
 @dataclass(frozen=True)

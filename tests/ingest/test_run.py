@@ -50,12 +50,13 @@ def test_digits_are_the_default(tmp_path: Path) -> None:
     assert len(list_files(ingest(tmp_path, Params().source))) == 1797
 
 
-def test_another_source_leaves_the_folder_empty(
+def test_another_source_leaves_the_folder_without_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = ingest(tmp_path, "digits", reads="mine")
     assert images.is_dir()
-    assert list(images.iterdir()) == []
+    assert [file.name for file in images.iterdir()] == ["README.txt"]
+    assert "data.source" in (images / "README.txt").read_text()
     assert "nothing to bring in: the pipeline reads" in capsys.readouterr().out
 
 

@@ -1,0 +1,220 @@
+"""`dvc repro` as a person meets it: photos in, a champion out; nothing to do; one change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from components import STAGES
+from tests.conftest import load_digits
+
+ROOT = Path(__file__).parents[2]
+CLASSES, PER_CLASS, SIZE_PX = 4, 26, 32
+RAN = re.compile(r"Running stage '(\w+)'")
+
+pytestmark = pytest.mark.e2e
+
+
+@dataclass
+class Project:
+    """A clone of this repository with a person's own photos, and what its commands printed."""
+
+    folder: Path
+    printed: dict[str, str] = field(default_factory=dict)
+
+    def call(self, *words: str) -> str:
+        """Run a program as a person in the activated environment would; return what it printed."""
+        known = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{known['PATH']}"
+        done = subprocess.run(
+            words,
+            cwd=self.folder,
+            env=known | {"PATH": path, "DVC_NO_ANALYTICS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+
+def write_photos(folder: Path) -> None:
+    pixels, labels = load_digits()
+    for label in range(CLASSES):
+        (folder / f"digit-{label}").mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(labels == label)[:PER_CLASS]):
+            image = Image.fromarray(pixels[index]).resize(
+                (SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC
+            )
+            image.save(folder / f"digit-{label}" / f"{number:03d}.png")
+
+
+def clone(folder: Path) -> None:
+    """Copy what git tracks here, and what it would track, into a repository of its own."""
+    ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)  # of the default run, not of these photos
+
+
+def change_settings(folder: Path) -> None:
+    """Name the photos, and train briefly."""
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    params["data"]["source"] = "data/photos"
+    params["train"]["finetune"]["epochs"] = 1
+    params["evaluate"]["resamples"] = 100
+    params["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.5}]
+    yaml.dump(params, folder / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project after its first `dvc repro` and a second."""
+    folder = tmp_path_factory.mktemp("clone")
+    clone(folder)
+    write_photos(folder / "data" / "photos")
+    change_settings(folder)
+    made = Project(folder)
+    made.call("git", "init", "--quiet")
+    made.call("git", "config", "user.email", "founder@example.com")
+    made.call("git", "config", "user.name", "Founder")
+    made.call("dvc", "add", "data/photos")
+    made.call("git", "add", "--all")
+    made.call("git", "commit", "--quiet", "--message", "photos")
+    made.printed["first"] = made.call("dvc", "repro")
+    made.call("git", "add", "dvc.lock")
+    made.call("git", "commit", "--quiet", "--message", "first model")
+    made.printed["second"] = made.call("dvc", "repro")
+    return made
+
+
+def test_the_first_run_walks_through_all_rooms(project: Project) -> None:
+    printed = project.printed["first"]
+    assert tuple(RAN.findall(printed)) == STAGES
+    for number, room in enumerate(STAGES, 1):
+        assert f"{number}/{len(STAGES)} {room} · " in printed
+    assert "oneDNN" not in printed, "TensorFlow's greetings are kept off the terminal"
+    assert "WARNING" not in printed
+    for name in (
+        "data/manifest.parquet",
+        "data/splits.parquet",
+        "data/shards/dataset.json",
+        "models/model.keras",
+        "reports/validation.json",
+        "reports/quarantine.csv",
+        "reports/data_docs/index.html",
+        "reports/history.csv",
+        "reports/predictions.parquet",
+        "reports/metrics.json",
+        "reports/report.html",
+        "reports/verdict.json",
+    ):
+        assert (project.folder / name).stat().st_size, name
+
+
+def test_the_model_is_champion_and_its_origin_is_known(project: Project) -> None:
+    verdict = json.loads(project.read("reports/verdict.json"))
+    assert verdict["verdict"] == "promoted"
+    assert set(verdict["aliases"]) == {"challenger", "champion"}
+    assert verdict["lineage"]["git_commit"]
+    assert verdict["lineage"]["images_dvc"].endswith(".dir")
+    assert verdict["lineage"]["images_dvc"] in project.read("data/photos.dvc")
+
+
+def test_one_mlflow_run_holds_the_whole_execution(project: Project) -> None:
+    """Read by the real MLflow, in a process of its own."""
+    code = (
+        "import json, mlflow\n"
+        "mlflow.set_tracking_uri('sqlite:///mlflow.db')\n"
+        "client = mlflow.MlflowClient()\n"
+        "run, = mlflow.search_runs(search_all_experiments=True, output_format='list')\n"
+        "steps = [m.step for m in client.get_metric_history(run.info.run_id, 'val_accuracy')]\n"
+        "version = client.get_model_version_by_alias('darkroom', 'champion')\n"
+        "model = mlflow.models.get_model_info('models:/darkroom@champion')\n"
+        "print(json.dumps({'status': run.info.status, 'params': run.data.params,\n"
+        "  'metrics': run.data.metrics, 'steps': steps, 'version': version.version,\n"
+        "  'version_run': version.run_id, 'run': run.info.run_id,\n"
+        "  'signature': model.signature.to_dict(),\n"
+        "  'data': [[i.dataset.name, i.dataset.digest] for i in run.inputs.dataset_inputs],\n"
+        "  'artifacts': [f.path for f in client.list_artifacts(run.info.run_id)]}))\n"
+    )
+    found = json.loads(project.call("python", "-c", code).splitlines()[-1])
+    assert found["status"] == "FINISHED"
+    assert found["params"]["train.finetune.epochs"] == "1"
+    assert found["steps"] == [0, 1], "the probe, then each epoch"
+    metrics = json.loads(project.read("reports/metrics.json"))
+    assert found["metrics"]["accuracy"] == pytest.approx(metrics["accuracy"])
+    assert found["version_run"] == found["run"]
+    assert {name.split()[0] for name, _ in found["data"]} == {"train", "val", "test"}
+    assert all(digest for _, digest in found["data"])
+    assert "image" in found["signature"]["inputs"]
+    assert found["artifacts"]
+
+
+def test_with_nothing_changed_nothing_runs(project: Project) -> None:
+    assert RAN.findall(project.printed["second"]) == []
+    assert "Data and pipelines are up to date." in project.printed["second"]
+
+
+def test_dvc_shows_metrics_plots_and_settings(project: Project) -> None:
+    metrics = json.loads(project.call("dvc", "metrics", "show", "--json"))
+    assert 0 <= metrics[""]["data"]["reports/metrics.json"]["data"]["accuracy"] <= 1
+    project.call("dvc", "plots", "show")
+    page = project.read("dvc_plots/index.html")
+    for name in ("history", "confusion", "reliability"):
+        assert name in page
+    (project.folder / "params.yaml").write_text(
+        project.read("params.yaml").replace("epochs: 1", "epochs: 0")
+    )
+    assert "train.finetune.epochs" in project.call("dvc", "params", "diff")
+    project.call("git", "checkout", "--quiet", "params.yaml")
+
+
+def test_an_experiment_reruns_from_train_on_and_is_listed(project: Project) -> None:
+    printed = project.call("dvc", "exp", "run", "--name", "probe", "-S", "train.finetune.epochs=0")
+    assert tuple(RAN.findall(printed)) == ("train", "evaluate", "promote")
+    listed = project.call("dvc", "exp", "show", "--csv", "--no-pager")
+    assert "probe" in listed
+    assert "accuracy" in listed.splitlines()[0]
+    assert "train.finetune.epochs" in listed.splitlines()[0]
+    project.call("git", "checkout", "--quiet", "params.yaml", "dvc.lock")
+    project.call("dvc", "checkout", "--force")
+
+
+def test_one_changed_image_reruns_what_depends_on_it(project: Project) -> None:
+    photo = project.folder / "data" / "photos" / "digit-0" / "000.png"
+    with Image.open(photo) as image:
+        turned = image.transpose(Image.Transpose.ROTATE_180)
+    turned.save(photo)
+    printed = project.call("dvc", "repro")
+    assert tuple(RAN.findall(printed)) == STAGES[1:]
+    assert photo.is_file()
+    kept = re.search(r"(\d+) (?:of \d+ )?shards? (?:written|taken over)", printed)
+    assert kept, "preprocess says which shards it wrote and which stood"
+
+
+def test_predictions_come_from_the_registry(project: Project) -> None:
+    answers = project.call(
+        "python", "-m", "components.predict", "--model", "models:/darkroom@champion",
+        "data/photos/digit-1/000.png",
+    )  # fmt: skip
+    assert "digit-1/000.png" in answers
+    assert "label" in answers
