@@ -1,6 +1,7 @@
 # Darkroom: `make help` lists what there is. Every target does its own set-up; it needs Python ≥ 3.11, git and make.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PORT ?= 5000
 # The environment's programs come first, so that `dvc` and the stages that it starts use it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -21,9 +22,12 @@ run: .venv/run.stamp ## the main job: images → validated data, model, report, 
 	@python -m components.promote.summary reports/verdict.json
 
 .PHONY: ui
-ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000
-	@echo "MLflow on http://127.0.0.1:$(or $(PORT),5000) (Ctrl-C stops it)"
-	@mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(or $(PORT),5000)
+ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
+	@case "$(MLFLOW_TRACKING_URI)" in \
+	http*) echo "MLflow is at $(MLFLOW_TRACKING_URI)" ;; \
+	*) echo "MLflow on http://127.0.0.1:$(PORT) (Ctrl-C stops it)"; \
+		mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(PORT) ;; \
+	esac
 
 .PHONY: test
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
