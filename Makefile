@@ -63,9 +63,9 @@ clean: ## remove the environment and what the tools cached; data, models and run
 	@touch $@
 
 .venv/run.stamp: requirements/run.lock .venv/uv.stamp
-	uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/run.lock
+	uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements/run.lock
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp
-	uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.lock
+	uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements/dev.lock
 	@touch $@
