@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from components import STAGES
 
 Item = TypeVar("Item")
+
+# How a log reads a bar whose end is known: `fine-tuning: 120 of 320 steps, 38%, 01:20 to go`.
+_OF_ALL = " of {total_fmt}{unit}, {percentage:.0f}%, {remaining} to go"
 
 
 def heading(room: str, purpose: str) -> None:
@@ -19,8 +22,14 @@ def heading(room: str, purpose: str) -> None:
 
 
 def say(message: str) -> None:
-    """Print one finding of the stage."""
-    print(f"  {message}", flush=True)
+    """Print one finding of the stage, above a progress bar if one is shown."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(f"  {message}")
+        sys.stdout.flush()
+    else:
+        print(f"  {message}", flush=True)
 
 
 def track(items: Iterable[Item], what: str, unit: str, total: int | None = None) -> Iterator[Item]:
@@ -45,9 +54,27 @@ def bar(what: str, unit: str, total: int | None, items: Iterable[Item] | None = 
         mininterval=0.2 if live else 10.0,
         delay=0 if live else 10.0,
         dynamic_ncols=True,
-        # ASCII for logs that know no UTF-8.
+        file=sys.stderr if live else _Lines(sys.stderr),
+        # A log has no width, and may know no UTF-8.
+        bar_format=None
+        if live
+        else "{desc}: {percentage:3.0f}%, {n_fmt} of {total_fmt}{unit}, {remaining} to go",
         ascii=None if live else " .-#",
     )
+
+
+class _Lines:
+    """A stream for a log: what tqdm draws over itself becomes a line each time."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            self._stream.write(f"  {line}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 class Stopwatch:

@@ -1,0 +1,49 @@
+"""What a log and a person see of work under way."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from components.common import terminal
+
+
+def test_a_log_gets_whole_lines_and_findings_between_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr("sys.stderr", log)
+    with terminal.bar("photos", "images", 4) as progress:
+        progress.delay, progress.mininterval = 0, 0
+        for number in range(4):
+            progress.update()
+            progress.refresh()
+            if number == 1:
+                terminal.say("two are done")
+    lines = log.getvalue().splitlines()
+    assert "\r" not in log.getvalue()
+    assert any("photos: " in line and "2 of 4 images" in line for line in lines)
+    assert all(line.startswith("  ") for line in lines if line)
+    assert "  two are done\n" in capsys.readouterr().out
+
+
+def test_short_work_leaves_no_trace_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr("sys.stderr", log)
+    assert list(terminal.track(range(1000), "photos", "images", 1000)) == list(range(1000))
+    assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.42, "0.4 s"),
+        (42.4, "42 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (59.6, "1 min 0 s"),
+    ],
+)
+def test_durations_as_a_person_says_them(seconds: float, words: str) -> None:
+    assert terminal.describe_seconds(seconds) == words
