@@ -13,6 +13,7 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
+from components.common.kubeflow import Kubeflow
 from components.common.params import read_params
 from components.common.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
@@ -63,17 +64,22 @@ def read_room_params(file: Path, room: str) -> Any:
     All sections are checked, not the room's alone: a slip in `promote` is then found when the first
     stage starts, not after an hour of training.
     """
-    schema: dict[str, type] = dict(SHARED_SECTIONS)
-    for name in ROOMS:
-        kind = importlib.import_module(f"components.{name}.spec").Params
-        if dataclasses.fields(kind):
-            schema[name] = kind
-    values = read_params(file, schema)
+    values = read_params(file, create_schema())
     if room not in values:
         return importlib.import_module(f"components.{room}.spec").Params()
     own = values[room]
     common = {f.name: values[f.name] for f in dataclasses.fields(own) if is_shared(f)}
     return dataclasses.replace(own, **common)
+
+
+def create_schema() -> dict[str, type]:
+    """Return all sections of params.yaml: name → the dataclass of its keys."""
+    schema: dict[str, type] = {**SHARED_SECTIONS, "kubeflow": Kubeflow}
+    for name in ROOMS:
+        kind = importlib.import_module(f"components.{name}.spec").Params
+        if dataclasses.fields(kind):
+            schema[name] = kind
+    return schema
 
 
 class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():`

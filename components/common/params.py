@@ -26,7 +26,19 @@ def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
     Raises:
         DarkroomError: naming the first bad key, what is legal there, and what was found.
     """
-    found = _read_yaml(file)
+    return check_params(file, read_yaml(file), schema)
+
+
+def check_params(
+    file: Path, found: Mapping[str, Any], schema: Mapping[str, type]
+) -> dict[str, Any]:
+    """Check what was read from a params file, as :func:`read_params` does.
+
+    Args:
+        file: where it comes from, for messages.
+        found: section name → its keys.
+        schema: section name → frozen dataclass whose fields are the section's keys.
+    """
     _check_keys(file, "", found, schema)
     values = {}
     for name, kind in schema.items():
@@ -52,7 +64,8 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a params file, unchecked; raise DarkroomError if it is no YAML with sections."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

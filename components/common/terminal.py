@@ -56,7 +56,9 @@ def bar(what: str, unit: str, total: int | None, items: Iterable[Item] | None = 
         dynamic_ncols=True,
         file=sys.stderr if live else _Lines(sys.stderr),
         # A log has no width, and may know no UTF-8.
-        bar_format=None if live else "{desc}: {n_fmt}" + (_OF_ALL if total else "{unit}"),
+        bar_format=None
+        if live
+        else "{desc}: {percentage:3.0f}%, {n_fmt} of {total_fmt}{unit}, {remaining} to go",
         ascii=None if live else " .-#",
     )
 
