@@ -1,0 +1,164 @@
+"""Preprocess in three steps, for a cluster: plan, write a partition of the shards, collect them.
+
+A shard is a pure function of its rows, so it does not matter who writes it: the three steps write
+the same bytes as `run` does on one machine. Partition i of n writes the shards i, i + n, i + 2n, …
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from components.common.dataset import Shard, write_dataset
+from components.common.errors import DarkroomError
+from components.common.files import (
+    compute_sha256,
+    read_json,
+    write_json,
+    writing,
+    writing_folder,
+)
+from components.common.images import ImageForm
+from components.common.manifest import OK, read_manifest
+from components.common.params import flatten
+from components.common.terminal import Stopwatch, say
+from components.preprocess.contents import create_dataset, create_form, plan_splits
+from components.preprocess.report import check_splits, describe_splits
+from components.preprocess.shards import ShardPlan, write_shards
+from components.preprocess.spec import Params
+from components.preprocess.splits import assign_splits
+
+WRITTEN = "written.json"  # of a partition; the last file it writes, so it marks it ready
+
+
+def plan(manifest: Path, splits: Path, params: Params, most: int) -> int:
+    """Write splits.parquet; return how many partitions there are, at most one a shard.
+
+    Args:
+        manifest: the file of validate.
+        splits: the file to write.
+        params: settings.
+        most: partitions that are wanted.
+    """
+    usable = _read_usable(manifest)
+    table = assign_splits(
+        usable,
+        val_fraction=params.val_fraction,
+        test_fraction=params.test_fraction,
+        near_duplicate_bits=params.near_duplicate_bits,
+        leakage=params.leakage,
+        earlier=None,
+    )
+    class_names = sorted(table["label"].unique())
+    check_splits(table, class_names)
+    for finding in describe_splits(table, class_names):
+        say(finding)
+    with writing(splits) as temporary:
+        table.to_parquet(temporary, index=False)
+    plans = _read_plan(manifest, splits, params).shards
+    say(f"{len(plans)} shards in {min(most, len(plans))} partitions")
+    return min(most, len(plans))
+
+
+def write_partition(
+    *,
+    images: Path,
+    manifest: Path,
+    splits: Path,
+    folder: Path,
+    params: Params,
+    part: int,
+    parts: int,
+) -> None:
+    """Write the shards of one partition into a folder of their own.
+
+    Args:
+        images: folder of images.
+        manifest: the file of validate.
+        splits: the file of :func:`plan`.
+        folder: to be written.
+        params: settings.
+        part: number of the partition, from 0.
+        parts: number of partitions.
+    """
+    watch = Stopwatch()
+    whole = _read_plan(manifest, splits, params)
+    own = whole.shards[part::parts]
+    with writing_folder(folder) as temporary:
+        shards = write_shards(own, images, whole.form, temporary)
+        write_json(temporary / WRITTEN, [asdict(shards[one.file]) for one in own])
+    count = sum(len(one.rows) for one in own)
+    say(f"partition {part + 1} of {parts}: {len(own)} shards, {count:,} images ({watch})")
+
+
+def collect(
+    partitions: Iterable[Path], manifest: Path, splits: Path, shards: Path, params: Params
+) -> None:
+    """Bring the shards of all partitions into one folder; dataset.json comes last.
+
+    Raises:
+        DarkroomError: if a shard is missing, or its bytes are not those that were written.
+    """
+    whole = _read_plan(manifest, splits, params)
+    plans = whole.shards
+    found: dict[str, tuple[Shard, Path]] = {}
+    for folder in partitions:
+        for entry in read_json(folder / WRITTEN):
+            found[entry["file"]] = (Shard(**entry), folder)
+    missing = [one.file for one in plans if one.file not in found]
+    if missing:
+        raise DarkroomError(
+            f"{len(missing)} of {len(plans)} shards were not written, {missing[0]} is the first; "
+            "run the whole pipeline again"
+        )
+    with writing_folder(shards) as temporary:
+        for shard, folder in found.values():
+            shutil.copyfile(folder / shard.file, temporary / shard.file)
+            if compute_sha256(temporary / shard.file) != shard.sha256:
+                raise DarkroomError(
+                    f"{folder / shard.file}: damaged on its way, its digest has changed; run the "
+                    "task again"
+                )
+        dataset = create_dataset(
+            splits=whole.table,
+            class_names=whole.class_names,
+            form=whole.form,
+            plans=plans,
+            shards={file: shard for file, (shard, _) in found.items()},
+            manifest=manifest,
+            splits_file=splits,
+            params=flatten(params, "preprocess"),
+        )
+        write_dataset(temporary, dataset)
+    say(f"{len(plans)} shards collected")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that manifest, splits and settings decide together."""
+
+    table: pd.DataFrame
+    class_names: list[str]
+    form: ImageForm
+    shards: list[ShardPlan]
+
+
+def _read_usable(manifest: Path) -> pd.DataFrame:
+    table = read_manifest(manifest)
+    usable = table[table["status"] == OK]
+    if usable.empty:
+        raise DarkroomError(
+            f"{manifest}: no usable image in it; see the reasons in its column `reason`"
+        )
+    return usable
+
+
+def _read_plan(manifest: Path, splits: Path, params: Params) -> _Plan:
+    table = pd.read_parquet(splits)
+    class_names = sorted(table["label"].unique())
+    form = create_form(_read_usable(manifest), params)
+    return _Plan(table, class_names, form, plan_splits(table, class_names, form, params.shard_mb))
