@@ -1,0 +1,112 @@
+"""The pipeline: how the tasks hang together.
+
+fetch → validate → plan → write shards, one pod a partition → collect → train → evaluate → who is
+champion? → promote; and whatever happens, the end is recorded.
+"""
+
+# No `from __future__ import annotations`: KFP reads the annotations as objects.
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from kfp import dsl
+
+from components.common.kubeflow import TASKS, Kubeflow
+from pipelines import tasks
+from pipelines.resources import create_component, equip
+
+NAME = "darkroom"
+
+
+def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the pipeline, its parameters preset with the sections of params.yaml.
+
+    Args:
+        settings: section `kubeflow`.
+        sections: `fetch`, and each section of params.yaml that a room reads, as plain values.
+    """
+    partitions = settings.partitions
+    volume = settings.volume.mount if settings.volume.claim else ""
+    made = {name: create_component(getattr(tasks, name), settings) for name in TASKS}
+
+    def start(name: str, cached: bool = True, **arguments: Any) -> Any:
+        return equip(made[name](**arguments), name, settings, cached)
+
+    def darkroom(
+        fetch: dict,
+        ingest: dict,
+        validate: dict,
+        preprocess: dict,
+        train: dict,
+        evaluate: dict,
+        promote: dict,
+        data: dict,
+        mlflow: dict,
+    ):
+        ending = start("record_end", cached=False, mlflow=mlflow)
+        with dsl.ExitHandler(ending, name="whatever happens"):
+            brought = start(
+                "fetch", is_pinned(sections), fetch=fetch, ingest=ingest, volume=volume
+            ).outputs
+            checked = start("validate", images=brought["images"], validate=validate).outputs
+            planned = start(
+                "plan_shards",
+                manifest=checked["manifest"],
+                preprocess=preprocess,
+                partitions=partitions,
+            ).outputs
+            common = {
+                "manifest": checked["manifest"],
+                "splits": planned["splits"],
+                "preprocess": preprocess,
+            }
+            with dsl.ParallelFor(planned["Output"], name="partitions") as part:
+                written = start(
+                    "write_shards",
+                    images=brought["images"],
+                    part=part,
+                    **common,
+                ).outputs
+            shards = start(
+                "collect_shards", partitions=dsl.Collected(written["part_shards"]), **common
+            ).outputs["shards"]
+            trained = start("train", shards=shards, train=train, mlflow=mlflow).outputs
+            about = {
+                "model": trained["model"],
+                "validation": checked["validation"],
+                "run": trained["run"],
+                "mlflow": mlflow,
+            }
+            evaluation = start(
+                "evaluate", shards=shards, history=trained["history"], evaluate=evaluate, **about
+            )
+            judged = evaluation.outputs
+            found = start(
+                "look_up_champion", cached=False, model_digest=trained["Output"], mlflow=mlflow
+            ).after(evaluation)  # not before: another run may promote while this one evaluates
+            with dsl.If(found.outputs["is_other"] == True, name="another model"):  # noqa: E712
+                start(
+                    "promote",
+                    cached=False,
+                    predictions=judged["predictions"],
+                    metrics=judged["metrics"],
+                    promote=promote,
+                    data=data,
+                    champion=found.outputs["champion"],
+                    **about,
+                )
+
+    names = inspect.signature(darkroom).parameters
+    darkroom.__defaults__ = tuple(dict(sections[name]) for name in names)
+    about_it = "Images in; a validated, judged, registered model out."
+    return dsl.pipeline(name=NAME, description=about_it)(darkroom)
+
+
+def is_pinned(sections: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the images are the same whenever they are fetched, so that a cache may answer."""
+    fetch = sections["fetch"]
+    if not fetch["source"]:
+        return True  # bundled, or an archive with its sha256
+    revision = str(fetch["revision"])
+    return len(revision) == 40 and all(one in "0123456789abcdef" for one in revision)

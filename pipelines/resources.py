@@ -1,0 +1,74 @@
+"""Make components for the project's image, and ask the cluster for what each task needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kfp import dsl, kubernetes
+
+from components.common.kubeflow import Kubeflow
+from pipelines.steps.mlflow import KFP_RUN_ID
+
+
+def create_component(body: Callable[..., Any], settings: Kubeflow) -> Any:
+    """Return a task's function as a KFP component in the project's image; it installs nothing."""
+    image = settings.find_image(body.__name__)
+    return dsl.component(body, base_image=image, install_kfp_package=False)
+
+
+def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
+    """Give a task what section `kubeflow` says of it.
+
+    Args:
+        task: a task of the pipeline.
+        name: of its function.
+        settings: the section.
+        cached: false for a task that looks at the outside world, or changes it.
+    """
+    wanted = settings.find_resources(name)
+    task.set_display_name(name.replace("_", " "))
+    task.set_caching_options(cached and bool(wanted.cache))
+    task.set_cpu_request(wanted.cpu).set_cpu_limit(wanted.cpu)
+    task.set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
+    if wanted.gpus:
+        task.set_accelerator_type(wanted.gpu_type).set_accelerator_limit(wanted.gpus)
+    if wanted.retries:
+        wait = f"{wanted.backoff_seconds}s"
+        task.set_retry(wanted.retries, backoff_duration=wait, backoff_factor=2.0)
+    if wanted.timeout_seconds:
+        kubernetes.set_timeout(task, wanted.timeout_seconds)
+    _place(task, wanted)
+    _mount(task, wanted, settings)
+    for secret in settings.secrets:
+        kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), secret.optional)
+    # KFP labels every pod with the run's id. As a parameter it would be part of the cache's key.
+    kubernetes.use_field_path_as_env(task, KFP_RUN_ID, "metadata.labels['pipeline/runid']")
+    return task
+
+
+def _place(task: Any, wanted: Any) -> None:
+    for key, value in wanted.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for one in wanted.tolerations:
+        kubernetes.add_toleration(
+            task,
+            key=one.key or None,
+            operator=one.operator,
+            value=one.value or None,
+            effect=one.effect or None,
+        )
+
+
+def _mount(task: Any, wanted: Any, settings: Kubeflow) -> None:
+    kubernetes.empty_dir_mount(task, "tmp", "/tmp")  # noqa: S108 - the image has a read-only root
+    if wanted.shared_memory != "0":
+        kubernetes.empty_dir_mount(
+            task,
+            "shm",
+            "/dev/shm",  # noqa: S108
+            medium="Memory",
+            size_limit=wanted.shared_memory,
+        )
+    if settings.volume.claim:
+        kubernetes.mount_pvc(task, settings.volume.claim, settings.volume.mount)

@@ -1,0 +1,1 @@
+"""What the bodies of tasks call, in the project's image; importing it costs nothing."""

@@ -1,0 +1,74 @@
+"""Where MLflow and KFP meet: who is champion, and what became of the run."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.files import compute_sha256, write_text
+from components.common.params import check_params
+from components.common.spec import SHARED_SECTIONS
+from pipelines.steps.rooms import one_line, restore_integers
+
+KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # set for every task; the tag below has it in MLflow
+TAG_RUN, TAG_STATE = "darkroom.kfp_run_id", "darkroom.kfp_state"
+
+
+@one_line
+def show_model(model: Any, run: Any) -> str:
+    """Tell the KFP page where MLflow has the run; return the digest of the model file."""
+    tracking = importlib.import_module("components.common.tracking")
+    run_id = tracking.read_run_id(Path(run.path))
+    mlflow = tracking.import_mlflow()
+    model.metadata |= {"mlflow": tracking.describe_uri(mlflow), "mlflow_run": run_id}
+    return compute_sha256(Path(model.path))
+
+
+@one_line
+def look_up_champion(given: Mapping[str, Any], model_digest: str) -> tuple[str, bool]:
+    """Return the version that is champion now, empty if none, and whether the model is another."""
+    names = _names(given)
+    registry = importlib.import_module("components.promote.registry")
+    mlflow = importlib.import_module("components.common.tracking").import_mlflow()
+    found = registry.Registry(mlflow, names.registered_model).find_alias(registry.CHAMPION)
+    if found is None:
+        return "", True
+    return str(found.version), found.tags.get(registry.MODEL_DIGEST) != model_digest
+
+
+@one_line
+def record_end(given: Mapping[str, Any], state: str, error: str, page: Any) -> None:
+    """Note on the MLflow run how the KFP run ended; a run that a killed task left open is ended."""
+    tracking = importlib.import_module("components.common.tracking")
+    kfp_run = os.environ.get(KFP_RUN_ID, "")
+    lines = [f"# The pipeline ended: {state}", ""]
+    if error:
+        lines += [f"> {' '.join(error.split())}", ""]
+    mlflow = tracking.import_mlflow()
+    with tracking.explain_failures():
+        for run in find_runs(mlflow, _names(given).experiment, kfp_run):
+            client = mlflow.MlflowClient()
+            client.set_tag(run.info.run_id, TAG_STATE, state)
+            if run.info.status == "RUNNING" and state != "SUCCEEDED":
+                client.set_terminated(run.info.run_id, "FAILED")
+            lines += [f"- MLflow: {tracking.describe_uri(mlflow)}, run `{run.info.run_id}`"]
+    lines += [f"- KFP run: `{kfp_run}`"]
+    write_text(Path(page.path), "\n".join(lines) + "\n")
+
+
+def find_runs(mlflow: Any, experiment: str, kfp_run: str) -> list[Any]:
+    """Return the MLflow runs that a KFP run opened."""
+    found = mlflow.get_experiment_by_name(experiment)
+    if found is None or not kfp_run:
+        return []
+    client = mlflow.MlflowClient()
+    return list(client.search_runs([found.experiment_id], f"tags.`{TAG_RUN}` = '{kfp_run}'"))
+
+
+def _names(given: Mapping[str, Any]) -> Any:
+    sections = {"mlflow": restore_integers(given["mlflow"])}
+    schema = {"mlflow": SHARED_SECTIONS["mlflow"]}
+    return check_params(Path("parameters of the run"), sections, schema)["mlflow"]

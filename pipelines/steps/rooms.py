@@ -1,0 +1,155 @@
+"""Run a room inside a task: artifacts become its paths, parameters its checked settings."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+from components.common.params import check_params
+from components.common.spec import SHARED_SECTIONS, is_shared
+from components.common.terminal import heading
+
+# An artifact's file is named for the artifact, with no suffix; rooms see the names of dvc.yaml.
+FILES = {
+    "manifest": "manifest.parquet",
+    "validation": "validation.json",
+    "quarantine": "quarantine.csv",
+    "splits": "splits.parquet",
+    "model": "model.keras",
+    "history": "history.csv",
+    "run": "run.json",
+    "predictions": "predictions.parquet",
+    "metrics": "metrics.json",
+    "report": "report.html",
+    "verdict": "verdict.json",
+}
+# A folder artifact that holds this file stands for a folder on the shared volume.
+ELSEWHERE = "folder-on-the-volume.txt"
+
+
+def run_room(room: str, given: Mapping[str, Any]) -> None:
+    """Run a room on a task's arguments.
+
+    Args:
+        room: its name.
+        given: the arguments of the task: an artifact for each path of the room's spec, a mapping
+            for each section of params.yaml that it reads.
+    """
+    with failing_in_one_line():
+        spec = importlib.import_module(f"components.{room}.spec")
+        params = read_params_of(room, given)
+        heading(room, (spec.__doc__ or "").strip().splitlines()[0])
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            inputs = spec.Inputs(
+                **{f.name: place_input(Path(folder), given[f.name]) for f in fields(spec.Inputs)}
+            )
+            with writing_outputs({f.name: given[f.name] for f in fields(spec.Outputs)}) as paths:
+                run = importlib.import_module(f"components.{room}.run").run
+                run(inputs, spec.Outputs(**paths), params)
+
+
+def read_params_of(room: str, given: Mapping[str, Any]) -> Any:
+    """Return the checked settings of a room from a task's arguments."""
+    kind = importlib.import_module(f"components.{room}.spec").Params
+    shared = [f.name for f in fields(kind) if is_shared(f)]
+    schema = {name: SHARED_SECTIONS[name] for name in shared}
+    if len(fields(kind)) > len(shared):
+        schema[room] = kind
+    sections = {name: restore_integers(given[name]) for name in schema}
+    values = check_params(Path("parameters of the run"), sections, schema)
+    return replace(values.get(room) or kind(), **{name: values[name] for name in shared})
+
+
+def restore_integers(value: Any) -> Any:
+    """Return a parameter with whole numbers as int: inside a mapping KFP sends all as float."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: restore_integers(item) for key, item in value.items()}
+    return [restore_integers(item) for item in value] if isinstance(value, list) else value
+
+
+def place_input(folder: Path, artifact: Any) -> Path:
+    """Return an input artifact under the name that rooms know it by; nothing is copied."""
+    source = resolve_folder(Path(artifact.path))
+    if not source.exists():
+        raise DarkroomError(
+            f"{source}: the artifact {artifact.name} was not brought to this task; look at the "
+            "task that writes it"
+        )
+    link = folder / name_of(artifact)
+    link.symlink_to(source.resolve(), target_is_directory=source.is_dir())
+    return link
+
+
+def resolve_folder(path: Path) -> Path:
+    """Return where the content of a folder artifact is: in it, or on the shared volume."""
+    pointer = path / ELSEWHERE
+    return Path(pointer.read_text(encoding="utf-8")) if pointer.is_file() else path
+
+
+def name_of(artifact: Any) -> str:
+    """Return the name that rooms know an artifact by."""
+    own = Path(artifact.path).name
+    return FILES.get(own, own)
+
+
+@contextmanager
+def writing_outputs(artifacts: Mapping[str, Any]) -> Iterator[dict[str, Path]]:
+    """Yield a path for each output artifact; afterwards what was written there is the artifact's.
+
+    Beside the artifacts, on their disk, so that nothing is copied.
+    """
+    places: dict[str, Path] = {}
+    for name, artifact in artifacts.items():
+        own = Path(artifact.path)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        place = own.parent / f".{own.name}.work"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        places[name] = place / FILES.get(name, name)
+    try:
+        yield places
+        for name, artifact in artifacts.items():
+            target = Path(artifact.path)
+            remove(target)
+            places[name].replace(target)
+    finally:
+        for place in places.values():
+            shutil.rmtree(place.parent, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there: an attempt before this one may have left it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """End the task with the user's error as the last line of its log, and no traceback."""
+    try:
+        yield
+    except DarkroomError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def one_line(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate what a task's body calls: see :func:`failing_in_one_line`."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with failing_in_one_line():
+            return function(*args, **kwargs)
+
+    return wrapped

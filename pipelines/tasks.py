@@ -1,0 +1,157 @@
+"""The tasks: typed signatures for KFP, bodies that run in the project's image.
+
+KFP copies the source of each function into the pipeline, so a body imports what it uses. Artifacts
+are named as the fields of the room's spec are, dictionaries as the sections of params.yaml.
+"""
+# No `from __future__ import annotations`: KFP reads the annotations as objects.
+
+from typing import List, NamedTuple  # noqa: UP035 - KFP understands this List alone
+
+from kfp.dsl import (
+    HTML,
+    Artifact,
+    ClassificationMetrics,
+    Dataset,
+    Input,
+    Markdown,
+    Metrics,
+    Model,
+    Output,
+    PipelineTaskFinalStatus,
+)
+
+
+def fetch(fetch: dict, ingest: dict, volume: str, images: Output[Dataset]):
+    """Bring the images: as ingest does, a revision of a DVC project, or from an object store."""
+    from pipelines.steps.fetch import fetch as bring
+
+    bring(locals(), volume)
+
+
+def validate(
+    images: Input[Dataset],
+    validate: dict,
+    manifest: Output[Dataset],
+    validation: Output[Artifact],
+    quarantine: Output[Artifact],
+    data_docs: Output[Artifact],
+    data_page: Output[HTML],
+):
+    """Check every image: manifest, quarantine and a verdict on the data."""
+    from pipelines.steps.rooms import run_room
+    from pipelines.steps.views import show_data_docs
+
+    run_room("validate", locals())
+    show_data_docs(data_docs, data_page)
+
+
+def plan_shards(
+    manifest: Input[Dataset], preprocess: dict, partitions: int, splits: Output[Dataset]
+) -> List[str]:  # noqa: UP006
+    """Decide who is in which split; return the partitions of the shards: 0/2, 1/2."""
+    from pipelines.steps.shards import plan
+
+    return plan(locals(), partitions)
+
+
+def write_shards(
+    images: Input[Dataset],
+    manifest: Input[Dataset],
+    splits: Input[Dataset],
+    preprocess: dict,
+    part: str,
+    part_shards: Output[Dataset],
+):
+    """Bring the images of one partition to size and write its shards."""
+    from pipelines.steps.shards import write
+
+    write(locals(), part)
+
+
+def collect_shards(
+    manifest: Input[Dataset],
+    splits: Input[Dataset],
+    partitions: Input[List[Dataset]],  # noqa: UP006
+    preprocess: dict,
+    shards: Output[Dataset],
+):
+    """Bring the shards of all partitions together."""
+    from pipelines.steps.shards import collect
+
+    collect(locals(), partitions)
+
+
+def train(
+    shards: Input[Dataset],
+    train: dict,
+    mlflow: dict,
+    model: Output[Model],
+    history: Output[Artifact],
+    run: Output[Artifact],
+) -> str:
+    """Fine-tune the network; return the digest of the model file."""
+    from pipelines.steps.mlflow import show_model
+    from pipelines.steps.rooms import run_room
+
+    run_room("train", locals())
+    return show_model(model, run)
+
+
+def evaluate(
+    model: Input[Model],
+    shards: Input[Dataset],
+    history: Input[Artifact],
+    validation: Input[Artifact],
+    run: Input[Artifact],
+    evaluate: dict,
+    mlflow: dict,
+    predictions: Output[Dataset],
+    metrics: Output[Metrics],
+    plots: Output[Artifact],
+    report: Output[HTML],
+    classification: Output[ClassificationMetrics],
+):
+    """Judge the model on the test split."""
+    from pipelines.steps.rooms import run_room
+    from pipelines.steps.views import show_metrics
+
+    run_room("evaluate", locals())
+    show_metrics(metrics, predictions, classification)
+
+
+def look_up_champion(model_digest: str, mlflow: dict) -> NamedTuple(
+    "Outputs", [("champion", str), ("is_other", bool)]
+):
+    """Ask the registry who is champion now, and whether the new model is another one."""
+    from pipelines.steps.mlflow import look_up_champion as ask
+
+    return ask(locals(), model_digest)
+
+
+def promote(
+    model: Input[Model],
+    predictions: Input[Dataset],
+    metrics: Input[Metrics],
+    validation: Input[Artifact],
+    run: Input[Artifact],
+    promote: dict,
+    data: dict,
+    mlflow: dict,
+    champion: str,
+    verdict: Output[Artifact],
+    verdict_page: Output[Markdown],
+):
+    """Register the model and let the rules decide whether it becomes champion."""
+    from pipelines.steps.rooms import run_room
+    from pipelines.steps.views import show_verdict
+
+    print(f"champion at the look-up: {champion or 'none'}")
+    run_room("promote", locals())
+    show_verdict(verdict, verdict_page)
+
+
+def record_end(mlflow: dict, status: PipelineTaskFinalStatus, ending: Output[Markdown]):
+    """Record how the run ended, whether it succeeded or not."""
+    from pipelines.steps.mlflow import record_end as record
+
+    record(locals(), status.state, status.error_message, ending)

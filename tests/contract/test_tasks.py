@@ -1,0 +1,90 @@
+"""The KFP tasks and the rooms' specs say the same: inputs, outputs, sections, file names."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import STAGES
+from components.common.kubeflow import TASKS
+from components.common.spec import is_shared
+from pipelines import tasks
+from pipelines.steps.rooms import FILES
+from tests.contract.test_stages import ROOT, read_stage
+
+# preprocess is three tasks on a cluster; ingest's one input names the folder it fills.
+TASKS_OF = {"ingest": ["fetch"], "preprocess": ["plan_shards", "write_shards", "collect_shards"]}
+NO_ARTIFACT = {("ingest", "source")}
+
+
+def read_signature(room: str) -> tuple[set[str], set[str], set[str]]:
+    """Return the names of input artifacts, output artifacts and sections of a room's tasks."""
+    inputs, outputs, sections = set(), set(), set()
+    for name in TASKS_OF.get(room, [room]):
+        for parameter in inspect.signature(getattr(tasks, name)).parameters.values():
+            text = str(parameter.annotation)
+            if parameter.annotation is dict:
+                sections.add(parameter.name)
+            elif "OutputAnnotation" in text or "Output" in text.split("[", maxsplit=1)[0]:
+                outputs.add(parameter.name)
+            elif "InputAnnotation" in text:
+                inputs.add(parameter.name)
+    return inputs, outputs, sections
+
+
+def names(kind: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_a_task_has_the_artifacts_and_sections_of_its_rooms_spec(room: str) -> None:
+    spec = importlib.import_module(f"components.{room}.spec")
+    inputs, outputs, sections = read_signature(room)
+    wanted = {name for name in names(spec.Inputs) if (room, name) not in NO_ARTIFACT}
+    assert wanted <= inputs
+    assert inputs - wanted <= {"splits", "partitions"}, "more than the room reads"
+    assert names(spec.Outputs) <= outputs
+    shared = {field.name for field in dataclasses.fields(spec.Params) if is_shared(field)}
+    own = {room} if len(dataclasses.fields(spec.Params)) > len(shared) else set()
+    assert sections - {"fetch"} == own | shared
+
+
+def test_every_task_is_in_the_list_that_params_yaml_is_checked_with() -> None:
+    written = {
+        name
+        for name, one in vars(tasks).items()
+        if inspect.isfunction(one) and one.__module__ == tasks.__name__
+    }
+    assert written == set(TASKS)
+
+
+@pytest.mark.parametrize("room", STAGES)
+def test_a_room_sees_the_file_names_of_dvc_yaml(room: str) -> None:
+    flags, _ = read_stage(room)
+    for flag, path in flags.items():
+        name = flag.removeprefix("--").replace("-", "_")
+        if name not in ("images", "source"):
+            assert FILES.get(name, name) == Path(path).name
+
+
+def test_importing_the_pipeline_imports_no_room_and_nothing_heavy() -> None:
+    code = (
+        "import sys, pipelines.cli, pipelines.dag, pipelines.cluster, pipelines.local;"
+        "import pipelines.steps.fetch, pipelines.steps.shards, pipelines.steps.views;"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    loaded = set(done.stdout.split())
+    heavy = {"tensorflow", "keras", "mlflow", "great_expectations", "pandas", "dvc", "boto3"}
+    assert not loaded & heavy
+    rooms = {name for name in loaded if name.startswith(tuple(f"components.{r}." for r in STAGES))}
+    assert {name.split(".")[2] for name in rooms} <= {"spec"}

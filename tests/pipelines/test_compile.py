@@ -1,0 +1,257 @@
+"""The compiled pipeline: the same bytes always, no loose ends, what params.yaml asks for."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ruamel.yaml import YAML
+
+from components.common.errors import DarkroomError
+from components.common.kubeflow import TASKS
+from pipelines.cli import main
+from pipelines.compiler import compile_pipeline
+from pipelines.graph import check_pipeline, find_loose_ends, parse_messages
+from pipelines.settings import read_settings
+
+ROOT = Path(__file__).parents[2]
+PARAMS = ROOT / "params.yaml"
+GOLDEN = Path(__file__).parent / "golden.yaml"
+
+
+def compile_with(*changes: str) -> str:
+    return compile_pipeline(read_settings(PARAMS, changes))
+
+
+def load(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    spec, platform = yaml.safe_load_all(text)
+    return spec, platform
+
+
+@pytest.fixture(scope="module")
+def compiled() -> str:
+    return compile_with()
+
+
+def executors(spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name.removeprefix("exec-").replace("-", "_"): one["container"]
+        for name, one in spec["deploymentSpec"]["executors"].items()
+    }
+
+
+def on_kubernetes(platform: dict[str, Any]) -> dict[str, Any]:
+    found = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-").replace("-", "_"): one for name, one in found.items()}
+
+
+def find_tasks(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return every task of every DAG by the name of its function."""
+    found = {}
+    for component in (spec["root"], *spec["components"].values()):
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            found[name.replace("-", "_")] = task
+    return found
+
+
+def without_defaults(text: str) -> Any:
+    spec, platform = load(text)
+    for parameter in spec["root"]["inputDefinitions"]["parameters"].values():
+        parameter.pop("defaultValue")
+    return spec, platform
+
+
+def test_the_golden_copy_is_what_compile_prints(compiled: str) -> None:
+    # The defaults come and go with params.yaml, and are compared with it below.
+    renew = "python -m pipelines compile --output tests/pipelines/golden.yaml"
+    golden = GOLDEN.read_text()
+    assert without_defaults(compiled) == without_defaults(golden), f"meant? Then renew it: {renew}"
+
+
+def test_the_parameters_are_the_sections_of_params_yaml(compiled: str) -> None:
+    written = YAML(typ="safe", pure=True).load(PARAMS.read_text())
+    written["fetch"] = written.pop("kubeflow")["fetch"]
+    parameters = load(compiled)[0]["root"]["inputDefinitions"]["parameters"]
+    assert {name: one["defaultValue"] for name, one in parameters.items()} == written
+
+
+def test_another_process_and_folder_compile_the_same_bytes(compiled: str, tmp_path: Path) -> None:
+    command = ["-m", "pipelines", "compile", "--params", str(PARAMS), "--output", "p.yaml"]
+    subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        check=True,
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"},
+        capture_output=True,
+    )
+    assert (tmp_path / "p.yaml").read_text() == compiled
+
+
+def test_compile_takes_less_than_three_seconds(tmp_path: Path) -> None:
+    started = time.process_time()
+    main(["compile", "--params", str(PARAMS), "--output", str(tmp_path / "p.yaml")])
+    assert time.process_time() - started < 3
+
+
+def test_kfp_reads_it_and_nothing_dangles(compiled: str) -> None:
+    assert check_pipeline(compiled) == []
+
+
+def test_every_task_runs_in_the_projects_image_and_installs_nothing(compiled: str) -> None:
+    spec, _ = load(compiled)
+    found = executors(spec)
+    assert sorted(found) == sorted(TASKS)
+    for container in found.values():
+        assert container["image"] == "darkroom:latest"
+        assert "pip install" not in " ".join(container["command"] + container["args"])
+
+
+BREAKS = {
+    "a task that is depended on": (
+        "root/record-end: depends on nobody",
+        lambda spec: spec["root"]["dag"]["tasks"]["record-end"]["dependentTasks"].append("nobody"),
+    ),
+    "a component": (
+        "no component comp-none",
+        lambda spec: find_tasks(spec)["train"]["componentRef"].update(name="comp-none"),
+    ),
+    "an input that nothing feeds": (
+        "nothing feeds input shards",
+        lambda spec: find_tasks(spec)["train"]["inputs"]["artifacts"].pop("shards"),
+    ),
+    "an output that is not": (
+        "comes from train.modell",
+        lambda spec: find_tasks(spec)["evaluate"]["inputs"]["artifacts"]["model"][
+            "taskOutputArtifact"
+        ].update(outputArtifactKey="modell"),
+    ),
+    "an unknown input": (
+        "input nonsense is unknown",
+        lambda spec: find_tasks(spec)["train"]["inputs"]["parameters"].update(
+            nonsense={"runtimeValue": {"constant": 1}}
+        ),
+    ),
+    "an input of the surrounding component": (
+        "has no input nowhere",
+        lambda spec: find_tasks(spec)["fetch"]["inputs"]["parameters"]["ingest"].update(
+            componentInputParameter="nowhere"
+        ),
+    ),
+    "an executor": (
+        "no executor exec-train",
+        lambda spec: spec["deploymentSpec"]["executors"].pop("exec-train"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_loose_end_is_found(compiled: str, what: str) -> None:
+    words, damage = BREAKS[what]
+    spec, platform = load(compiled)
+    damaged = copy.deepcopy(spec)
+    damage(damaged)
+    assert any(words in one for one in find_loose_ends(damaged, platform))
+
+
+def test_what_kfp_does_not_know_does_not_parse(compiled: str) -> None:
+    from google.protobuf.json_format import ParseError
+
+    spec, platform = load(compiled)
+    spec["root"]["surprise"] = 1
+    with pytest.raises(ParseError):
+        parse_messages(spec, platform)
+
+
+def test_resources_are_those_of_params_yaml() -> None:
+    spec, platform = load(
+        compile_with(
+            "kubeflow.gpu_image=darkroom:gpu",
+            "kubeflow.volume.claim=photos",
+            "kubeflow.secrets=[{name: store, env: {id: AWS_ACCESS_KEY_ID}}]",
+            "kubeflow.tasks.default={cpu: 500m, memory: 1Gi, retries: 1, backoff_seconds: 7}",
+            "kubeflow.tasks.train={cpu: '8', gpus: 2, gpu_type: amd.com/gpu, shared_memory: 3Gi, "
+            "node_selector: {disk: fast}, tolerations: [{key: gpu, effect: NoSchedule}], "
+            "timeout_seconds: 60, cache: false}",
+        )
+    )
+    train, validate = executors(spec)["train"], executors(spec)["plan_shards"]
+    assert (train["image"], validate["image"]) == ("darkroom:gpu", "darkroom:latest")
+    assert train["resources"]["resourceCpuLimit"] == "8"
+    assert train["resources"]["resourceMemoryLimit"] == "1Gi"  # as in `default`
+    assert train["resources"]["accelerator"]["resourceType"] == "amd.com/gpu"
+    assert train["resources"]["accelerator"]["resourceCount"] == "2"
+    assert validate["resources"]["resourceCpuLimit"] == "500m"
+    assert "accelerator" not in validate["resources"]
+
+    pod = on_kubernetes(platform)["train"]
+    assert pod["nodeSelector"]["labels"] == {"disk": "fast"}
+    assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "gpu", "operator": "Exists"}]
+    assert pod["activeDeadlineSeconds"] == "60"
+    mounts = {one["mountPath"]: one for one in pod["emptyDirMounts"]}
+    assert mounts["/dev/shm"] == {
+        "medium": "Memory",
+        "mountPath": "/dev/shm",
+        "sizeLimit": "3Gi",
+        "volumeName": "shm",
+    }
+    assert pod["pvcMount"][0]["mountPath"] == "/mnt/darkroom"
+    assert pod["secretAsEnv"][0]["keyToEnv"] == [{"envVar": "AWS_ACCESS_KEY_ID", "secretKey": "id"}]
+    tasks = find_tasks(spec)
+    assert tasks["train"]["retryPolicy"]["maxRetryCount"] == 1
+    assert tasks["train"]["retryPolicy"]["backoffDuration"] == "7s"
+    assert not tasks["train"]["cachingOptions"].get("enableCache")
+    assert tasks["validate"]["cachingOptions"]["enableCache"] is True
+
+
+def test_what_looks_at_the_outside_world_is_never_cached(compiled: str) -> None:
+    tasks = find_tasks(load(compiled)[0])
+    for name in ("look_up_champion", "promote", "record_end"):
+        assert not tasks[name]["cachingOptions"].get("enableCache"), name
+    assert tasks["fetch"]["cachingOptions"]["enableCache"] is True
+
+
+@pytest.mark.parametrize(
+    ("revision", "cached"), [("main", False), ("v1.0", False), ("4" * 40, True)]
+)
+def test_fetch_is_cached_only_for_a_commit(revision: str, cached: bool) -> None:
+    text = compile_with(
+        "kubeflow.fetch.source=https://host/photos.git", f"kubeflow.fetch.revision='{revision}'"
+    )
+    assert bool(find_tasks(load(text)[0])["fetch"]["cachingOptions"].get("enableCache")) is cached
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("train.finetune.epoch=3", "did you mean `train.finetune.epochs`?"),
+        ("train.finetune.epochs=many", "train.finetune.epochs must be a valid integer"),
+        ("kubeflow.tasks.trian={cpu: '1'}", "not trian"),
+        ("kubeflow.tasks.train={cpus: '1'}", "left out, it is no legal key"),
+        ("kubeflow.tasks.train={memory: lots}", "Kubernetes quantity"),
+        ("kubeflow.distributed.nodes=2", "volume.claim"),
+        ("nonsense", "section.key=value"),
+    ],
+)
+def test_a_wrong_setting_is_refused(change: str, words: str) -> None:
+    with pytest.raises(DarkroomError) as caught:
+        read_settings(PARAMS, [change])
+    assert words in str(caught.value)
+
+
+def test_a_wrong_key_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "p.yaml"
+    with pytest.raises(SystemExit) as caught:
+        main(
+            ["compile", "--params", str(PARAMS), "--set", "promot.rules=1", "--output", str(output)]
+        )
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not output.exists()
