@@ -13,9 +13,8 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.kubeflow import DEFAULT, Resources
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import DEFAULT_URI
+from components.common.tracking import DEFAULT_URI, KFP_RUN_ID
 from pipelines.settings import Settings
-from pipelines.steps.mlflow import KFP_RUN_ID
 
 HOME = Path(__file__).parents[1]  # what the tasks' bodies import lies here
 

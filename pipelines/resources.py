@@ -8,7 +8,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 
 from components.common.kubeflow import Kubeflow
-from pipelines.steps.mlflow import KFP_RUN_ID
+from components.common.tracking import KFP_RUN_ID
 
 
 def create_component(body: Callable[..., Any], settings: Kubeflow) -> Any:

@@ -15,6 +15,8 @@ from components.common.model import ModelCard
 
 # Set by whoever starts the container; no process can read it from inside.
 IMAGE_DIGEST = "DARKROOM_IMAGE_DIGEST"
+# Set in the image: the commit that it was built from.
+IMAGE_COMMIT = "DARKROOM_GIT_COMMIT"
 # `dvc repro` itself writes it while the stages run, so it says nothing of the code.
 NOT_CODE = ":(top,exclude)dvc.lock"
 
@@ -49,11 +51,15 @@ def compute_params_digest(params: Mapping[str, Any]) -> str:
 
 
 def read_git(folder: Path) -> dict[str, str]:
-    """Return git_commit and git_clean of the repository around a folder; nothing outside of one."""
+    """Return git_commit and git_clean of the repository around a folder, or of the image's code.
+
+    The image knows the commit it was built from; outside of both nothing is known.
+    """
     commit = _ask_git(folder, "rev-parse", "HEAD")
     changes = _ask_git(folder, "status", "--porcelain", "--", ":/", NOT_CODE)
     if not commit or changes is None:
-        return {}
+        built_from = os.environ.get(IMAGE_COMMIT, "").strip()
+        return {"git_commit": built_from} if built_from not in ("", "unknown") else {}
     return {"git_commit": commit, "git_clean": "false" if changes else "true"}
 
 

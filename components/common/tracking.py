@@ -21,6 +21,8 @@ from components.common.files import read_json, write_json
 from components.common.spec import Mlflow
 from components.common.terminal import say
 
+KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kubeflow pipeline
+KFP_TAG = "darkroom.kfp_run_id"  # of the MLflow run
 DEFAULT_URI = "sqlite:///mlflow.db"
 # Set only where the environment says nothing: a stage prints its own findings, and sends none away.
 QUIET = {
@@ -69,6 +71,9 @@ def import_mlflow(create: bool = True) -> Any:
 def start_run(names: Mlflow, file: Path) -> Iterator[Any]:
     """Open the run of this pipeline execution and write down where later rooms find it.
 
+    Under Kubeflow the run carries the id of the KFP run, and a task that is tried again goes on
+    with the run of its earlier attempt.
+
     Args:
         names: the experiment that holds the run.
         file: JSON file that will hold the run's id, for :func:`continue_run`; written last.
@@ -78,8 +83,8 @@ def start_run(names: Mlflow, file: Path) -> Iterator[Any]:
     """
     mlflow = import_mlflow()
     with explain_failures():
-        _set_experiment(mlflow, names.experiment)
-        with mlflow.start_run() as run:
+        experiment = _set_experiment(mlflow, names.experiment)
+        with _open_run(mlflow, experiment.experiment_id) as run:
             yield mlflow
             write_json(file, {"run_id": run.info.run_id, "experiment": names.experiment})
 
@@ -197,6 +202,18 @@ def _hide_in(text: str, uri: str) -> str:
     for secret in secrets:
         text = text.replace(secret, "") if secret else text
     return text
+
+
+def _open_run(mlflow: Any, experiment_id: str) -> Any:
+    """Start a run; under Kubeflow go on with that of the same KFP run, if there is one."""
+    kfp_run = os.environ.get(KFP_RUN_ID, "").strip()
+    if not kfp_run:
+        return mlflow.start_run()
+    earlier = mlflow.MlflowClient().search_runs(
+        [experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'", max_results=1
+    )
+    run_id = earlier[0].info.run_id if earlier else None
+    return mlflow.start_run(run_id=run_id, tags={KFP_TAG: kfp_run})
 
 
 def _is_active(mlflow: Any, run_id: str) -> bool:

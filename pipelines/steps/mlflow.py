@@ -11,10 +11,10 @@ from typing import Any
 from components.common.files import compute_sha256, write_text
 from components.common.params import check_params
 from components.common.spec import SHARED_SECTIONS
+from components.common.tracking import KFP_RUN_ID, KFP_TAG
 from pipelines.steps.rooms import one_line, restore_integers
 
-KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # set for every task; the tag below has it in MLflow
-TAG_RUN, TAG_STATE = "darkroom.kfp_run_id", "darkroom.kfp_state"
+TAG_STATE = "darkroom.kfp_state"
 
 
 @one_line
@@ -65,7 +65,7 @@ def find_runs(mlflow: Any, experiment: str, kfp_run: str) -> list[Any]:
     if found is None or not kfp_run:
         return []
     client = mlflow.MlflowClient()
-    return list(client.search_runs([found.experiment_id], f"tags.`{TAG_RUN}` = '{kfp_run}'"))
+    return list(client.search_runs([found.experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'"))
 
 
 def _names(given: Mapping[str, Any]) -> Any:

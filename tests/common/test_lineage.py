@@ -145,3 +145,13 @@ def test_lineage_as_a_whole(repository: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_params_digest_ignores_order_and_sees_values() -> None:
     assert compute_params_digest({"a": 1, "b": 2}) == compute_params_digest({"b": 2, "a": 1})
     assert compute_params_digest({"a": 1}) != compute_params_digest({"a": 2})
+
+
+def test_outside_of_a_repository_the_image_knows_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("DARKROOM_GIT_COMMIT", "4" * 40)
+    assert read_git(tmp_path) == {"git_commit": "4" * 40}
+    monkeypatch.setenv("DARKROOM_GIT_COMMIT", "unknown")
+    assert read_git(tmp_path) == {}

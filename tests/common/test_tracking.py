@@ -226,3 +226,29 @@ def test_nothing_but_findings_reaches_the_terminal(tmp_path: Path) -> None:
     ]
     assert done.stderr == ""
     assert (tmp_path / "mlflow.db").is_file()
+
+
+def test_a_kfp_task_that_is_tried_again_goes_on_in_the_same_run(
+    mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "5a7c")
+    names = Mlflow("kfp", "darkroom")
+    mlflow = import_mlflow()
+    seen = []
+
+    def die() -> None:
+        with start_run(names, mlflow_store / "run.json"):
+            seen.append(mlflow.active_run().info.run_id)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        die()
+    (first,) = seen
+    assert mlflow.get_run(first).info.status == "FAILED"
+    with start_run(names, mlflow_store / "run.json") as mlflow:
+        assert mlflow.active_run().info.run_id == first
+    found = mlflow.get_run(first)
+    assert (found.info.status, found.data.tags["darkroom.kfp_run_id"]) == ("FINISHED", "5a7c")
+    monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "another")
+    with start_run(names, mlflow_store / "run.json") as mlflow:
+        assert mlflow.active_run().info.run_id != first
