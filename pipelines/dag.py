@@ -89,6 +89,7 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
                 start(
                     "promote",
                     cached=False,
+                    images=brought["images"],
                     predictions=judged["predictions"],
                     metrics=judged["metrics"],
                     promote=promote,

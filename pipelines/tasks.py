@@ -129,6 +129,7 @@ def look_up_champion(model_digest: str, mlflow: dict) -> NamedTuple(
 
 
 def promote(
+    images: Input[Dataset],
     model: Input[Model],
     predictions: Input[Dataset],
     metrics: Input[Metrics],

@@ -14,7 +14,7 @@ from components.common.errors import DarkroomError
 from components.common.model import ModelCard
 
 # Set by whoever starts the container; no process can read it from inside.
-IMAGE_DIGEST = "DARKROOM_IMAGE_DIGEST"
+IMAGE_DIGEST, KFP_RUN_ID = "DARKROOM_IMAGE_DIGEST", "DARKROOM_KFP_RUN_ID"
 # Set in the image: the commit that it was built from.
 IMAGE_COMMIT = "DARKROOM_GIT_COMMIT"
 # `dvc repro` itself writes it while the stages run, so it says nothing of the code.
@@ -26,7 +26,7 @@ def find_lineage(card: ModelCard, source: Path, folder: Path) -> dict[str, str]:
 
     Names: git_commit, git_clean (`true` where nothing but dvc.lock differs from the commit),
     images_dvc (DVC's digest of the folder of images), `<name>_digest` for each digest of the card
-    and for its params, container_digest.
+    and for its params, container_digest, kfp_run_id.
 
     Args:
         card: of the model.
@@ -39,8 +39,9 @@ def find_lineage(card: ModelCard, source: Path, folder: Path) -> dict[str, str]:
     found |= read_git(folder)
     if digest := read_dvc_digest(source, folder):
         found["images_dvc"] = digest
-    if digest := os.environ.get(IMAGE_DIGEST, "").strip():
-        found["container_digest"] = digest
+    for name, variable in (("container_digest", IMAGE_DIGEST), ("kfp_run_id", KFP_RUN_ID)):
+        if value := os.environ.get(variable, "").strip():
+            found[name] = value
     return found
 
 

@@ -1,8 +1,8 @@
 """The served model: MLflow runs this file (models from code), so nothing is pickled.
 
 In: a table with a binary column `image`, one encoded image a row (over JSON: base64). Out: `label`,
-its `probability`, and `probabilities` of all classes. Decoding, EXIF, resizing, scaling and
-calibration are inside.
+its `probability`, whether that is so low that the answer is `unsure`, and `probabilities` of all
+classes. Decoding, EXIF, resizing, scaling, calibration and that threshold are inside.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from mlflow.pyfunc import PythonModel
 
 # The name of model.keras among the artifacts of a version.
 ARTIFACT = "model"
+# The key of the threshold in the configuration of a version.
+UNSURE_BELOW = "unsure_below"
 # As many images at once: a large request then needs no more memory than a small one.
 BATCH_SIZE = 64
+COLUMNS = ["label", "probability", "unsure", "probabilities"]
 
 
 class ServedClassifier(PythonModel):  # type: ignore[misc]
@@ -29,6 +32,7 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
         from components.common.classifier import Classifier
 
         self.classifier = Classifier(Path(context.artifacts[ARTIFACT]))
+        self.unsure_below = float((context.model_config or {}).get(UNSURE_BELOW, 0))
         # The first call compiles the network: not when a user waits for it.
         self.classifier.warm_up()
 
@@ -50,10 +54,11 @@ class ServedClassifier(PythonModel):  # type: ignore[misc]
                     {
                         "label": names[best],
                         "probability": float(probabilities[best]),
+                        "unsure": bool(probabilities[best] < self.unsure_below),
                         "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
                     }
                 )
-        return pd.DataFrame(rows, columns=["label", "probability", "probabilities"])
+        return pd.DataFrame(rows, columns=COLUMNS)
 
 
 set_model(ServedClassifier())

@@ -7,11 +7,12 @@ import logging
 import os
 import re
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from components.common.terminal import say
 KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kubeflow pipeline
 KFP_TAG = "darkroom.kfp_run_id"  # of the MLflow run
 DEFAULT_URI = "sqlite:///mlflow.db"
+# Packages whose errors mean that a store of artifacts does not answer, or refuses.
+STORES = ("botocore", "boto3", "requests", "urllib3", "s3transfer")
 # Set only where the environment says nothing: a stage prints its own findings, and sends none away.
 QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -51,7 +54,7 @@ def import_mlflow(create: bool = True) -> Any:
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    uri = find_uri()
     file = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not file.exists():
         if not create:
@@ -140,6 +143,30 @@ def log_params(mlflow: Any, params: Mapping[str, Any]) -> None:
         mlflow.set_tags({f"params.{key}": value for key, value in changed.items()})
 
 
+def find_uri() -> str:
+    """Return the address of MLflow, from the environment or the default."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def retry(action: Callable[[], Any], pauses: tuple[float, ...] = (1.0, 4.0)) -> None:
+    """Do what sends files to a store of artifacts; where the line breaks, wait and do it again.
+
+    Args:
+        action: changes nothing when it is done twice.
+        pauses: seconds before each further try.
+    """
+    for pause in (*pauses, None):
+        try:
+            action()
+            return
+        except Exception as error:
+            lost = _is_of_store(error) or isinstance(error, (ConnectionError, TimeoutError))
+            if pause is None or not lost:
+                raise
+            print(f"  the store of artifacts: {_name(error)}; once more", file=sys.stderr)
+            time.sleep(pause)
+
+
 def describe_uri(mlflow: Any) -> str:
     """Return where MLflow is, without a password."""
     return hide_password(mlflow.get_tracking_uri())
@@ -168,9 +195,7 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, ImportError) as error:
-        # Words of MLflow's client for a request that found no server, or one that refused it.
-        is_remote = isinstance(error, MlflowException) and "API request to" in str(error)
-        if not (first_contact or is_remote or isinstance(error, DBAPIError)):
+        if not (first_contact or _is_remote(error) or isinstance(error, DBAPIError)):
             raise
         where = mlflow.get_tracking_uri()
         reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
@@ -181,6 +206,30 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
             f"MLflow at {hide_password(where)} cannot be used ({reason}); start it, or set "
             "MLFLOW_TRACKING_URI to another, or unset it to use mlflow.db here"
         ) from None
+    except Exception as error:
+        if not _is_of_store(error):
+            raise
+        raise DarkroomError(
+            f"the store of artifacts of MLflow cannot be used ({_name(error)}); see that it runs "
+            "and that its keys are in the environment, then run again"
+        ) from None
+
+
+def _is_remote(error: BaseException) -> bool:
+    """Whether these are words of MLflow's client for a request without an answer, or refused."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and "API request to" in str(error)
+
+
+def _is_of_store(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in STORES or _is_remote(error)
+
+
+def _name(error: BaseException) -> str:
+    """Return what broke in a line, without addresses, which may hold a signature."""
+    text = re.sub(r"https?://\S+", "…", str(error).strip().split("\n")[0])
+    return f"{type(error).__name__}: {text[:200]}"
 
 
 def _announce_waiting(uri: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.params import flatten
+from components.common.reports import Predictions, list_figures
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,33 @@ class Evidence:
 
     figures: dict[str, float]  # dotted name → value; `<name>.low`, `<name>.high`: interval's ends
     test_digest: str  # of the test images and their labels
+    predictions: Predictions | None = field(default=None, compare=False)  # for paired tests
+
+    def with_predictions(self, predictions: Predictions | None) -> Evidence:
+        """Return the same with what it was computed from."""
+        return dataclasses.replace(self, predictions=predictions)
+
+    def with_figures(self, more: Mapping[str, float]) -> Evidence:
+        """Return the same with more figures."""
+        return dataclasses.replace(self, figures=self.figures | dict(more))
+
+    def list_parts(self, kind: str, metric: str) -> Iterator[tuple[str, float, int]]:
+        """Yield name, figure and number of images of each class or slice that has the metric.
+
+        Args:
+            kind: `classes` or `slices`; their figures are named `<kind>.<name>.<metric>`.
+            metric: the last part, such as `recall` or `accuracy.low`.
+        """
+        for name, figure in self.figures.items():
+            if name.startswith(f"{kind}.") and name.endswith(f".{metric}"):
+                part = name.removesuffix(f".{metric}")
+                images = self.figures.get(f"{part}.images")
+                if images is not None:
+                    yield part.removeprefix(f"{kind}."), figure, int(images)
 
 
 def parse_evidence(found: Any, name: str) -> Evidence:
     """Read the content of a metrics.json.
-
-    Every number in it is a figure, named by its keys with dots; `intervals` gives two more for each
-    of its names.
 
     Args:
         found: the parsed JSON.
@@ -33,16 +54,4 @@ def parse_evidence(found: Any, name: str) -> Evidence:
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("test_digest"), str):
         raise DarkroomError(f"{name}: holds no evaluation with a test_digest; run evaluate again")
-    rest = {key: value for key, value in found.items() if key != "intervals"}
-    figures = {key: float(value) for key, value in flatten(rest).items() if _is_number(value)}
-    intervals = found.get("intervals")
-    for key, value in flatten(intervals if isinstance(intervals, Mapping) else {}).items():
-        if isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)):
-            figures[f"{key}.low"], figures[f"{key}.high"] = map(float, value)
-        elif _is_number(value):  # written as {low, high}
-            figures[key] = float(value)
-    return Evidence(figures, found["test_digest"])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Evidence(list_figures(found), found["test_digest"])

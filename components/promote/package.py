@@ -17,39 +17,46 @@ REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 HOME = Path(components.__file__).parent
 
 
-def save_package(mlflow: Any, folder: Path, model: Path, card: ModelCard, meta: Any) -> None:
+def save_package(
+    folder: Path, model: Path, card: ModelCard, unsure_below: float | None, meta: Any
+) -> None:
     """Write a model in MLflow's form into a new folder, without loading it.
 
     Beside model.keras it holds a copy of components/common, the code that turns bytes into answers,
     then the signature, an example of the input, and the pinned requirements.
 
     Args:
-        mlflow: the module.
         folder: must not exist.
         model: the model file.
         card: what it says of itself.
+        unsure_below: a less probable answer is marked as unsure; None: none is.
         meta: an `mlflow.models.Model` that knows its id and run.
     """
+    from mlflow.pyfunc import save_model
+
     with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
         code = Path(temporary) / "components"
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(HOME / "common", code / "common", ignore=skip)
         shutil.copy(HOME / "__init__.py", code)
-        mlflow.pyfunc.save_model(
+        # Predict looks for this name; in a cluster the file has another.
+        named = Path(shutil.copy(model, Path(temporary) / "model.keras"))
+        save_model(
             folder,
             python_model=str(HOME / "common" / "served.py"),
             code_paths=[str(code)],
-            artifacts={"model": str(model.resolve())},
+            artifacts={"model": str(named)},
             signature=create_signature(card),
             input_example=create_example(card),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             mlflow_model=meta,
+            model_config={} if unsure_below is None else {"unsure_below": unsure_below},
             metadata={"class_names": card.class_names, "backbone": card.backbone},
         )
 
 
 def create_signature(card: ModelCard) -> Any:
-    """Return the signature: bytes of an image → label, its probability, all probabilities."""
+    """Return the signature: bytes of an image → label, probability, unsure, all probabilities."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Object, Property
@@ -61,6 +68,7 @@ def create_signature(card: ModelCard) -> Any:
             [
                 ColSpec(DataType.string, "label"),
                 ColSpec(DataType.double, "probability"),
+                ColSpec(DataType.boolean, "unsure"),
                 ColSpec(probabilities, "probabilities"),
             ]
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,20 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.files import read_json
 from components.common.model import ModelCard
+from components.common.reports import read_predictions
+from components.common.tracking import retry
 from components.promote.evidence import Evidence, parse_evidence
 from components.promote.package import save_package
+from components.promote.sample import Sample, read_sample, write_sample
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Tags of a version begin so; `darkroom.model_digest` is the sha256 of its model.keras.
 PREFIX = "darkroom."
 MODEL_DIGEST, EVALUATION_RUN = f"{PREFIX}model_digest", f"{PREFIX}evaluation_run"
-# The evaluation among the artifacts of a run.
+UNSURE_BELOW, PACKAGE_BYTES = f"{PREFIX}unsure_below", f"{PREFIX}package_bytes"
+# The evaluation among the artifacts of a run; the sample is for the check of the served model.
 EVALUATION, METRICS, PREDICTIONS = "evaluation", "metrics.json", "predictions.parquet"
+SAMPLE = "sample.parquet"
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,18 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def find_version(self, digest: str) -> str | None:
-        """Return the version that holds a model file of this sha256, None if there is none."""
+    def find_version(self, digest: str, unsure_below: str) -> str | None:
+        """Return the version that holds a model file of this sha256, None if there is none.
+
+        Args:
+            digest: of the model file.
+            unsure_below: as the tag holds it; another threshold makes another version.
+        """
         found = self.client.search_model_versions(
             f"name = '{self.name}' and tags.`{MODEL_DIGEST}` = '{digest}'"
         )
-        return str(found[0].version) if found else None
+        same = [v for v in found if v.tags.get(UNSURE_BELOW, "") == unsure_below]
+        return min((str(v.version) for v in same), key=int, default=None)
 
     def find_alias(self, alias: str) -> Any:
         """Return the model version that an alias points at, None if it points at none."""
@@ -68,7 +81,12 @@ class Registry:
             raise
 
     def register(
-        self, file: Path, card: ModelCard, tags: Mapping[str, str], figures: Mapping[str, float]
+        self,
+        file: Path,
+        card: ModelCard,
+        tags: Mapping[str, str],
+        figures: Mapping[str, float],
+        unsure_below: float | None = None,
     ) -> str:
         """Upload a model file as it will be served, and return its new version.
 
@@ -79,6 +97,7 @@ class Registry:
             card: what it says of itself.
             tags: of the version.
             figures: metrics that MLflow's pages show beside the model.
+            unsure_below: a less probable answer is marked as unsure.
         """
         client, info = self.client, self.mlflow.active_run().info
         logged = client.create_logged_model(
@@ -93,12 +112,15 @@ class Registry:
                     model_uuid=logged.model_id,
                     artifact_path=logged.artifact_location,
                 )
-                save_package(self.mlflow, folder, file, card, meta)
-                client.log_model_artifacts(logged.model_id, str(folder))
+                save_package(folder, file, card, unsure_below, meta)
+                size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
+                tags = {**tags, PACKAGE_BYTES: str(size)}
+                retry(lambda: client.log_model_artifacts(logged.model_id, str(folder)))
+            client.finalize_logged_model(logged.model_id, "READY")
         except BaseException:
-            client.finalize_logged_model(logged.model_id, "FAILED")
+            with contextlib.suppress(Exception):  # where the server is gone, it cannot be told
+                client.finalize_logged_model(logged.model_id, "FAILED")
             raise
-        client.finalize_logged_model(logged.model_id, "READY")
         output = self.mlflow.entities.LoggedModelOutput(logged.model_id, step=0)
         client.log_outputs(info.run_id, [output])
         self.mlflow.log_metrics(dict(figures), model_id=logged.model_id)
@@ -126,30 +148,57 @@ class Registry:
         """Return the aliases that point at a version, sorted."""
         return sorted(self.client.get_model_version(self.name, version).aliases)
 
-    def log_evaluation(self, metrics: Path, predictions: Path) -> None:
+    def log_evaluation(self, metrics: Path, predictions: Path, sample: Sample) -> None:
         """Keep the evaluation with the active run, where the next challenger will look for it."""
         with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
             shutil.copy(metrics, Path(folder) / METRICS)
             shutil.copy(predictions, Path(folder) / PREDICTIONS)
-            self.mlflow.log_artifacts(folder, EVALUATION)
+            write_sample(Path(folder) / SAMPLE, sample)
+            retry(lambda: self.mlflow.log_artifacts(folder, EVALUATION))
 
-    def read_evidence(self, version: Any) -> Evidence | None:
-        """Return the figures of a version from the run that measured it, None if there are none."""
-        run_id = version.tags.get(EVALUATION_RUN) or version.run_id
-        if not run_id:
-            return None
-        file = f"{EVALUATION}/{METRICS}"
-        try:
-            found = [entry.path for entry in self.client.list_artifacts(run_id, EVALUATION)]
-        except self.mlflow.exceptions.MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None  # the run is gone
-            raise
-        if file not in found:
-            return None
-        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-            local = self.client.download_artifacts(run_id, file, folder)
+    def read_evidence(self, version: Any, with_predictions: bool) -> Evidence | None:
+        """Return the figures of a version from the run that measured it, None if there are none.
+
+        Args:
+            version: the model version.
+            with_predictions: fetch what they were computed from as well, where it is kept.
+        """
+        with self._fetch(version, METRICS) as file:
+            if file is None:
+                return None
             try:
-                return parse_evidence(read_json(Path(local)), file)
+                evidence = parse_evidence(read_json(file), METRICS)
             except DarkroomError:
                 return None  # written by something else
+        if not with_predictions:
+            return evidence
+        with self._fetch(version, PREDICTIONS) as file:
+            try:
+                return evidence.with_predictions(None if file is None else read_predictions(file))
+            except DarkroomError:
+                return evidence
+
+    def read_sample(self, version: Any) -> Sample:
+        """Return the test images that are kept with a version; none if it has none."""
+        with self._fetch(version, SAMPLE) as file:
+            return Sample() if file is None else read_sample(file)
+
+    @contextmanager
+    def _fetch(self, version: Any, name: str) -> Iterator[Path | None]:
+        """Yield a file of a version's evaluation, None if it is not to be had."""
+        run_id = version.tags.get(EVALUATION_RUN) or version.run_id
+        file = f"{EVALUATION}/{name}"
+        try:
+            found = (
+                [e.path for e in self.client.list_artifacts(run_id, EVALUATION)] if run_id else []
+            )
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            found = []  # the run is gone
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            yield (
+                Path(self.client.download_artifacts(run_id, file, folder))
+                if file in found
+                else None
+            )

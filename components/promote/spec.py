@@ -3,17 +3,24 @@
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from components.common.spec import Data, Mlflow, param, path, shared
+from components.common.spec import Between, Data, Mlflow, param, path, shared
 
-LIMITS = ("at_least", "at_most", "champion_margin")
+ABSOLUTE = ("at_least", "at_most")
+PAIRED = ("better_by", "not_worse_by")
+LIMITS = (*ABSOLUTE, "champion_margin", *PAIRED)
+# What a paired test can compare: figures that predictions.parquet gives anew for any resample.
+PAIRED_METRICS = ("accuracy", "macro.f1", "macro.recall", "log_loss")
+# Figures that promote measures itself, on the registered model behind HTTP.
+SERVED = ("served.p95_ms", "served.median_ms", "served.mb", "served.difference")
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What promote reads."""
 
+    images: Path = path("folder of images; some of the test split are sent to the served model")
     model: Path = path("the trained model, model.keras")
     predictions: Path = path("Parquet file of evaluate, one row per test image")
     metrics: Path = path("JSON file of evaluate, metrics with their intervals")
@@ -39,18 +46,42 @@ class Rule:
     metric: str = param(
         "",
         "a number of metrics.json, dotted: `accuracy`, `macro.f1`; `accuracy.low` is the lower end "
-        "of its interval",
+        f"of its interval; or one of {', '.join(SERVED)}",
     )
     at_least: float | None = param(None, "floor: the metric is at least this")
     at_most: float | None = param(None, "ceiling: the metric is at most this")
     champion_margin: float | None = param(
-        None, "the metric is at most this much worse than the champion's on the same test images"
+        None, "the metric is at most this much worse than the champion's; no test, only figures"
+    )
+    better_by: float | None = param(
+        None, "the paired test shows at `level` that it is better than the champion by more"
+    )
+    not_worse_by: float | None = param(
+        None, "the paired test shows at `level` that it is worse than the champion by less"
+    )
+    level: Annotated[float, Between(0.0001, 0.5)] = param(
+        0.05, "of the paired test: how often it may be fooled by luck"
+    )
+    each: Literal["", "classes", "slices"] = param(
+        "", "`classes` or `slices`: the limit holds for each of them, `metric` is named within"
+    )
+    min_images: Annotated[int, Between(0)] = param(
+        0, "a class or slice with fewer test images is not judged"
     )
 
     def __post_init__(self) -> None:
         """Refuse a rule that says nothing, or two things; the check of params.yaml reports it."""
         if not self.metric or len(self.limits) != 1 or not isfinite(self.threshold):
             raise ValueError(f"must be a metric with exactly one of {', '.join(LIMITS)}, a number")
+        if self.each and self.limit not in ABSOLUTE:
+            raise ValueError(f"each: goes with {' or '.join(ABSOLUTE)}, not with {self.limit}")
+        if self.min_images and not self.each:
+            raise ValueError("min_images: goes with each: classes or each: slices")
+        if self.limit in PAIRED:
+            if self.metric not in PAIRED_METRICS:
+                raise ValueError(f"{self.limit}: can compare {', '.join(PAIRED_METRICS)}")
+            if self.threshold < 0:
+                raise ValueError(f"{self.limit}: must be 0 or more, got {self.threshold:g}")
 
     @property
     def limits(self) -> list[str]:
@@ -67,11 +98,31 @@ class Rule:
         """Its value."""
         return float(getattr(self, self.limit))
 
+    @property
+    def words(self) -> str:
+        """The rule as a person says it."""
+        text = f"{self.metric} {self.limit.replace('_', ' ')} {self.threshold:g}"
+        if self.limit in PAIRED:
+            text += f" at level {self.level:g}"
+        if self.each:
+            text += f" in each of the {self.each}"
+        return text + (f" with {self.min_images} images" if self.min_images else "")
+
 
 @dataclass(frozen=True)
 class Params:
     """Section `promote` of params.yaml."""
 
     rules: list[Rule] = param([], "all must hold; with no rules nothing is promoted")
+    mode: Literal["automatic", "approve"] = param(
+        "automatic",
+        "automatic: the rules move `champion`; approve: a named person does, after them",
+    )
+    served_images: Annotated[int, Between(1, 1000)] = param(
+        16, "test images that are sent to the served model before an alias moves"
+    )
+    exports: list[Literal["saved_model", "onnx", "litert"]] = param(
+        [], "further forms beside the Keras model, each checked for equal answers"
+    )
     data: Data = shared(Data)
     mlflow: Mlflow = shared(Mlflow)

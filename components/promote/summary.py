@@ -10,14 +10,24 @@ from typing import Any
 from components.common.cli import exit_on_error
 from components.common.errors import DarkroomError
 from components.common.files import read_json
-from components.promote.gate import FAILED, INCOMPARABLE, NO_RULES, PASSED, PROMOTED, REJECTED
+from components.promote.outcomes import (
+    AWAITING,
+    FAILED,
+    INCOMPARABLE,
+    NO_RULES,
+    PASSED,
+    PROMOTED,
+    REJECTED,
+    TOO_FEW,
+)
 
-MARKS = {PASSED: "✓", FAILED: "✗", INCOMPARABLE: "?"}  # what was skipped gets a dash
+MARKS = {PASSED: "✓", FAILED: "✗", INCOMPARABLE: "?", TOO_FEW: "?"}  # what was skipped gets a dash
 HEADLINES = {
     PROMOTED: "is champion",
     REJECTED: "is not promoted",
     INCOMPARABLE: "cannot be compared with the champion",
     NO_RULES: "is registered, not judged",
+    AWAITING: "awaits approval",
 }
 
 

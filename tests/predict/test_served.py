@@ -51,7 +51,7 @@ def surroundings(store: Path) -> dict[str, str]:
 def expect(model: Path, files: list[Path], answers: list[dict[str, Any]]) -> None:
     offline = Classifier(model).classify(files).probabilities
     for row, answer in zip(offline, answers, strict=True):
-        assert list(answer) == ["label", "probability", "probabilities"]
+        assert list(answer) == ["label", "probability", "unsure", "probabilities"]
         assert answer["label"] == CLASSES[int(row.argmax())]
         assert answer["probability"] == pytest.approx(row.max(), abs=1e-5)
         shares = [answer["probabilities"][name] for name in CLASSES]

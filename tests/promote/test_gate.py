@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from components.common.errors import DarkroomError
 from components.promote.evidence import Evidence, parse_evidence
-from components.promote.gate import Champion, check_rules, decide
+from components.promote.gate import check_rules, decide, judge_data
+from components.promote.outcomes import Champion
 from components.promote.spec import Rule
 
 FLOOR = Rule("accuracy", at_least=0.8)
@@ -28,7 +29,7 @@ def judge(
     data: str = "passed",
     **more: float,
 ) -> tuple[str, dict[str, str], str]:
-    found = decide(rules, measure(accuracy, **more), champion, data)
+    found = decide(rules, measure(accuracy, **more), champion, [judge_data(data)])
     return found.verdict, {o.limit: o.outcome for o in found.outcomes}, found.words
 
 
@@ -107,7 +108,7 @@ def test_champion_that_cannot_be_compared_stays(evidence: Evidence | None, words
     assert (verdict, outcomes["champion_margin"]) == ("incomparable", "incomparable")
     assert f"the champion, version 7, {words}" in found
     assert "version 7 stays champion" in found
-    assert "Evaluate both on the same images, or move the alias by hand" in found
+    assert "Evaluate both on the same images, or let a person decide" in found
     # A floor that is missed is a reason of its own, and stronger.
     assert judge(FLOOR, MARGIN, accuracy=0.1, champion=Champion("7", evidence))[0] == "rejected"
     # Who set only absolute rules asked for no comparison.
@@ -192,7 +193,7 @@ def test_evidence_names_numbers_and_ends_of_intervals() -> None:
         "note": "text",
         "flag": True,
         "confusion": [[1, 2], [3, 4]],
-        "intervals": {"accuracy": [0.85, 0.95], "macro": {"f1": [0.7, 0.9]}},
+        "intervals": {"accuracy": [0.85, 0.95], "macro.f1": [0.7, 0.9]},
     }
     assert parse_evidence(found, "metrics.json") == Evidence(
         {
@@ -207,6 +208,73 @@ def test_evidence_names_numbers_and_ends_of_intervals() -> None:
         },
         "t",
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"metric": "recall", "each": "classes", "better_by": 0.0}, "each: goes with at_least"),
+        ({"metric": "recall", "at_least": 0.5, "min_images": 3}, "min_images: goes with each"),
+        ({"metric": "ece", "better_by": 0.0}, "better_by: can compare accuracy, macro.f1"),
+        ({"metric": "accuracy", "not_worse_by": -0.1}, "not_worse_by: must be 0 or more"),
+    ],
+)
+def test_rule_refuses_what_makes_no_sense(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Rule(**settings)  # type: ignore[arg-type]
+
+
+def measure_classes(**classes: tuple[float, int]) -> Evidence:
+    figures = {"accuracy": 0.9, "images": 100.0}
+    for name, (recall, images) in classes.items():
+        figures |= {f"classes.{name}.recall": recall, f"classes.{name}.images": images}
+    return Evidence(figures, "test")
+
+
+@pytest.mark.parametrize(
+    ("classes", "outcome", "words"),
+    [
+        ({"a": (0.9, 40), "b": (0.6, 30)}, "passed", "each of 2 classes, worst b 0.6"),
+        ({"a": (0.9, 40), "b": (0.4, 30)}, "failed", "not at least 0.5 in classes b 0.4"),
+        ({"a": (0.9, 40), "b": (math.nan, 30)}, "failed", "classes b nan"),
+        ({"a": (0.9, 40), "b": (0.1, 5)}, "passed", "1 with fewer than 20 images not judged"),
+        ({"a": (0.9, 9), "b": (0.1, 5)}, "not_enough_evidence", "none of 2 classes has the 20"),
+        ({}, "skipped", "the evaluation has no classes with it"),
+    ],
+)
+def test_floor_for_each_class_with_images_enough(
+    classes: dict[str, tuple[float, int]], outcome: str, words: str
+) -> None:
+    rule = Rule("recall", each="classes", at_least=0.5, min_images=20)
+    decision = decide([rule], measure_classes(**classes), None)
+    assert decision.outcomes[0].outcome == outcome
+    assert words in decision.outcomes[0].words
+    passes = outcome in ("passed", "skipped")
+    assert decision.verdict == ("promoted" if passes else "rejected")
+
+
+def test_ceiling_for_each_class_names_the_highest() -> None:
+    rule = Rule("recall", each="classes", at_most=0.7)
+    outcome = decide([rule], measure_classes(a=(0.9, 4), b=(0.8, 3)), None).outcomes[0]
+    assert "classes a 0.9 (4 images), b 0.8 (3 images)" in outcome.words
+
+
+def test_interval_that_is_too_wide_says_how_many_images_it_takes() -> None:
+    """Four times as many images halve an interval: low 0.70 becomes 0.75."""
+    evidence = measure(0.8, **{"accuracy.low": 0.70, "accuracy.high": 0.88, "images": 100.0})
+    outcome = decide([Rule("accuracy.low", at_least=0.75)], evidence, None).outcomes[0]
+    assert (outcome.outcome, outcome.images_needed) == ("not_enough_evidence", 400)
+    # Where the figure itself misses, no number of images helps.
+    outcome = decide([Rule("accuracy.low", at_least=0.85)], evidence, None).outcomes[0]
+    assert outcome.outcome == "failed"
+
+
+def test_figures_of_the_served_model_need_no_evaluation() -> None:
+    rule = Rule("served.p95_ms", at_most=100)
+    check_rules([rule], measure(), "metrics.json")
+    assert decide([rule], measure(**{"served.p95_ms": 90.0}), None).verdict == "promoted"
+    assert decide([rule], measure(**{"served.p95_ms": 110.0}), None).verdict == "rejected"
+    assert "could not be measured" in decide([rule], measure(), None).words
 
 
 @pytest.mark.parametrize("found", [[], {}, {"accuracy": 1.0}, {"test_digest": 3}])

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from components.common.errors import DarkroomError
@@ -20,75 +15,10 @@ from components.common.tracking import import_mlflow, read_run_id, start_run
 from components.promote import registry
 from components.promote.run import run
 from components.promote.spec import Inputs, Outputs, Params, Rule
-from tests.tiny_model import make_card, make_model
+from tests.promote.conftest import RULES, TEST, Promote, aliases, count_versions
 
 ROOT = Path(registry.__file__).parents[2]
-RULES = [Rule("accuracy", at_least=0.8), Rule("accuracy", champion_margin=0.01)]
-TEST = "t" * 64
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return [make_model(folder / f"{seed}.keras", make_card(), seed) for seed in range(3)]
-
-
-Promote = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def promote(mlflow_store: Path, models: list[Path]) -> Promote:
-    """Return a function that lays out what earlier rooms write, promotes, returns the verdict."""
-
-    def act(
-        model: int = 0,
-        *,
-        accuracy: float = 0.9,
-        rules: list[Rule] = RULES,
-        digest: str = TEST,
-        data: str = "passed",
-        same_run: bool = False,
-    ) -> dict[str, Any]:
-        inputs = lay_out(mlflow_store, models[model], accuracy, digest, data)
-        if not same_run:
-            with start_run(Mlflow(), inputs.run):
-                pass
-        run(inputs, Outputs(mlflow_store / "verdict.json"), Params(rules=rules))
-        found: dict[str, Any] = json.loads((mlflow_store / "verdict.json").read_text())
-        return found
-
-    return act
-
-
-def lay_out(
-    folder: Path, model: Path, accuracy: float = 0.9, digest: str = TEST, data: str = "passed"
-) -> Inputs:
-    shutil.copy(model, folder / "model.keras")
-    metrics = {
-        "accuracy": accuracy,
-        "macro": {"f1": 0.85},
-        "intervals": {"accuracy": [accuracy - 0.05, accuracy + 0.05]},
-        "test_digest": digest,
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "validation.json").write_text(json.dumps({"status": data}))
-    pd.DataFrame({"path": ["cat/1.png"]}).to_parquet(folder / "predictions.parquet")
-    return Inputs(
-        model=folder / "model.keras",
-        predictions=folder / "predictions.parquet",
-        metrics=folder / "metrics.json",
-        validation=folder / "validation.json",
-        run=folder / "run.json",
-    )
-
-
-def aliases() -> dict[str, str]:
-    found = import_mlflow().MlflowClient().get_registered_model("darkroom").aliases
-    return {alias: str(version) for alias, version in found.items()}
-
-
-def count_versions() -> int:
-    return len(import_mlflow().MlflowClient().search_model_versions("name = 'darkroom'"))
+LayOut = Callable[..., Inputs]
 
 
 def test_first_model_is_registered_with_all_that_it_carries(
@@ -109,6 +39,9 @@ def test_first_model_is_registered_with_all_that_it_carries(
         "champion": None,
         "outcome": "passed",
         "words": "accuracy 0.9 is at least 0.8",
+        "images": None,
+        "images_needed": None,
+        "p_value": None,
     }
     mlflow = import_mlflow()
     version = mlflow.MlflowClient().get_model_version("darkroom", "1")
@@ -121,6 +54,8 @@ def test_first_model_is_registered_with_all_that_it_carries(
         "darkroom.test_digest": TEST,
         "darkroom.manifest_digest": "m" * 64,
         "darkroom.splits_digest": "s" * 64,
+        "darkroom.run_id": run_id,
+        "darkroom.served": "passed",
         "darkroom.verdict": "promoted",
         "darkroom.verdict_words": verdict["words"],
         "metrics.accuracy": "0.9",
@@ -148,7 +83,7 @@ def test_model_is_packed_to_be_served_without_pickles(promote: Promote) -> None:
         {"type": "binary", "name": "image", "required": True}
     ]
     outputs = {column["name"]: column for column in info.signature.outputs.to_dict()}
-    assert list(outputs) == ["label", "probability", "probabilities"]
+    assert list(outputs) == ["label", "probability", "unsure", "probabilities"]
     assert set(outputs["probabilities"]["properties"]) == {"cat", "dog"}
     assert info.saved_input_example_info is not None
     pins = (folder / "requirements.txt").read_text().split()
@@ -203,6 +138,7 @@ def test_champion_whose_evaluation_is_lost_is_incomparable(
     assert sorted(file.name for file in folder.iterdir()) == [
         "metrics.json",
         "predictions.parquet",
+        "sample.parquet",
     ]
     shutil.rmtree(folder)
     verdict = promote(1, accuracy=0.99)
@@ -236,8 +172,8 @@ def test_unknown_metric_is_refused_before_anything_is_registered(promote: Promot
 
 
 @pytest.mark.parametrize("name", ["a/b", "a:b", "it's", ""])
-def test_illegal_name_is_refused(mlflow_store: Path, models: list[Path], name: str) -> None:
-    inputs = lay_out(mlflow_store, models[0])
+def test_illegal_name_is_refused(mlflow_store: Path, lay_out: LayOut, name: str) -> None:
+    inputs = lay_out()
     with start_run(Mlflow(), inputs.run):
         pass
     with pytest.raises(DarkroomError, match="is no legal name"):
@@ -248,6 +184,7 @@ def test_illegal_name_is_refused(mlflow_store: Path, models: list[Path], name: s
         )
 
 
+@pytest.mark.usefixtures("quick_server")
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
@@ -255,13 +192,14 @@ def test_illegal_name_is_refused(mlflow_store: Path, models: list[Path], name: s
         ("metrics.json", "{", "damaged, not JSON"),
         ("validation.json", "[]", "holds no status of the data; run validate again"),
         ("run.json", "{}", "holds no run_id; run train again"),
+        ("predictions.parquet", "text", "not readable"),
         ("model.keras", "text", "not a model that Darkroom trained"),
     ],
 )
 def test_damaged_input_is_named(
-    mlflow_store: Path, models: list[Path], file: str, content: str, words: str
+    mlflow_store: Path, lay_out: LayOut, file: str, content: str, words: str
 ) -> None:
-    inputs = lay_out(mlflow_store, models[0])
+    inputs = lay_out()
     with start_run(Mlflow(), inputs.run):
         pass
     (mlflow_store / file).write_text(content)
@@ -288,37 +226,46 @@ def test_broken_upload_leaves_no_version_and_is_healed(
     assert mlflow.get_run(read_run_id(mlflow_store / "run.json")).info.status == "FINISHED"
 
 
-def test_stage_is_quiet_and_needs_no_tensorflow(mlflow_store: Path, models: list[Path]) -> None:
-    inputs = lay_out(mlflow_store, models[0])
-    with start_run(Mlflow(), inputs.run):
-        pass
-    shutil.copy(ROOT / "params.yaml", mlflow_store)
-    flags = [
-        word for name, value in vars(inputs).items() for word in (f"--{name}", Path(value).name)
-    ]
-    code = (
-        "import sys\n"
-        "from components.common.cli import run_room\n"
-        "run_room('promote')\n"
-        "heavy = {'tensorflow', 'keras', 'sklearn', 'great_expectations'} & set(sys.modules)\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+def test_paired_rule_and_threshold_go_through(promote: Promote) -> None:
+    """The second model is right on all 30 images, the first on fewer: no luck."""
+    better = Rule("accuracy", better_by=0)
+    assert promote(0, rules=[better])["verdict"] == "promoted"
+    verdict = promote(1, rules=[better], unsure_below=0.7)
+    assert verdict["verdict"] == "promoted", verdict["words"]
+    outcome = verdict["rules"][-1]
+    assert outcome["images"] == 30
+    assert outcome["p_value"] < 0.05
+    version = import_mlflow().MlflowClient().get_model_version("darkroom", "2")
+    assert version.tags["darkroom.unsure_below"] == "0.7"
+    verdict = promote(0, rules=[better])
+    assert verdict["verdict"] == "rejected"
+    assert "worse than the champion's on 30 same images" in verdict["words"]
+    # Another threshold is another model to those who are served.
+    assert promote(1, rules=[better], unsure_below=0.8)["version"] == "3"
+
+
+def test_origin_of_the_cluster_is_kept(promote: Promote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "kfp-17")
+    assert promote()["lineage"]["kfp_run_id"] == "kfp-17"
+    found = (
+        import_mlflow()
+        .MlflowClient()
+        .search_model_versions("tags.`darkroom.kfp_run_id` = 'kfp-17'")
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *flags, "--verdict", "verdict.json"],
-        cwd=mlflow_store,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            "PYTHONPATH": str(ROOT),
-            "PATH": "/usr/bin:/bin",
-            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
-        },
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-    lines = done.stdout.splitlines()
-    assert lines[1].startswith("6/6 promote · ")
-    assert lines[2].startswith("  registered darkroom version 1")
-    assert "  ✓ accuracy 0.9 is at least 0.8" in lines
-    assert "  – accuracy: no champion yet to compare with" in lines
-    assert lines[-1].startswith("  promoted: every rule holds, and it is the first champion (")
+    assert [str(version.version) for version in found] == ["1"]
+
+
+def test_image_that_is_gone_or_changed_is_named(
+    lay_out: LayOut, mlflow_store: Path, photos: Path, tmp_path: Path
+) -> None:
+    import dataclasses
+
+    images = Path(shutil.copytree(photos, tmp_path / "images"))
+    inputs = dataclasses.replace(lay_out(), images=images)
+    for file in images.iterdir():
+        file.write_bytes(b"other")
+    with pytest.raises(DarkroomError, match="is not the image that was measured"):
+        run(inputs, Outputs(mlflow_store / "verdict.json"), Params(RULES))
+    shutil.rmtree(images)
+    with pytest.raises(DarkroomError, match="this test image is not there"):
+        run(inputs, Outputs(mlflow_store / "verdict.json"), Params(RULES))

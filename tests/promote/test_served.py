@@ -1,0 +1,116 @@
+"""The check before an alias moves, as it runs: a fresh process, HTTP, raw bytes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.files import compute_sha256
+from components.common.reports import Predictions
+from components.common.spec import Mlflow
+from components.common.tracking import find_uri, start_run
+from components.promote import registry
+from components.promote.registry import MODEL_DIGEST, Registry
+from components.promote.sample import Sample, take_sample
+from components.promote.served import Server, starting_server
+from components.promote.spec import Inputs
+from tests.tiny_model import make_card
+
+ROOT = Path(registry.__file__).parents[2]
+
+
+@pytest.fixture
+def registered(mlflow_store: Path, models: list[Path]) -> Registry:
+    with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+        found = Registry(mlflow, "darkroom")
+        found.create_model()
+        tags = {MODEL_DIGEST: compute_sha256(models[0])}
+        found.register(models[0], make_card(), tags, {}, unsure_below=0.7)
+    return found
+
+
+@pytest.fixture
+def server(registered: Registry) -> Iterator[Server]:
+    with starting_server(find_uri()) as found:
+        yield found
+
+
+@pytest.fixture
+def sample(photos: Path, evaluations: list[Predictions]) -> Sample:
+    return take_sample(photos, evaluations[0], 8)
+
+
+def test_answers_over_http_are_those_that_were_measured(
+    server: Server, sample: Sample, evaluations: list[Predictions]
+) -> None:
+    assert len(set(sample.paths)) == 8
+    served = server.check("models:/darkroom/1", sample, 3.0)
+    assert (served.problem, served.images) == ("", 8)
+    assert served.difference <= 1e-5
+    assert 0 < served.median_ms <= served.p95_ms
+    assert served.figures["served.mb"] == 3.0
+
+
+def test_difference_is_a_problem(server: Server, sample: Sample) -> None:
+    moved = sample.probabilities + np.array([2e-5, -2e-5])
+    served = server.check("models:/darkroom/1", replace(sample, probabilities=moved), 3.0)
+    assert f"for {sample.paths[0]}" in served.problem or "differs by" in served.problem
+
+
+def test_model_that_does_not_load_is_a_problem_in_its_own_words(
+    registered: Registry, mlflow_store: Path, sample: Sample
+) -> None:
+    kept = next((mlflow_store / "mlruns").rglob("model.keras"))
+    kept.write_bytes(b"no model")
+    with starting_server(find_uri()) as server:
+        served = server.check("models:/darkroom/1", sample, 3.0)
+    assert "not a model that Darkroom trained" in served.problem
+    assert not served.figures
+    assert "not fit" in served.words
+
+
+@pytest.mark.e2e
+def test_stage_as_a_person_runs_it(mlflow_store: Path, lay_out: Callable[..., Inputs]) -> None:
+    """Quiet, with the served check for real, and without TensorFlow in its own process."""
+    images = 30
+    parts = [{"name": name, "images": 15, "recall": 0.9} for name in ("cat", "dog")]
+    inputs = lay_out(images=images, ece=0.02, classes=parts, unsure_below=0.6)
+    with start_run(Mlflow(), inputs.run):
+        pass
+    text = (ROOT / "params.yaml").read_text().replace("min_images: 20", "min_images: 10")
+    (mlflow_store / "params.yaml").write_text(text)
+    flags = [word for name, value in vars(inputs).items() for word in (f"--{name}", str(value))]
+    code = (
+        "import sys\n"
+        "from components.common.cli import run_room\n"
+        "run_room('promote')\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'great_expectations'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *flags, "--verdict", "verdict.json"],
+        cwd=mlflow_store,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": os.environ["PATH"],
+            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+        },
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("6/6 promote · ")
+    assert lines[2].startswith("  registered darkroom version 1")
+    assert "  ✓ accuracy 0.9 is at least 0.8" in lines
+    assert any("the served model answers 16 test images as measured" in line for line in lines)
+    assert "  – accuracy: no champion yet to compare with" in lines
+    assert lines[-1].startswith("  promoted: every rule holds, and it is the first champion (")
