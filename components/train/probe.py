@@ -24,6 +24,9 @@ from components.train.spec import Params
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
+ABSENT = -30.0  # logit of a class without an image: a probability of about 1e-13
+
+
 @dataclass(frozen=True)
 class Head:
     """A linear classifier on features."""
@@ -37,7 +40,18 @@ class Head:
         return features @ self.weights + self.bias
 
 
-def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> tuple[Epoch, bool]:
+@dataclass(frozen=True)
+class Probe:
+    """What the first phase found."""
+
+    epoch: Epoch  # its row of the history
+    flip: bool  # whether fine-tuning may mirror images
+    head: Head
+    features: np.ndarray  # float32 (images, channels) of the training split
+    val_features: np.ndarray  # of the validation split
+
+
+def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> Probe:
     """Fit the head on frozen features and put it into the network.
 
     Args:
@@ -45,9 +59,6 @@ def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> t
         train: the training split.
         val: the validation split, which chooses the penalty and judges mirroring.
         params: of the room.
-
-    Returns:
-        The probe's row of the history, and whether fine-tuning may mirror images.
     """
     watch = Stopwatch()
     frozen, batch_size = take_part(network, HEAD_INPUT), params.probe_batch_size
@@ -76,7 +87,7 @@ def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> t
             f"the probe names {probe.val_accuracy:.1%} of the validation images, {found:.1%} of "
             f"them mirrored: fine-tuning {'mirrors' if flip else 'does not mirror'} images"
         )
-    return probe, flip
+    return Probe(probe, flip, head, features, val_features)
 
 
 def extract_features(model: Any, pixels: np.ndarray, batch_size: int, what: str) -> np.ndarray:
@@ -118,7 +129,7 @@ def fit_head(
     """
     best, best_loss = None, np.inf
     for penalty in PENALTIES:
-        head = _fit(features, labels, penalty, classes)
+        head = fit_logistic(features, labels, penalty, classes)
         loss = compute_log_loss(head.compute_logits(val_features), val_labels)
         if loss < best_loss:
             best, best_loss = head, loss
@@ -155,11 +166,25 @@ def is_mirror_safe(logits: np.ndarray, mirrored: np.ndarray, labels: np.ndarray)
     return compute_accuracy(mirrored, labels) >= accuracy - 2 * error
 
 
-def _fit(features: np.ndarray, labels: np.ndarray, penalty: float, classes: int) -> Head:
+def fit_logistic(features: np.ndarray, labels: np.ndarray, penalty: float, classes: int) -> Head:
+    """Return a logistic regression with an L2 penalty, fitted to convergence.
+
+    Args:
+        features: (images, channels).
+        labels: (images,), 0 to classes - 1, of two classes or more.
+        penalty: inverse strength.
+        classes: number of classes; one without an image gets a head that never answers it.
+    """
     from sklearn.linear_model import LogisticRegression
 
     found = LogisticRegression(C=penalty, max_iter=1000).fit(features, labels)
-    weights, bias = found.coef_.T, found.intercept_  # (channels, classes), (classes,)
-    if classes == 2:  # scikit-learn gives one column, for class 1 against class 0
+    weights, bias = found.coef_.T, found.intercept_  # (channels, known), (known,)
+    if len(found.classes_) == 2:  # scikit-learn gives one column, for the second class
         weights, bias = np.hstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2
-    return Head(weights.astype(np.float32), bias.astype(np.float32), penalty)
+    head = Head(
+        np.zeros((features.shape[1], classes), np.float32),
+        np.full(classes, ABSENT, np.float32),
+        penalty,
+    )
+    head.weights[:, found.classes_], head.bias[found.classes_] = weights, bias
+    return head

@@ -12,6 +12,7 @@ from components.common.terminal import describe_seconds, say
 from components.common.tracking import log_params
 from components.train.backbones import Backbone
 from components.train.history import Epoch
+from components.train.label_issues import LabelIssue, describe_label_issues
 from components.train.spec import Outputs, Params
 
 VERSIONS = ("keras", "tensorflow", "numpy", "pillow", "scikit-learn")
@@ -58,6 +59,13 @@ def track_epoch(mlflow: Any, epochs: list[Epoch], epoch: Epoch) -> None:
         f"{what:<9} train loss {epoch.train_loss:.3f} · validation loss {epoch.val_loss:.3f}, "
         f"accuracy {epoch.val_accuracy:.1%} · {describe_seconds(epoch.seconds)}"
     )
+
+
+def track_label_issues(mlflow: Any, issues: list[LabelIssue], outputs: Outputs) -> None:
+    """Say how many labels are probably wrong, and keep the list with the run."""
+    say(describe_label_issues(issues))
+    mlflow.log_metric("label_issues", len(issues))
+    mlflow.log_artifact(str(outputs.label_issues), "train")
 
 
 def track_end(mlflow: Any, best: Epoch, temperature: float, outputs: Outputs) -> None:

@@ -13,6 +13,7 @@ from components.train.backbones import create_body, find_backbone
 from components.train.calibration import fit_temperature
 from components.train.finetune import Recipe, run_finetuning
 from components.train.history import Epoch, find_best, write_history
+from components.train.label_issues import find_label_issues, write_label_issues
 from components.train.network import create_network, take_part, unfreeze, with_temperature
 from components.train.probe import run_probe
 from components.train.spec import Inputs, Outputs, Params
@@ -34,9 +35,12 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
 
     with start_run(params.mlflow, outputs.run) as mlflow:
         records.track_start(mlflow, params, dataset)
-        probe, flip = run_probe(network, train, val, params)
+        probe = run_probe(network, train, val, params)
         epochs: list[Epoch] = []
-        records.track_epoch(mlflow, epochs, probe)
+        records.track_epoch(mlflow, epochs, probe.epoch)
+        issues = find_label_issues(train, val, probe, dataset.class_names, params.seed)
+        write_label_issues(outputs.label_issues, issues)
+        records.track_label_issues(mlflow, issues, outputs)
 
         if params.finetune.epochs:
             trainable = unfreeze(network, params.finetune.unfreeze)
@@ -44,8 +48,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 f"fine-tuning {trainable / 1e6:.1f} M parameters for "
                 f"{params.finetune.epochs} epochs"
             )
-            recipe = Recipe(params.finetune, params.augment, flip, params.seed)
-            for epoch in run_finetuning(network, train, val, recipe, probe):
+            recipe = Recipe(params.finetune, params.augment, probe.flip, params.seed)
+            for epoch in run_finetuning(network, train, val, recipe, probe.epoch):
                 records.track_epoch(mlflow, epochs, epoch)
 
         logits = take_part(network, LOGITS).predict(val.pixels, batch_size=64, verbose=0)

@@ -20,6 +20,7 @@ class Outputs:
 
     model: Path = path("the best model, model.keras, with class names and calibration inside")
     history: Path = path("CSV file, one row per epoch of both phases")
+    label_issues: Path = path("CSV file: images that are probably labelled wrongly, worst first")
     run: Path = path("JSON file: the MLflow run that later stages go on with")
 
 
