@@ -12,7 +12,7 @@ from typing import IO, Any
 from components.common.errors import DarkroomError
 from components.common.files import writing
 
-COLUMNS = ("path", "label", "probability", "reason")
+COLUMNS = ("path", "label", "probability", "unsure", "reason")
 SUFFIXES = (".csv", ".parquet")
 Row = dict[str, Any]
 Write = Callable[[list[Row]], None]
@@ -53,20 +53,23 @@ def _write_csv(stream: IO[str], extra: Sequence[str]) -> Write:
 
     def write(rows: list[Row]) -> None:
         for row in rows:
-            shown = {k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()}
-            writer.writerow(shown)
+            writer.writerow({name: _show(value) for name, value in row.items()})
         stream.flush()
 
     return write
+
+
+def _show(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def _write_parquet(file: Path, extra: Sequence[str]) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text = ("path", "label", "reason")
-    schema = pa.schema(
-        [(name, pa.string() if name in text else pa.float64()) for name in (*COLUMNS, *extra)]
-    )
+    kinds = dict.fromkeys(("path", "label", "reason"), pa.string()) | {"unsure": pa.bool_()}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in (*COLUMNS, *extra)])
     with pq.ParquetWriter(file, schema) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -30,20 +30,23 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         raise DarkroomError(
             f"no images in {', '.join(map(str, inputs.images))}: nothing to predict"
         )
-    with open_model(inputs.model) as file:
-        classifier = Classifier(file)
+    with open_model(inputs.model) as source:
+        classifier = Classifier(source.file)
+    threshold = outputs.unsure_below
+    unsure_below = source.unsure_below if threshold is None else threshold
     tell(f"{inputs.model}: {len(classifier.class_names)} classes, loaded in {watch}")
     extra = name_columns(classifier.class_names) if outputs.probabilities else []
-    watch, bad, done = Stopwatch(), 0, 0
+    watch, bad, done, unsure = Stopwatch(), 0, 0, 0
     with (
         open_output(outputs.output, extra) as write,
         bar("predicting", "images", len(images)) as progress,
     ):
         for answers in classifier.classify_all(images, BATCH_SIZE):
             paths = images[done : done + len(answers.reasons)]
-            rows = create_rows(paths, answers, classifier.class_names, extra)
+            rows = create_rows(paths, answers, classifier.class_names, extra, unsure_below)
             write(rows)
             for row in rows:
+                unsure += bool(row["unsure"])
                 if row["reason"]:
                     bad += 1
                     if sys.stderr.isatty():
@@ -52,7 +55,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             done += len(paths)
             progress.update(len(paths))
     where = "" if outputs.output == "-" else f" in {outputs.output}"
-    tell(f"{done - bad:,} of {done:,} images answered{where} ({watch})")
+    doubts = "" if unsure_below is None else f", {unsure:,} unsure"
+    tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch})")
     if bad == done:
         raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
 
@@ -63,21 +67,31 @@ def list_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def create_rows(
-    paths: list[Path], answers: Answers, class_names: list[str], extra: list[str]
+    paths: list[Path],
+    answers: Answers,
+    class_names: list[str],
+    extra: list[str],
+    unsure_below: float | None = None,
 ) -> list[Row]:
-    """Return a row an image: path, label, probability, reason, and the columns of `extra`."""
+    """Return a row an image: path, label, probability, unsure, reason, the columns of `extra`.
+
+    Without a threshold, whether an answer is unsure is left open.
+    """
     rows: list[Row] = []
     for path, probabilities, reason in zip(
         paths, answers.probabilities, answers.reasons, strict=True
     ):
         # A name that is not UTF-8 can be neither printed nor kept as text.
         name = str(path).encode("utf-8", "backslashreplace").decode()
-        row: Row = {"path": name, "label": None, "probability": None, "reason": ""}
+        row: Row = {"path": name, "label": None, "probability": None}
+        row |= {"unsure": None, "reason": ""}
         if reason:
             row["reason"] = reason.removeprefix(f"{path}: ")
         else:
             best = int(probabilities.argmax())
             row |= {"label": class_names[best], "probability": float(probabilities[best])}
+            if unsure_below is not None:
+                row["unsure"] = bool(probabilities[best] < unsure_below)
             row |= dict(zip(extra, map(float, probabilities), strict=False))
         rows.append(row)
     return rows

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,30 @@ ARTIFACT = "artifacts/model.keras"  # in the model that promote registers
 MODEL_DIGEST = "darkroom.model_digest"  # tag of a version: sha256 of its model file
 
 
+UNSURE_BELOW = "darkroom.unsure_below"  # tag: an answer less probable than this is unsure
+EVALUATION_RUN = "darkroom.evaluation_run"  # tag: the run that keeps the reference
+REFERENCE = "evaluation/reference.parquet"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk."""
+
+    file: Path
+    version: str | None = None  # in the registry
+    unsure_below: float | None = None
+    reference: Path | None = None  # what its data looked like, where it was asked for and is kept
+
+
 @contextmanager
-def open_model(model: str) -> Iterator[Path]:
+def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
     """Yield a model as a local file; a download is removed afterwards.
 
     Only the model file is fetched: nothing that lies beside it in the registry is run.
 
     Args:
         model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the path of a model.keras.
+        with_reference: fetch what its data looked like as well.
 
     Raises:
         DarkroomError: if there is no such model, or its file is not the one that was registered.
@@ -36,7 +53,7 @@ def open_model(model: str) -> Iterator[Path]:
                 f"--model {model}: no such file; give a model.keras, or models:/NAME@champion for "
                 "one of the registry"
             )
-        yield Path(model)
+        yield Source(Path(model))
         return
     parts = IN_REGISTRY.fullmatch(model)
     if parts is None:
@@ -55,7 +72,31 @@ def open_model(model: str) -> Iterator[Path]:
                 f"sha256 is not {expected}); the artifact store is damaged: restore it, or promote "
                 "again"
             )
-        yield file
+        reference = None
+        if with_reference:
+            with explain_failures():
+                reference = _download_reference(mlflow, version, folder)
+        unsure_below = version.tags.get(UNSURE_BELOW)
+        yield Source(
+            file,
+            str(version.version),
+            None if unsure_below is None else float(unsure_below),
+            reference,
+        )
+
+
+def _download_reference(mlflow: Any, version: Any, folder: str) -> Path | None:
+    run_id = version.tags.get(EVALUATION_RUN)
+    client = mlflow.MlflowClient()
+    try:
+        kept = client.list_artifacts(run_id, REFERENCE.partition("/")[0]) if run_id else []
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    if REFERENCE not in [entry.path for entry in kept]:
+        return None
+    return Path(client.download_artifacts(run_id, REFERENCE, folder))
 
 
 def _find_version(

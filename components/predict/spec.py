@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.spec import path
+from components.common.spec import param, path
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class Outputs:
 
     output: str = path("file for the answers, .csv or .parquet; `-`, the default, prints CSV")
     probabilities: bool = path("add a column for each class, with its probability")
+    unsure_below: float | None = param(
+        None,
+        "an answer less probable than this is marked as unsure; by default the threshold that the "
+        "registered model carries",
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ MODEL_DIGEST, EVALUATION_RUN = f"{PREFIX}model_digest", f"{PREFIX}evaluation_run
 UNSURE_BELOW, PACKAGE_BYTES = f"{PREFIX}unsure_below", f"{PREFIX}package_bytes"
 # The evaluation among the artifacts of a run; the sample is for the check of the served model.
 EVALUATION, METRICS, PREDICTIONS = "evaluation", "metrics.json", "predictions.parquet"
-SAMPLE = "sample.parquet"
+SAMPLE, REFERENCE = "sample.parquet", "reference.parquet"
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,21 @@ class Registry:
         """Return the aliases that point at a version, sorted."""
         return sorted(self.client.get_model_version(self.name, version).aliases)
 
-    def log_evaluation(self, metrics: Path, predictions: Path, sample: Sample) -> None:
-        """Keep the evaluation with the active run, where the next challenger will look for it."""
+    def log_evaluation(
+        self, metrics: Path, predictions: Path, sample: Sample, reference: Path
+    ) -> None:
+        """Keep the evaluation with the active run, where the next challenger will look for it.
+
+        Args:
+            metrics: JSON file of evaluate.
+            predictions: Parquet file of evaluate.
+            sample: images for the check of the served model.
+            reference: Parquet file, what the data looked like.
+        """
         with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
             shutil.copy(metrics, Path(folder) / METRICS)
             shutil.copy(predictions, Path(folder) / PREDICTIONS)
+            shutil.copy(reference, Path(folder) / REFERENCE)
             write_sample(Path(folder) / SAMPLE, sample)
             retry(lambda: self.mlflow.log_artifacts(folder, EVALUATION))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from components.promote.outcomes import (
     Outcome,
     create_check,
 )
+from components.promote.reference import write_reference
 from components.promote.registry import (
     CHALLENGER,
     CHAMPION,
@@ -92,7 +94,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         mover = Mover(registry, name_person())
         run_id = mlflow.active_run().info.run_id
         registry.create_model()
-        registry.log_evaluation(inputs.metrics, inputs.predictions, challenge.sample)
+        keep_evaluation(registry, inputs, challenge)
         version, is_new = register(registry, challenge, inputs.model, run_id)
         how = "registered" if is_new else "not registered again: this model is"
         say(f"{how} {registry.name} version {version} ({watch})")
@@ -141,6 +143,16 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
         data_status=data_status,
         lineage=find_lineage(card, Path(params.data.source), Path()) | {"model_digest": digest},
     )
+
+
+def keep_evaluation(registry: Registry, inputs: Inputs, challenge: Challenge) -> None:
+    """Keep with the run what later challengers, a rollback and `predict watch` will want."""
+    predictions = challenge.evidence.predictions
+    assert predictions is not None
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        reference = Path(folder) / "reference.parquet"
+        write_reference(reference, inputs.images, predictions, challenge.card.form)
+        registry.log_evaluation(inputs.metrics, inputs.predictions, challenge.sample, reference)
 
 
 def register(

@@ -26,8 +26,15 @@ from tests.predict.conftest import CLASSES
 ROOT = Path(model_module.__file__).parents[2]
 
 
-def predict(model: object, *images: Path, output: object, probabilities: bool = False) -> None:
-    run(Inputs(str(model), list(images)), Outputs(str(output), probabilities), Params())
+def predict(
+    model: object,
+    *images: Path,
+    output: object,
+    probabilities: bool = False,
+    unsure_below: float | None = None,
+) -> None:
+    outputs = Outputs(str(output), probabilities, unsure_below)
+    run(Inputs(str(model), list(images)), outputs, Params())
 
 
 def ask_by_hand(model: Path, file: Path) -> np.ndarray:
@@ -44,7 +51,7 @@ def test_answers_are_those_of_the_network(model: Path, photos: Path, tmp_path: P
     predict(model, photos, output=tmp_path / "answers.parquet", probabilities=True)
     found = pd.read_parquet(tmp_path / "answers.parquet")
     assert list(found.columns) == [
-        "path", "label", "probability", "reason", *(f"p_{name}" for name in CLASSES),
+        "path", "label", "probability", "unsure", "reason", *(f"p_{name}" for name in CLASSES),
     ]  # fmt: skip
     assert list(found["path"]) == sorted(str(f) for f in photos.rglob("[!.]*.*g"))
     good = found[found["reason"] == ""]
@@ -141,6 +148,23 @@ def test_model_of_the_registry(
     predict(name, photos, output=tmp_path / "registry.csv")
     predict(model, photos, output=tmp_path / "file.csv")
     assert (tmp_path / "registry.csv").read_text() == (tmp_path / "file.csv").read_text()
+
+
+def test_unsure_is_what_lies_below_the_threshold_of_the_version(
+    registered: Registry, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "answers.csv"
+    predict("models:/darkroom@champion", photos, output=output)
+    assert set(pd.read_csv(output)["unsure"].isna()) == {True}  # it carries none
+    middle = float(pd.read_csv(output)["probability"].median())
+    registered.client.set_model_version_tag("darkroom", "1", "darkroom.unsure_below", str(middle))
+    predict("models:/darkroom@champion", photos, output=output)
+    found = pd.read_csv(output).dropna(subset="label")
+    assert set(found["unsure"]) == {True, False}
+    assert ((found["probability"] < middle) == found["unsure"]).all()
+    assert f", {int(found['unsure'].sum())} unsure" in capsys.readouterr().err
+    predict("models:/darkroom@champion", photos, output=output, unsure_below=1.1)
+    assert pd.read_csv(output).dropna(subset="label")["unsure"].all()
 
 
 def test_registry_says_what_it_has(registered: Registry, photos: Path) -> None:

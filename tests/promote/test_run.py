@@ -138,6 +138,7 @@ def test_champion_whose_evaluation_is_lost_is_incomparable(
     assert sorted(file.name for file in folder.iterdir()) == [
         "metrics.json",
         "predictions.parquet",
+        "reference.parquet",
         "sample.parquet",
     ]
     shutil.rmtree(folder)

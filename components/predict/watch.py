@@ -1,0 +1,118 @@
+"""Watch: a batch of new images against the data that the champion was measured on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from components.common.classifier import Classifier
+from components.common.errors import DarkroomError
+from components.common.files import write_json
+from components.common.statistics import NAMES, measure_images
+from components.common.terminal import Stopwatch, bar
+from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
+from components.predict.run import BATCH_SIZE, list_images, tell
+from components.predict.source import open_model
+
+MIN_IMAGES = 20  # fewer show only what the eye sees as well
+
+
+def watch(model: str, paths: list[Path], output: Path | None) -> bool:
+    """Compare images with the reference of a registered model; print and write what differs.
+
+    Args:
+        model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        paths: files and folders of the batch.
+        output: JSON file for the result, None for none.
+
+    Returns:
+        Whether the batch has drifted.
+
+    Raises:
+        DarkroomError: if the version keeps no reference, or too few images are readable.
+    """
+    stopwatch, images = Stopwatch(), list_images(paths)
+    with open_model(model, with_reference=True) as source:
+        if source.reference is None:
+            raise DarkroomError(
+                f"--model {model}: keeps no reference of its data; watch wants a version that "
+                "promote registered: run promote again"
+            )
+        reference = pd.read_parquet(source.reference)
+        classifier = Classifier(source.file)
+    batch, bad = describe_batch(classifier, images)
+    if len(batch) < MIN_IMAGES:
+        raise DarkroomError(
+            f"{len(batch)} readable images in {', '.join(map(str, paths))}; {MIN_IMAGES} are the "
+            "fewest that can be told from another batch"
+        )
+    shifts = compare(reference, batch)
+    drifted = any(shift.is_drift for shift in shifts)
+    unsure = source.unsure_below
+    result: dict[str, Any] = {
+        "drifted": drifted,
+        "model": model,
+        "version": source.version,
+        "images": len(batch),
+        "unreadable": bad,
+        "reference_images": len(reference),
+        "level": LEVEL,
+        "min_effect": MIN_EFFECT,
+        "unsure_share": None if unsure is None else float((batch["probability"] < unsure).mean()),
+        "shifts": [asdict(shift) for shift in shifts],
+    }
+    for line in describe(shifts):
+        print(line)
+    word = "drift: this batch is not what the model was measured on" if drifted else "no drift"
+    print(f"{word} ({len(batch):,} images against {len(reference):,}, {stopwatch})")
+    if output is not None:
+        write_json(output, result)
+    return drifted
+
+
+def describe_batch(classifier: Classifier, images: list[Path]) -> tuple[pd.DataFrame, int]:
+    """Return a row for each readable image, as the reference has them, and how many are not."""
+    names = np.array(classifier.class_names, dtype=object)
+    parts, bad, done = [], 0, 0
+    with bar("watching", "images", len(images)) as progress:
+        for answers in classifier.classify_all(images, BATCH_SIZE):
+            files = images[done : done + len(answers.reasons)]
+            good = np.array([not reason for reason in answers.reasons], bool)
+            figures = measure_images(
+                [file for file, is_good in zip(files, good, strict=True) if is_good],
+                classifier.card.form,
+            )
+            part = pd.DataFrame(figures, columns=list(NAMES))
+            probabilities = answers.probabilities[good]
+            part.insert(0, "predicted", names[probabilities.argmax(axis=1)])
+            part.insert(1, "probability", probabilities.max(axis=1))
+            parts.append(part)
+            for reason in answers.reasons:
+                if reason:
+                    bad += 1
+                    tell(reason)
+            done += len(files)
+            progress.update(len(files))
+    return (pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()), bad
+
+
+def describe(shifts: list[Shift]) -> list[str]:
+    """Return a line for each figure."""
+    lines = []
+    for shift in shifts:
+        mark = "✗" if shift.is_drift else "✓"
+        if isinstance(shift.before, dict) and isinstance(shift.now, dict):
+            before, now = shift.before, shift.now
+            most = max(before, key=lambda name: abs(now[name] - before[name]), default="")
+            moved = f"{most} {before[most]:.1%} → {now[most]:.1%}" if most else "no images"
+        else:
+            moved = f"{shift.before:.3g} → {shift.now:.3g}"
+        lines.append(
+            f"  {mark} {shift.figure:<12} {moved:<28} effect {shift.effect:.2f}, "
+            f"p {shift.p_value:.2g} ({shift.test})"
+        )
+    return lines

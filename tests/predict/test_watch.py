@@ -1,0 +1,141 @@
+"""Drift: no alarm for more of the same, an alarm with the right name for what changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageEnhance
+
+from components.common.classifier import Classifier
+from components.common.errors import DarkroomError
+from components.common.images import ImageForm
+from components.common.reports import Predictions
+from components.common.statistics import NAMES, measure_image
+from components.predict.drift import NUMBERS, compare, correct
+from components.predict.watch import watch
+from components.promote.reference import write_reference
+from components.promote.registry import EVALUATION_RUN, Registry
+from tests.predict.conftest import CLASSES
+
+MODEL = "models:/darkroom@champion"
+FORM = ImageForm(32, "crop", "#ffffff")
+
+
+def make_batch(rows: int, seed: int, shares: tuple[float, ...] = (0.5, 0.3, 0.2)) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(random.normal(size=(rows, len(NUMBERS))), columns=list(NUMBERS))
+    table.insert(0, "predicted", random.choice(["a", "b", "c"], rows, p=shares))
+    return table
+
+
+def test_more_of_the_same_raises_an_alarm_in_less_than_one_of_twenty_batches() -> None:
+    reference = make_batch(400, 0)
+    alarms = sum(
+        any(shift.is_drift for shift in compare(reference, make_batch(300, seed)))
+        for seed in range(1, 101)
+    )
+    assert alarms <= 5
+
+
+def test_what_changed_is_named() -> None:
+    reference, batch = make_batch(400, 0), make_batch(300, 1, (0.2, 0.3, 0.5))
+    batch["brightness"] += 0.6
+    drifted = {shift.figure for shift in compare(reference, batch) if shift.is_drift}
+    assert drifted == {"predicted", "brightness"}
+    first = compare(reference, batch)[0]
+    assert isinstance(first.before, dict)
+    assert isinstance(first.now, dict)
+    w = sum((first.now[k] - first.before[k]) ** 2 / first.before[k] for k in "abc") ** 0.5
+    assert first.effect == pytest.approx(w)
+
+
+def test_significant_trifle_is_no_drift() -> None:
+    reference, batch = make_batch(40_000, 0), make_batch(40_000, 1)
+    batch["contrast"] += 0.05
+    found = next(shift for shift in compare(reference, batch) if shift.figure == "contrast")
+    assert found.p_value < 0.01
+    assert not found.is_drift
+
+
+def test_holm() -> None:
+    assert correct([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_figures_of_images(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 100), (255, 0, 0)).save(tmp_path / "red.png")
+    found = dict(zip(NAMES, measure_image(tmp_path / "red.png", FORM), strict=True))
+    assert found == pytest.approx(
+        {
+            "brightness": 0.299,
+            "contrast": 0,
+            "saturation": 1,
+            "sharpness": 0,
+            "aspect": 1,  # twice as wide as high
+            "megapixels": np.log2(0.02),
+        },
+        abs=1e-6,
+    )
+
+
+@pytest.fixture
+def watched(
+    registered: Registry, model: Path, make_digits: Callable[..., Path], tmp_path: Path
+) -> Path:
+    """The registered model with a reference of digits; returns a folder of other digits."""
+    digits = sorted(make_digits(per_class=80).rglob("*.png"))
+    old, new = digits[::2], digits[1::2]
+    (tmp_path / "new").mkdir()
+    for number, file in enumerate(new):
+        file.rename(tmp_path / "new" / f"{number}.png")
+    probabilities = Classifier(model).classify(old).probabilities
+    predictions = Predictions(
+        list(CLASSES),
+        [str(file) for file in old],
+        [f"{number:064d}" for number in range(len(old))],
+        np.zeros(len(old), np.int64),
+        np.log(probabilities),
+        probabilities,
+    )
+    folder = tmp_path / "evaluation"
+    write_reference(folder / "reference.parquet", Path(), predictions, Classifier(model).card.form)
+    client = registered.client
+    run_id = client.get_model_version("darkroom", "1").run_id
+    client.log_artifacts(run_id, str(folder), "evaluation")
+    client.set_model_version_tag("darkroom", "1", EVALUATION_RUN, run_id)
+    return tmp_path / "new"
+
+
+def test_batches_of_the_registered_model(
+    watched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (watched / "broken.png").write_bytes(b"junk")
+    assert not watch(MODEL, [watched], tmp_path / "drift.json")
+    found = json.loads((tmp_path / "drift.json").read_text())
+    assert (found["images"], found["unreadable"], found["version"]) == (120, 1, "1")
+    assert (found["reference_images"], len(found["shifts"])) == (120, 8)
+    told = capsys.readouterr()
+    assert "no drift (120 images against 120" in told.out
+    assert "broken.png" in told.err
+    for file in watched.glob("[0-9]*.png"):
+        with Image.open(file) as image:
+            ImageEnhance.Brightness(image.convert("RGB")).enhance(0.4).save(file)
+    assert watch(MODEL, [watched], None)
+    assert "✗ brightness" in capsys.readouterr().out
+
+
+def test_what_cannot_be_watched_is_told(
+    registered: Registry, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    for name in (MODEL, str(model)):
+        with pytest.raises(DarkroomError, match="keeps no reference of its data"):
+            watch(name, [photos], None)
+
+
+def test_few_images_are_no_batch(watched: Path) -> None:
+    with pytest.raises(DarkroomError, match="1 readable images in"):
+        watch(MODEL, [watched / "0.png"], None)
