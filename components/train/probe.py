@@ -16,6 +16,7 @@ from components.common.examples import Examples
 from components.common.model import compute_probabilities
 from components.common.terminal import Stopwatch, bar, say
 from components.train.history import Epoch
+from components.train.mirror import is_mirror_safe
 from components.train.network import HEAD_INPUT, set_head, take_part
 from components.train.spec import Params
 
@@ -80,12 +81,10 @@ def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> P
     flip = params.augment.flip == "always"
     if params.augment.flip == "auto" and params.finetune.epochs:
         mirrored = extract_features(frozen, val.pixels[:, :, ::-1], batch_size, "mirrored val")
-        mirrored_logits = head.compute_logits(mirrored)
-        flip = is_mirror_safe(val_logits, mirrored_logits, val.labels)
-        found = compute_accuracy(mirrored_logits, val.labels)
+        flip, told = is_mirror_safe(val_features, mirrored)
         say(
-            f"the probe names {probe.val_accuracy:.1%} of the validation images, {found:.1%} of "
-            f"them mirrored: fine-tuning {'mirrors' if flip else 'does not mirror'} images"
+            f"{told:.0%} of the validation images are told from their mirror images (chance: 50%): "
+            f"fine-tuning {'mirrors' if flip else 'does not mirror'} images"
         )
     return Probe(probe, flip, head, features, val_features)
 
@@ -148,22 +147,6 @@ def compute_log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
 def compute_accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images whose greatest logit is that of their label."""
     return float((logits.argmax(axis=1) == labels).mean())
-
-
-def is_mirror_safe(logits: np.ndarray, mirrored: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether mirrored images still are what they were, judged by a probe that saw none.
-
-    Clothes are, digits are not. Mirroring counts as safe if accuracy falls by no more than two
-    standard errors of its own.
-
-    Args:
-        logits: of the validation images, (images, classes).
-        mirrored: of the same images, mirrored.
-        labels: (images,).
-    """
-    accuracy = compute_accuracy(logits, labels)
-    error = np.sqrt(accuracy * (1 - accuracy) / len(labels))
-    return compute_accuracy(mirrored, labels) >= accuracy - 2 * error
 
 
 def fit_logistic(features: np.ndarray, labels: np.ndarray, penalty: float, classes: int) -> Head:

@@ -56,7 +56,7 @@ class Augment:
     """Random changes of training images, one warp an image; validation and test never see them."""
 
     flip: Literal["auto", "always", "never"] = param(
-        "auto", "mirror half the images; auto: if the probe knows mirrored images as well"
+        "auto", "mirror half the images; auto: if they look like images of this kind"
     )
     rotation_degrees: Annotated[float, Between(0, 180)] = param(
         8, "largest turn, either way, degrees"
