@@ -58,9 +58,7 @@ def submit(connection: Connection, settings: Settings, name: str, allow_mutable_
     return Run(run.run_id, f"{connection.page}/#/runs/details/{run.run_id}")
 
 
-def wait(
-    connection: Connection, run: Run, timeout: float, poll_seconds: float = POLL_SECONDS
-) -> None:
+def wait(connection: Connection, run: Run, timeout: float) -> None:
     """Show the progress of a run until it ends; raise DarkroomError if it does not succeed."""
     watch = Stopwatch()
     seen: dict[str, str] = {}
@@ -86,7 +84,7 @@ def wait(
             raise DarkroomError(
                 f"the run has not ended after {timeout:g} s; it goes on, see {run.address}"
             )
-        time.sleep(poll_seconds)
+        time.sleep(POLL_SECONDS)
     if found.state != SUCCEEDED:
         reason = getattr(getattr(found, "error", None), "message", "") or "see its page"
         failed = [name for name, state in seen.items() if state == "FAILED"]
