@@ -14,7 +14,8 @@ from kfp import dsl
 
 from components.common.kubeflow import TASKS, Kubeflow
 from pipelines import tasks
-from pipelines.resources import create_component, equip
+from pipelines.resources import create_component, create_job, equip
+from pipelines.steps.mlflow import THIS_MODEL
 
 NAME = "darkroom"
 
@@ -28,7 +29,9 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     """
     partitions = settings.partitions
     volume = settings.volume.mount if settings.volume.claim else ""
-    made = {name: create_component(getattr(tasks, name), settings) for name in TASKS}
+    on_nodes = settings.distributed.nodes > 1
+    names = (*TASKS, "train_on_nodes")
+    made = {name: create_component(getattr(tasks, name), settings) for name in names}
 
     def start(name: str, cached: bool = True, **arguments: Any) -> Any:
         return equip(made[name](**arguments), name, settings, cached)
@@ -71,7 +74,14 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             shards = start(
                 "collect_shards", partitions=dsl.Collected(written["part_shards"]), **common
             ).outputs["shards"]
-            trained = start("train", shards=shards, train=train, mlflow=mlflow).outputs
+            job: dict[str, Any] = {"job": create_job(settings)} if on_nodes else {}
+            trained = start(
+                "train_on_nodes" if on_nodes else "train",
+                shards=shards,
+                train=train,
+                mlflow=mlflow,
+                **job,
+            ).outputs
             about = {
                 "model": trained["model"],
                 "validation": checked["validation"],
@@ -85,7 +95,7 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             found = start(
                 "look_up_champion", cached=False, model_digest=trained["Output"], mlflow=mlflow
             ).after(evaluation)  # not before: another run may promote while this one evaluates
-            with dsl.If(found.outputs["is_other"] == True, name="another model"):  # noqa: E712
+            with dsl.If(found.output != THIS_MODEL, name="another model"):
                 start(
                     "promote",
                     cached=False,
@@ -94,12 +104,12 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
                     metrics=judged["metrics"],
                     promote=promote,
                     data=data,
-                    champion=found.outputs["champion"],
+                    champion=found.output,
                     **about,
                 )
 
-    names = inspect.signature(darkroom).parameters
-    darkroom.__defaults__ = tuple(dict(sections[name]) for name in names)
+    parameters = inspect.signature(darkroom).parameters
+    darkroom.__defaults__ = tuple(dict(sections[name]) for name in parameters)
     about_it = "Images in; a validated, judged, registered model out."
     return dsl.pipeline(name=NAME, description=about_it)(darkroom)
 

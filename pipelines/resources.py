@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from kfp import dsl, kubernetes
 
 from components.common.kubeflow import Kubeflow
+from components.common.lineage import IMAGE_DIGEST
 from components.common.tracking import KFP_RUN_ID
 
 
@@ -40,6 +42,8 @@ def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
         kubernetes.set_timeout(task, wanted.timeout_seconds)
     _place(task, wanted)
     _mount(task, wanted, settings)
+    if digest := settings.find_image(name).partition("@")[2]:
+        task.set_env_variable(IMAGE_DIGEST, digest)  # no process can read it from inside
     for secret in settings.secrets:
         kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), secret.optional)
     # KFP labels every pod with the run's id. As a parameter it would be part of the cache's key.
@@ -72,3 +76,25 @@ def _mount(task: Any, wanted: Any, settings: Kubeflow) -> None:
         )
     if settings.volume.claim:
         kubernetes.mount_pvc(task, settings.volume.claim, settings.volume.mount)
+
+
+def create_job(settings: Kubeflow) -> dict[str, Any]:
+    """Return what the task `train_on_nodes` must know to make its TrainJob.
+
+    Its pods have what `tasks.train` asks for; the task itself, which only looks on, the default.
+    """
+    wanted = settings.find_resources("train")
+    names = ("cpu", "memory", "gpus", "gpu_type", "shared_memory", "timeout_seconds")
+    return {
+        "image": settings.find_image("train"),
+        "nodes": settings.distributed.nodes,
+        "runtime": settings.distributed.runtime,
+        "poll_seconds": settings.distributed.poll_seconds,
+        "claim": settings.volume.claim,
+        "mount": settings.volume.mount,
+        "service_account": settings.service_account,
+        "secrets": [asdict(secret) for secret in settings.secrets],
+        "tolerations": [asdict(one) for one in wanted.tolerations or []],
+        "node_selector": dict(wanted.node_selector or {}),
+        **{name: getattr(wanted, name) for name in names},
+    }

@@ -3,9 +3,10 @@
 KFP copies the source of each function into the pipeline, so a body imports what it uses. Artifacts
 are named as the fields of the room's spec are, dictionaries as the sections of params.yaml.
 """
+# A task returns one value at most: KFP's local runner resolves no other in loops and conditions.
 # No `from __future__ import annotations`: KFP reads the annotations as objects.
 
-from typing import List, NamedTuple  # noqa: UP035 - KFP understands this List alone
+from typing import List  # noqa: UP035 - KFP understands this List alone
 
 from kfp.dsl import (
     HTML,
@@ -88,12 +89,31 @@ def train(
     model: Output[Model],
     history: Output[Artifact],
     run: Output[Artifact],
+    label_issues: Output[Artifact],
 ) -> str:
     """Fine-tune the network; return the digest of the model file."""
     from pipelines.steps.mlflow import show_model
     from pipelines.steps.rooms import run_room
 
     run_room("train", locals())
+    return show_model(model, run)
+
+
+def train_on_nodes(
+    shards: Input[Dataset],
+    train: dict,
+    mlflow: dict,
+    job: dict,
+    model: Output[Model],
+    history: Output[Artifact],
+    run: Output[Artifact],
+    label_issues: Output[Artifact],
+) -> str:
+    """Fine-tune the network on several machines, by a TrainJob; return the model's digest."""
+    from pipelines.steps.mlflow import show_model
+    from pipelines.steps.trainjob import train_on_nodes as launch
+
+    launch(locals(), job)
     return show_model(model, run)
 
 
@@ -119,10 +139,8 @@ def evaluate(
     show_metrics(metrics, predictions, classification)
 
 
-def look_up_champion(model_digest: str, mlflow: dict) -> NamedTuple(
-    "Outputs", [("champion", str), ("is_other", bool)]
-):
-    """Ask the registry who is champion now, and whether the new model is another one."""
+def look_up_champion(model_digest: str, mlflow: dict) -> str:
+    """Ask the registry who is champion now: `version 3`, `none`, or `this model` itself."""
     from pipelines.steps.mlflow import look_up_champion as ask
 
     return ask(locals(), model_digest)
@@ -146,7 +164,7 @@ def promote(
     from pipelines.steps.rooms import run_room
     from pipelines.steps.views import show_verdict
 
-    print(f"champion at the look-up: {champion or 'none'}")
+    print(f"champion at the look-up: {champion}")
     run_room("promote", locals())
     show_verdict(verdict, verdict_page)
 

@@ -14,6 +14,7 @@ from components.common.spec import SHARED_SECTIONS
 from components.common.tracking import KFP_RUN_ID, KFP_TAG
 from pipelines.steps.rooms import one_line, restore_integers
 
+THIS_MODEL = "this model"  # is champion already: there is nothing to promote
 TAG_STATE = "darkroom.kfp_state"
 
 
@@ -28,15 +29,17 @@ def show_model(model: Any, run: Any) -> str:
 
 
 @one_line
-def look_up_champion(given: Mapping[str, Any], model_digest: str) -> tuple[str, bool]:
-    """Return the version that is champion now, empty if none, and whether the model is another."""
+def look_up_champion(given: Mapping[str, Any], model_digest: str) -> str:
+    """Return which version is champion now: `version 3`, `none`, or `this model` itself."""
     names = _names(given)
     registry = importlib.import_module("components.promote.registry")
     mlflow = importlib.import_module("components.common.tracking").import_mlflow()
     found = registry.Registry(mlflow, names.registered_model).find_alias(registry.CHAMPION)
     if found is None:
-        return "", True
-    return str(found.version), found.tags.get(registry.MODEL_DIGEST) != model_digest
+        return "none"
+    if found.tags.get(registry.MODEL_DIGEST) == model_digest:
+        return THIS_MODEL
+    return f"version {found.version}"
 
 
 @one_line

@@ -26,6 +26,7 @@ FILES = {
     "model": "model.keras",
     "history": "history.csv",
     "run": "run.json",
+    "label_issues": "label_issues.csv",
     "predictions": "predictions.parquet",
     "metrics": "metrics.json",
     "report": "report.html",

@@ -1,0 +1,283 @@
+"""Train on several machines: make a TrainJob of Kubeflow Trainer, follow it, fail with it.
+
+The TrainJob's pods see the shared volume. Its folder there holds copies of the task's inputs and
+receives what train writes; afterwards that becomes the task's artifacts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import components
+from components.common.errors import DarkroomError
+from components.common.files import writing
+from components.common.params import read_yaml
+from components.common.terminal import Stopwatch, say
+from components.common.tracking import KFP_RUN_ID
+from pipelines.steps.rooms import (
+    FILES,
+    one_line,
+    remove,
+    resolve_folder,
+    restore_integers,
+    writing_outputs,
+)
+
+GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+# Names in every runtime of Kubeflow Trainer: the job of the training pods, and their container.
+NODE = "node"
+VOLUME = "darkroom"
+NOT_FOUND = 404
+
+
+@one_line
+def train_on_nodes(given: Mapping[str, Any], job: Mapping[str, Any]) -> None:
+    """Run the room train as a TrainJob.
+
+    Args:
+        given: arguments of the task.
+        job: what `create_job_settings` made of section `kubeflow`.
+    """
+    job = restore_integers(job)
+    run = os.environ.get(KFP_RUN_ID, "") or "run"
+    folder = Path(job["mount"]) / "runs" / run
+    spec = importlib.import_module("components.train.spec")
+    command = prepare(folder, spec, given)
+    outputs = {field.name: given[field.name] for field in fields(spec.Outputs)}
+    api, namespace = connect()
+    name = f"darkroom-{run}"[:50].rstrip("-")
+    manifest = create_manifest(name, command, run, job)
+    follow(api, namespace, manifest, job["poll_seconds"])
+    with writing_outputs(outputs) as paths:
+        for name_, path in paths.items():
+            shutil.move(folder / FILES.get(name_, name_), path)
+    remove(folder)
+
+
+def prepare(folder: Path, spec: Any, given: Mapping[str, Any]) -> list[str]:
+    """Copy the inputs and the settings to the volume; return the command of a node."""
+    command = ["python", "-m", "components.train"]
+    for field in fields(spec.Inputs):
+        source = resolve_folder(Path(given[field.name].path))
+        target = folder / "inputs" / FILES.get(field.name, field.name)
+        remove(target)
+        copy = shutil.copytree if source.is_dir() else shutil.copyfile
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy(source, target)
+        command += [_flag(field.name), str(target)]
+    for field in fields(spec.Outputs):
+        command += [_flag(field.name), str(folder / FILES.get(field.name, field.name))]
+    # A room checks the whole file: the image's, with the sections of this run in it.
+    params = read_yaml(Path(components.__file__).parents[1] / "params.yaml")
+    params |= {name: restore_integers(given[name]) for name in ("train", "mlflow")}
+    with writing(folder / "params.yaml") as temporary:
+        _dump(params, temporary)
+    return [*command, "--params", str(folder / "params.yaml")]
+
+
+def create_manifest(
+    name: str, command: list[str], run: str, job: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the TrainJob: N nodes with G GPUs each, on Keras' JAX backend."""
+    amounts = {"cpu": job["cpu"], "memory": job["memory"]}
+    if job["gpus"]:
+        amounts[job["gpu_type"]] = str(job["gpus"])
+    env = [
+        {"name": "KERAS_BACKEND", "value": "jax"},
+        {"name": KFP_RUN_ID, "value": run},
+        *(
+            {
+                "name": variable,
+                "valueFrom": {
+                    "secretKeyRef": {
+                        "name": secret["name"],
+                        "key": key,
+                        "optional": bool(secret.get("optional")),
+                    }
+                },
+            }
+            for secret in job["secrets"]
+            for key, variable in secret["env"].items()
+        ),
+    ]
+    pod: dict[str, Any] = {
+        "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": job["claim"]}}],
+        "containers": [
+            {"name": NODE, "volumeMounts": [{"name": VOLUME, "mountPath": job["mount"]}]}
+        ],
+    }
+    if job["shared_memory"] != "0":
+        size = {"medium": "Memory", "sizeLimit": job["shared_memory"]}
+        pod["volumes"].append({"name": "shm", "emptyDir": size})
+        mount = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108
+        pod["containers"][0]["volumeMounts"].append(mount)
+    if job["node_selector"]:
+        pod["nodeSelector"] = dict(job["node_selector"])
+    if job["tolerations"]:
+        pod["tolerations"] = [{k: v for k, v in one.items() if v} for one in job["tolerations"]]
+    if job["service_account"]:
+        pod["serviceAccountName"] = job["service_account"]
+    node = {"name": NODE, "template": {"spec": {"template": {"spec": pod}}}}
+    spec: dict[str, Any] = {
+        "runtimeRef": {"name": job["runtime"]},
+        "trainer": {
+            "image": job["image"],
+            "command": command,
+            "numNodes": job["nodes"],
+            "resourcesPerNode": {"requests": amounts, "limits": dict(amounts)},
+            "env": env,
+        },
+        "runtimePatches": [
+            {
+                "manager": "darkroom.pipelines/train",
+                "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [node]}}},
+            }
+        ],
+    }
+    if job["timeout_seconds"]:
+        spec["activeDeadlineSeconds"] = job["timeout_seconds"]
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "TrainJob",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "darkroom"}},
+        "spec": spec,
+    }
+
+
+def follow(api: Any, namespace: str, manifest: Mapping[str, Any], poll_seconds: float) -> None:
+    """Create a TrainJob and wait for its end; it is deleted if this task is stopped before.
+
+    Raises:
+        DarkroomError: if it fails, is refused, or disappears.
+    """
+    watch = Stopwatch()
+    name = manifest["metadata"]["name"]
+    where = (GROUP, VERSION, namespace, PLURAL)
+    with _explaining(name):
+        _delete(api, where, name)  # of an earlier attempt
+        api.create_namespaced_custom_object(*where, body=dict(manifest))
+    say(f"TrainJob {namespace}/{name}: {manifest['spec']['trainer']['numNodes']} nodes")
+    ended, seen = False, ""
+    try:
+        with _exit_on_sigterm():
+            while True:
+                with _explaining(name):
+                    found = api.get_namespaced_custom_object(*where, name)
+                state, message = read_state(found)
+                if state != seen:
+                    say(f"TrainJob {name}: {state} {message}".rstrip() + f" ({watch})")
+                    seen = state
+                if state in ("Complete", "Failed"):
+                    ended = True
+                    break
+                time.sleep(poll_seconds)
+    finally:
+        if not ended:
+            with suppress(Exception):
+                _delete(api, where, name)
+    if state == "Failed":
+        raise DarkroomError(
+            f"TrainJob {namespace}/{name} failed ({message}); its pods' logs: kubectl logs -n "
+            f"{namespace} -l jobset.sigs.k8s.io/jobset-name={name}"
+        )
+
+
+def read_state(found: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the state of a TrainJob, and what its controller says of it."""
+    for condition in found.get("status", {}).get("conditions", []):
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            return condition["type"], condition.get("message", "")
+    for condition in found.get("status", {}).get("conditions", []):
+        if condition["type"] == "Suspended" and condition["status"] == "True":
+            return "Suspended", condition.get("message", "")
+    counts = found.get("status", {}).get("jobsStatus", [])
+    active = sum(one.get("active", 0) for one in counts)
+    return ("Running", "") if active else ("Pending", "")
+
+
+def connect() -> tuple[Any, str]:
+    """Return Kubernetes' API as the pod's service account sees it, and the namespace."""
+    from kubernetes import client, config
+
+    try:
+        config.load_incluster_config()
+        namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except (config.ConfigException, OSError) as error:
+        raise DarkroomError(
+            f"kubeflow.distributed: this task does not run in a cluster ({error}); set nodes: 1"
+        ) from None
+    return client.CustomObjectsApi(), namespace
+
+
+def _delete(api: Any, where: tuple[str, ...], name: str) -> None:
+    from kubernetes.client import ApiException
+
+    try:
+        api.delete_namespaced_custom_object(*where, name, propagation_policy="Foreground")
+    except ApiException as error:
+        if error.status != NOT_FOUND:
+            raise
+        return
+    for _ in range(600):
+        try:
+            api.get_namespaced_custom_object(*where, name)
+        except ApiException as error:
+            if error.status == NOT_FOUND:
+                return
+            raise
+        time.sleep(0.1)
+    raise DarkroomError(f"TrainJob {name}: an earlier one is not gone after a minute; delete it")
+
+
+@contextmanager
+def _explaining(name: str) -> Iterator[None]:
+    import urllib3
+    from kubernetes.client import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        hint = {
+            403: "give the tasks' service account rights on trainjobs, see deploy/",
+            NOT_FOUND: "it was deleted, or Kubeflow Trainer is not installed",
+        }.get(error.status, "see the cluster's events")
+        raise DarkroomError(
+            f"TrainJob {name}: Kubernetes answered {error.status} {error.reason}; {hint}"
+        ) from None
+    except urllib3.exceptions.HTTPError as error:
+        raise DarkroomError(f"TrainJob {name}: Kubernetes does not answer ({error})") from None
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Let a pod that is stopped clean up: Python would end without it."""
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _dump(value: Any, file: Path) -> None:
+    from ruamel.yaml import YAML
+
+    with file.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(value, stream)
