@@ -1,43 +1,36 @@
 # The project's image: every room and the Kubeflow pipeline, with all weights inside.
 #
-#   make image                    the CPU image, darkroom:<version>
-#   make image TARGET=gpu         the same with TensorFlow's CUDA libraries
+#   make image                    the CPU image, darkroom:latest
+#   make image TARGET=gpu         the same with TensorFlow's CUDA libraries, darkroom:gpu
 #
-# Layers go from what changes least to what changes most: a change of code rebuilds two small
-# COPY layers. Nothing is downloaded or installed when it runs.
+# Layers go from what changes least to what changes most: a change of code rebuilds the last, small
+# ones. Nothing is downloaded or installed when it runs.
 ARG BASE=python:3.11-slim
 
-# --- what builds -----------------------------------------------------------------------------
+# --- what builds: not part of the image ------------------------------------------------------
 FROM ${BASE} AS builder
 WORKDIR /build
 RUN python3 -m venv --without-pip /opt/darkroom
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY requirements/slim.sh .
 
-# TensorFlow's headers and every package's tests serve nobody at run time.
 FROM builder AS packages-cpu
 COPY requirements/image.lock .
-COPY requirements/slim.sh .
 RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r image.lock \
- && sh slim.sh /opt/darkroom
-
-FROM builder AS packages-gpu
-COPY requirements/gpu.lock .
-COPY requirements/slim.sh .
-RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r gpu.lock \
  && sh slim.sh /opt/darkroom
 
 # --- what runs -------------------------------------------------------------------------------
 FROM ${BASE} AS runtime
-# git reads a DVC project's revision; its packages are removed from the cache of the same layer.
+# git reads a revision of a DVC project.
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends git \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
  && useradd --uid 10001 --gid 0 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin darkroom
+# Whatever a library wants to keep goes to /tmp: the root file system may be read-only.
 ENV PATH=/opt/darkroom/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    # Whatever a library wants to keep goes to /tmp: the root file system may be read-only.
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     KERAS_HOME=/tmp/keras \
@@ -47,12 +40,13 @@ ENV PATH=/opt/darkroom/bin:$PATH \
     MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /app
 
-FROM runtime AS gpu
-COPY --from=packages-gpu /opt/darkroom /opt/darkroom
+FROM runtime AS cpu
+COPY --from=packages-cpu /opt/darkroom /opt/darkroom
+COPY params.yaml /app/
 COPY pipelines /app/pipelines
 COPY components /app/components
-COPY params.yaml /app/
-ARG COMMIT=unknown VERSION=unknown
+ARG COMMIT=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="darkroom" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
@@ -60,16 +54,25 @@ LABEL org.opencontainers.image.title="darkroom" \
 ENV DARKROOM_GIT_COMMIT=${COMMIT}
 USER 10001:0
 
-# The last target is what `docker build .` makes.
-FROM runtime AS cpu
-COPY --from=packages-cpu /opt/darkroom /opt/darkroom
+# --- the same with CUDA ----------------------------------------------------------------------
+FROM builder AS packages-gpu
+COPY requirements/gpu.lock .
+RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r gpu.lock \
+ && sh slim.sh /opt/darkroom
+
+FROM runtime AS gpu
+COPY --from=packages-gpu /opt/darkroom /opt/darkroom
+COPY params.yaml /app/
 COPY pipelines /app/pipelines
 COPY components /app/components
-COPY params.yaml /app/
-ARG COMMIT=unknown VERSION=unknown
+ARG COMMIT=unknown
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="darkroom" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV DARKROOM_GIT_COMMIT=${COMMIT}
 USER 10001:0
+
+# `docker build .` without a target makes the CPU image.
+FROM cpu

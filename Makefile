@@ -29,6 +29,19 @@ ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another po
 		mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(PORT) ;; \
 	esac
 
+# The image is the project's code and its locked packages; TARGET=gpu adds TensorFlow's CUDA libraries.
+TARGET ?= cpu
+IMAGE ?= darkroom:$(if $(filter gpu,$(TARGET)),gpu,latest)
+# BuildKit skips the stages that a target does not need; a client without it builds the same image.
+BUILDKIT ?= $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
+.PHONY: image
+image: ## build the container image of the rooms (TARGET=gpu: with CUDA)
+	@DOCKER_BUILDKIT=$(BUILDKIT) docker build --target $(TARGET) --tag $(IMAGE) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) \
+		--build-arg COMMIT=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) \
+		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+	@docker image inspect $(IMAGE) --format '$(IMAGE) {{.Id}} {{.Size}} bytes'
+
 .PHONY: test
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
 	pytest $(ARGS)
@@ -50,7 +63,8 @@ lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock -o requirements/run.lock
-	$(COMPILE) pyproject.toml --extra gpu --constraint requirements/dev.lock -o requirements/gpu.lock
+	$(COMPILE) pyproject.toml --extra servers --constraint requirements/dev.lock -o requirements/image.lock
+	$(COMPILE) pyproject.toml --extra gpu --extra servers --constraint requirements/dev.lock -o requirements/gpu.lock
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay

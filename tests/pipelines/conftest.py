@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-PARAMS = ROOT / "params.yaml"
+from tests.conftest import load_digits
+from tests.docker.engine import find_image
+
+CLASSES, PER_CLASS, SIZE_PX = 4, 25, 32
 
 
-@pytest.fixture
-def digits_archive(make_digits: Callable[..., Path], tmp_path: Path) -> list[str]:
-    """Return settings that bring 100 digits of 4 classes, and train a probe on them."""
-    folder = make_digits(per_class=25, classes=4)
-    archive = tmp_path / "digits.tar"
+def write_archive(folder: Path) -> list[str]:
+    """Write digits.tar, 100 digits of 4 classes; return the settings that bring them."""
+    pixels, labels = load_digits()
+    archive = folder / "digits.tar"
+    for label in range(CLASSES):
+        place = folder / "digits" / f"digit-{label}"
+        place.mkdir(parents=True)
+        for number, index in enumerate(np.flatnonzero(labels == label)[:PER_CLASS]):
+            image = Image.fromarray(pixels[index])
+            image.resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC).save(
+                place / f"{number:03d}.png"
+            )
     with tarfile.open(archive, "w") as tar:
-        tar.add(folder, arcname="digits")
+        tar.add(folder / "digits", arcname="digits")
     return [
         f"ingest.source={archive}",
         f"ingest.sha256={hashlib.sha256(archive.read_bytes()).hexdigest()}",
@@ -28,3 +38,9 @@ def digits_archive(make_digits: Callable[..., Path], tmp_path: Path) -> list[str
         "train.finetune.epochs=0",
         "evaluate.resamples=100",
     ]
+
+
+@pytest.fixture(scope="session")
+def project_image() -> str:
+    """Return the project's image, built from this code; skip where no engine can build it."""
+    return find_image()
