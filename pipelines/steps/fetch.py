@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from components.common.images import find_images
 from components.common.kubeflow import Fetch
 from components.common.params import check_params
 from components.common.terminal import Stopwatch, say
+from components.common.tracking import hide_password
 from pipelines.steps.rooms import (
     ELSEWHERE,
     one_line,
@@ -25,6 +27,7 @@ from pipelines.steps.rooms import (
     restore_integers,
 )
 
+GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
 STREAMS = 16  # downloads at a time: waiting for the network costs no core
 
 
@@ -57,6 +60,7 @@ def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:
     if not wanted.source:
         _ingest(given, target)
         return
+    name = hide_password(wanted.source)
     with writing_folder(target) as folder:
         scheme = urlsplit(wanted.source).scheme
         if scheme == "s3":
@@ -67,8 +71,8 @@ def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:
             get_dvc(wanted, folder)
         count = len(find_images(folder))
         if not count:
-            raise DarkroomError(f"fetch: no image in {wanted.source}; check kubeflow.fetch")
-    say(f"{count:,} images from {wanted.source} ({watch})")
+            raise DarkroomError(f"fetch: no image in {name}; check kubeflow.fetch")
+    say(f"{count:,} images from {name} ({watch})")
 
 
 def _ingest(given: Mapping[str, Any], target: Path) -> None:
@@ -85,13 +89,23 @@ def get_dvc(wanted: Fetch, folder: Path) -> None:
 
     remove(folder)  # DVC makes it
     try:
-        Repo.get(wanted.source, wanted.path, out=str(folder), rev=wanted.revision or None)
+        source = add_token(wanted.source, os.environ.get(GIT_TOKEN, ""))
+        Repo.get(source, wanted.path, out=str(folder), rev=wanted.revision or None)
     except (DvcException, SCMError, OSError) as error:
-        where = f"{wanted.source} at {wanted.revision or 'its default branch'}"
+        where = f"{hide_password(wanted.source)} at {wanted.revision or 'its default branch'}"
+        reason = str(error).replace(source, hide_password(source))
         raise DarkroomError(
-            f"fetch: {wanted.path} of {where} cannot be had ({error}); check kubeflow.fetch, and "
+            f"fetch: {wanted.path} of {where} cannot be had ({reason}); check kubeflow.fetch, and "
             "that the project's DVC remote can be reached from here"
         ) from None
+
+
+def add_token(source: str, token: str) -> str:
+    """Return the https address of a repository with a token in it, the others as they are."""
+    parts = urlsplit(source)
+    if not token or parts.scheme != "https" or "@" in parts.netloc:
+        return source
+    return parts._replace(netloc=f"x-access-token:{token}@{parts.netloc}").geturl()
 
 
 def list_s3(source: str) -> Iterator[tuple[str, Any]]:
