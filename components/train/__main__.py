@@ -1,4 +1,4 @@
-"""Command line: `python -m components.train --help`, and `--list-backbones`."""
+"""Command line of train; `--list-backbones` prints the networks that there are."""
 
 import sys
 
