@@ -152,10 +152,10 @@ def promote(mlflow_store: Path, lay_out: Callable[..., Inputs], quick_server: No
     return act
 
 
-def aliases() -> dict[str, str]:
-    found = import_mlflow().MlflowClient().get_registered_model("darkroom").aliases
+def aliases(name: str = "darkroom") -> dict[str, str]:
+    found = import_mlflow().MlflowClient().get_registered_model(name).aliases
     return {alias: str(version) for alias, version in found.items()}
 
 
-def count_versions() -> int:
-    return len(import_mlflow().MlflowClient().search_model_versions("name = 'darkroom'"))
+def count_versions(name: str = "darkroom") -> int:
+    return len(import_mlflow().MlflowClient().search_model_versions(f"name = '{name}'"))
