@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
 from components.common.examples import read_split
@@ -19,8 +21,21 @@ from components.train.probe import run_probe
 from components.train.spec import Inputs, Outputs, Params
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
-    """Train a classifier on the shards and keep the best of its epochs."""
+def run(
+    inputs: Inputs,
+    outputs: Outputs,
+    params: Params,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> None:
+    """Train a classifier on the shards and keep the best of its epochs.
+
+    Args:
+        inputs: see the spec.
+        outputs: see the spec.
+        params: see the spec.
+        on_epoch: is told each epoch of both phases while the MLflow run is active; what it raises
+            ends the run. The search watches its trials by it.
+    """
     watch = Stopwatch()
     backbone = find_backbone(params.backbone)
     dataset = read_dataset(inputs.shards)
@@ -37,7 +52,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         records.track_start(mlflow, params, dataset)
         probe = run_probe(network, train, val, params)
         epochs: list[Epoch] = []
+        tell = on_epoch or (lambda epoch: None)
         records.track_epoch(mlflow, epochs, probe.epoch)
+        tell(probe.epoch)
         issues = find_label_issues(train, val, probe, dataset.class_names, params.seed)
         write_label_issues(outputs.label_issues, issues)
         records.track_label_issues(mlflow, issues, outputs)
@@ -51,6 +68,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             recipe = Recipe(params.finetune, params.augment, probe.flip, params.seed)
             for epoch in run_finetuning(network, train, val, recipe, probe.epoch):
                 records.track_epoch(mlflow, epochs, epoch)
+                tell(epoch)
 
         logits = take_part(network, LOGITS).predict(val.pixels, batch_size=64, verbose=0)
         temperature = fit_temperature(logits, val.labels)
