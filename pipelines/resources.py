@@ -9,8 +9,10 @@ from typing import Any
 from kfp import dsl, kubernetes
 
 from components.common.kubeflow import Kubeflow
-from components.common.lineage import IMAGE_DIGEST
 from components.common.tracking import KFP_RUN_ID
+
+# Lineage reads it: no process can read from inside which image it runs in.
+IMAGE_DIGEST = "DARKROOM_IMAGE_DIGEST"
 
 
 def create_component(body: Callable[..., Any], settings: Kubeflow) -> Any:
@@ -43,7 +45,7 @@ def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
     _place(task, wanted)
     _mount(task, wanted, settings)
     if digest := settings.find_image(name).partition("@")[2]:
-        task.set_env_variable(IMAGE_DIGEST, digest)  # no process can read it from inside
+        task.set_env_variable(IMAGE_DIGEST, digest)
     for secret in settings.secrets:
         kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), secret.optional)
     # KFP labels every pod with the run's id. As a parameter it would be part of the cache's key.

@@ -65,6 +65,13 @@ def test_every_task_is_in_the_list_that_params_yaml_is_checked_with() -> None:
     assert written == {*TASKS, "train_on_nodes"}
 
 
+def test_the_variable_with_the_images_digest_is_the_one_that_lineage_reads() -> None:
+    from components.common import lineage
+    from pipelines import resources
+
+    assert resources.IMAGE_DIGEST == lineage.IMAGE_DIGEST
+
+
 @pytest.mark.parametrize("room", STAGES)
 def test_a_room_sees_the_file_names_of_dvc_yaml(room: str) -> None:
     flags, _ = read_stage(room)

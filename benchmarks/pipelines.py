@@ -1,0 +1,229 @@
+"""What the pipeline costs beside its rooms: compiling, running locally, fanning out.
+
+python benchmarks/pipelines.py compile
+python benchmarks/pipelines.py local                     # KFP's local run against the rooms alone
+python benchmarks/pipelines.py fanout --images FOLDER    # preprocess over 1, 2 and 4 partitions
+python benchmarks/pipelines.py fanout --images FOLDER --simulate 10000000
+
+`local` runs bundled digits and one epoch of fine-tuning; --set KEY=VALUE chooses otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from components.common.cli import read_room_params  # noqa: E402
+from components.common.manifest import COLUMNS, OK, write_manifest  # noqa: E402
+from components.preprocess import partitions  # noqa: E402
+from components.preprocess import shards as shard_code  # noqa: E402
+from components.validate.layout import read_layout  # noqa: E402
+from components.validate.run import create_manifest  # noqa: E402
+from pipelines.settings import set_key  # noqa: E402
+
+POD_SECONDS = 20.0  # from a pod's creation to its first line, with the image on the node
+NETWORK_MB = 250.0  # a second, between a pod and the volume or object store
+PODS = (1, 2, 4, 8, 16, 32, 64, 100)
+
+
+def main() -> None:
+    """Measure what the flags ask for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["compile", "local", "fanout"])
+    parser.add_argument("--images", type=Path, help="folder of photos in class folders")
+    parser.add_argument("--simulate", type=int, help="images of the simulation")
+    parser.add_argument("--rows", type=int, default=100_000, help="rows to time planning with")
+    parser.add_argument("--set", action="append", default=["train.finetune.epochs=1"])
+    flags = parser.parse_args()
+    if flags.what == "compile":
+        measure_compile()
+    elif flags.what == "local":
+        measure_local(flags.set)
+    else:
+        measured = measure_fanout(flags.images)
+        if flags.simulate:
+            simulate(measured, flags.simulate, *measure_planning(flags.rows))
+
+
+def measure_compile() -> None:
+    """Time `python -m pipelines compile` as a person meets it, the start of Python included."""
+    seconds = []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(5):
+            seconds.append(call(["-m", "pipelines", "compile", "--output", f"{folder}/p"], ROOT))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    work = (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / 5
+    print(f"compile: {min(seconds):.2f} s at best of 5; {work:.2f} s of a core on average")
+
+
+def measure_local(changes: list[str]) -> None:
+    """Compare KFP's local run with the same rooms, one process after the other."""
+    yaml = YAML()
+    params = yaml.load(ROOT / "params.yaml")
+    for change in changes:
+        set_key(params, change)
+    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yaml.dump(params, folder / "params.yaml")
+        # The database is made by neither: both start with it.
+        made = "from components.common.tracking import import_mlflow; import_mlflow()"
+        call(["-c", made], folder)
+        rooms = {}
+        for room, stage in stages.items():
+            words = stage["cmd"].replace("${data.source}", params["data"]["source"]).split()
+            if words[0] == "python":
+                rooms[room] = call(words[1:], folder)
+        whole = call(["-m", "pipelines", "run", "--root", "runs"], folder)
+    total = sum(rooms.values())
+    for room, seconds in rooms.items():
+        print(f"{room:<11} {seconds:6.1f} s")
+    print(f"{'rooms':<11} {total:6.1f} s")
+    print(f"{'KFP local':<11} {whole:6.1f} s, {whole / total - 1:+.1%}")
+
+
+@dataclass(frozen=True)
+class Fanout:
+    """What was measured of preprocess on one core."""
+
+    images: int
+    image_mb: float  # mean size of a file
+    record_mb: float  # of a record in a shard
+    seconds_an_image: float  # reading, decoding, resizing, writing
+    collect_mb: float  # a second
+
+
+def measure_fanout(images: Path) -> Fanout:
+    """Run preprocess over 1, 2 and 4 partitions; each pod has one core here."""
+    params = read_room_params(ROOT / "params.yaml", "preprocess")
+    checks = read_room_params(ROOT / "params.yaml", "validate")
+    shard_code._count_cores = lambda: 1
+    found = None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        manifest = folder / "manifest.parquet"
+        table = create_manifest(images, read_layout(images), checks)
+        write_manifest(manifest, table)
+        small = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["preprocess"]
+        small_params = type(params)(**(small | {"shard_mb": 8}))  # enough shards for 4 pods
+        print("partitions  plan    slowest pod  all pods  collect  from start to end")
+        for count in (1, 2, 4):
+            begun = time.perf_counter()
+            parts = partitions.plan(manifest, folder / "splits", small_params, count)
+            plan = time.perf_counter() - begun
+            pods = []
+            for part in range(parts):
+                begun = time.perf_counter()
+                partitions.write_partition(
+                    images=images,
+                    manifest=manifest,
+                    splits=folder / "splits",
+                    folder=folder / f"part-{part}",
+                    params=small_params,
+                    part=part,
+                    parts=parts,
+                )
+                pods.append(time.perf_counter() - begun)
+            begun = time.perf_counter()
+            places = [folder / f"part-{part}" for part in range(parts)]
+            shards = folder / "shards"
+            partitions.collect(places, manifest, folder / "splits", shards, small_params)
+            collect = time.perf_counter() - begun
+            size = sum(file.stat().st_size for file in shards.iterdir()) / 1e6
+            print(
+                f"{parts:>10} {plan:5.2f} s {max(pods):11.2f} s {sum(pods):7.2f} s "
+                f"{collect:6.2f} s {plan + max(pods) + collect:12.2f} s"
+            )
+            usable = table[table["status"] == OK]
+            found = found or Fanout(
+                images=len(usable),
+                image_mb=float(usable["bytes"].mean() / 1e6),
+                record_mb=size / len(usable),
+                seconds_an_image=sum(pods) / len(usable),
+                collect_mb=size / collect,
+            )
+    assert found is not None
+    return found
+
+
+def measure_planning(rows: int) -> tuple[float, float]:
+    """Return seconds a row of the plan, and of reading it again in each pod."""
+    params = read_room_params(ROOT / "params.yaml", "preprocess")
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({name: [""] * rows for name in COLUMNS})
+    table["path"] = [f"class/{number:08d}.jpg" for number in range(rows)]
+    table["label"] = [f"class-{number:03d}" for number in draw.integers(0, 100, rows)]
+    for name, size in (("sha256", 32), ("phash", 8)):
+        table[name] = [draw.bytes(size).hex() for _ in range(rows)]
+    table["status"] = OK
+    table[["bytes", "width_px", "height_px", "exif_orientation"]] = (100_000, 640, 480, 1)
+    table[["brightness", "contrast", "sharpness"]] = (0.5, 0.2, 100.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_manifest(folder / "manifest", table)
+        begun = time.perf_counter()
+        partitions.plan(folder / "manifest", folder / "splits", params, 4)
+        plan = time.perf_counter() - begun
+        begun = time.perf_counter()
+        partitions._read_plan(folder / "manifest", folder / "splits", params)
+        read = time.perf_counter() - begun
+    print(f"{rows:,} rows: plan {plan:.1f} s, read again in a pod {read:.1f} s")
+    return plan / rows, read / rows
+
+
+def simulate(measured: Fanout, images: int, plan: float, read: float) -> None:
+    """Print what so many images cost on N pods of 4 cores, from what was measured here."""
+    cores = 4
+    print(
+        f"\n{images:,} images of {measured.image_mb:.3f} MB, {cores} cores a pod, "
+        f"{POD_SECONDS:g} s to start a pod, {NETWORK_MB:g} MB/s each:"
+    )
+    print("pods  from start to end   core hours  share that does not scale")
+    for pods in PODS:
+        fixed = images * (plan + read) + 3 * POD_SECONDS
+        # collect: the shards come over the network, are checked, and go back.
+        size = images * measured.record_mb
+        fixed += size * (2 / NETWORK_MB + 1 / measured.collect_mb)
+        own = images / pods
+        moved = own * (measured.image_mb + measured.record_mb) / NETWORK_MB
+        wide = own * measured.seconds_an_image / cores + moved
+        total = fixed + wide
+        hours = (fixed + pods * cores * (wide + images * read + POD_SECONDS)) / 3600
+        print(f"{pods:>4} {total / 3600:>14.1f} h {hours:>14.0f} {fixed / total:>20.0%}")
+
+
+def call(words: list[str], folder: Path) -> float:
+    """Run Python in a folder; return its seconds, or say what it printed."""
+    known = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    begun = time.perf_counter()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *words],
+        cwd=folder,
+        env=known | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main()
