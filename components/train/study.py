@@ -1,0 +1,228 @@
+"""A study: trials of train over ranges of its settings, each an MLflow run below the study's."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.dataset import Dataset, read_dataset
+from components.common.errors import DarkroomError
+from components.common.terminal import say
+from components.common.tracking import explain_failures, import_mlflow
+from components.train.history import Epoch, find_best
+from components.train.settings import create_params, read_settings
+from components.train.space import Space, describe_space, read_space
+from components.train.spec import Inputs, Outputs, Params
+
+if TYPE_CHECKING:
+    import optuna
+
+# An sqlite file is enough for one machine; a trial whose process was killed is known by its
+# heartbeat, and tried again.
+HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
+STARTUP_TRIALS = 4  # before these have ended there is nothing to compare with
+RANDOM_TRIALS = 8  # then the sampler (TPE) begins to prefer what went well
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search works on."""
+
+    shards: Path
+    params: Path  # params.yaml
+    space: Path  # search.yaml
+    database: Path
+    name: str
+    trials: int  # that shall have ended in all, earlier sessions' included
+    timeout_seconds: float | None
+    pruner: str  # median, hyperband or none
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial so far."""
+
+    number: int
+    settings: dict[str, Any]  # dotted key → value
+    accuracy: float  # on the validation split
+    loss: float
+
+
+def run_search(search: Search) -> Best:
+    """Try settings until enough trials have ended or time is up; return the best.
+
+    The first trial is params.yaml as it stands, so the best is never worse than that, judged by
+    the validation split. The test split is not looked at.
+    """
+    space = read_space(search.space, search.params)
+    dataset = read_dataset(search.shards)
+    study = _open_study(search, space, dataset)
+    if not study.trials:
+        present = read_settings(search.params)
+        if all(part.has(present[key]) for key, part in space.items()):
+            study.enqueue_trial({key: present[key] for key in space})
+        else:
+            say("params.yaml lies outside of the ranges: it is not among the trials")
+    mlflow = import_mlflow()
+    base = create_params(search.params, {})
+    parent = _open_parent(mlflow, study, base, search)
+
+    def objective(trial: optuna.Trial) -> float:
+        settings = {key: part.suggest(trial, key) for key, part in space.items()}
+        trial.set_user_attr("settings", settings)
+        return _run_trial(mlflow, trial, settings, search, parent)
+
+    left = search.trials - count_ended(study)
+    if left > 0:
+        study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
+    best = find_best_trial(study)
+    with explain_failures():
+        client = mlflow.MlflowClient()
+        client.log_metric(parent, "best_val_accuracy", best.accuracy)
+        client.set_tag(parent, "darkroom.best_trial", str(best.number))
+        client.set_terminated(parent)
+    return best
+
+
+def read_study(database: Path, name: str) -> optuna.Study:
+    """Open a study that is there already."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not database.is_file():
+        raise DarkroomError(f"{database}: no studies here; `search run` makes one")
+    try:
+        return optuna.load_study(study_name=name, storage=f"sqlite:///{database}")
+    except KeyError:
+        known = ", ".join(optuna.get_all_study_names(f"sqlite:///{database}"))
+        raise DarkroomError(f"{database}: no study {name}; there are: {known}") from None
+
+
+def count_ended(study: optuna.Study) -> int:
+    """Return how many trials ran to their end or were pruned."""
+    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
+
+
+def find_best_trial(study: optuna.Study) -> Best:
+    """Return the trial of the highest validation accuracy, at equal accuracy the lower loss."""
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done:
+        raise DarkroomError(f"study {study.study_name}: no trial has ended yet; let it run longer")
+    best = max(done, key=lambda trial: (trial.values[0], -trial.user_attrs["val_loss"]))
+    return Best(
+        number=best.number,
+        settings=best.user_attrs["settings"],
+        accuracy=best.values[0],
+        loss=best.user_attrs["val_loss"],
+    )
+
+
+def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
+    """Make the study or go on with it; refuse to mix trials that cannot be compared."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    # Heartbeats are what it calls experimental, since 2021.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    search.database.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{search.database}",
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=GRACE_SECONDS,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+    )
+    pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        # Epoch 0 is the probe, which is the same in all trials of a backbone.
+        "median": lambda: optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=1),
+        "hyperband": optuna.pruners.HyperbandPruner,
+        "none": optuna.pruners.NopPruner,
+    }
+    base = read_settings(search.params)
+    study = optuna.create_study(
+        study_name=search.name,
+        storage=storage,
+        load_if_exists=True,
+        direction="maximize",
+        pruner=pruners[search.pruner](),
+    )
+    # A session that goes on must not draw what an earlier one drew.
+    seed = base["train.seed"] + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
+    about = {
+        "images": {name: dataset.splits[name].digest for name in ("train", "val")},
+        "ranges": describe_space(space),
+        "settings": {key: value for key, value in base.items() if key not in space},
+    }
+    for key, value in about.items():
+        if study.user_attrs.setdefault(key, value) != value:
+            raise DarkroomError(
+                f"{search.database}: study {search.name} was made with other {key}, and its trials "
+                "cannot be compared with new ones; give another --study"
+            )
+        study.set_user_attr(key, value)
+    return study
+
+
+def _open_parent(mlflow: Any, study: optuna.Study, params: Params, search: Search) -> str:
+    """Return the id of the MLflow run that the trials' runs lie below."""
+    with explain_failures():
+        client = mlflow.MlflowClient()
+        known = study.user_attrs.get("mlflow_run")
+        if known is not None:
+            client.update_run(known, status="RUNNING")
+            return str(known)
+        experiment = mlflow.set_experiment(params.mlflow.experiment)
+        run = client.create_run(experiment.experiment_id, run_name=f"search {search.name}")
+        for key, value in study.user_attrs["ranges"].items():
+            client.log_param(run.info.run_id, key, value)
+        study.set_user_attr("mlflow_run", run.info.run_id)
+        return str(run.info.run_id)
+
+
+def _run_trial(
+    mlflow: Any, trial: optuna.Trial, settings: Mapping[str, Any], search: Search, parent: str
+) -> float:
+    """Train once; return the best validation accuracy, or raise TrialPruned."""
+    import optuna
+
+    from components.common.backend import keras
+    from components.train.run import run
+
+    params = create_params(search.params, settings)
+    shown = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
+    print(f"\ntrial {trial.number} · {shown}", flush=True)
+    epochs: list[Epoch] = []
+    runs: list[str] = []
+
+    def watch(epoch: Epoch) -> None:
+        if not epochs:
+            runs.append(mlflow.active_run().info.run_id)
+            tags = {"mlflow.parentRunId": parent, "mlflow.runName": f"trial {trial.number}"}
+            mlflow.set_tags(tags | {"darkroom.trial": str(trial.number)})
+        epochs.append(epoch)
+        trial.report(epoch.val_accuracy, epoch.epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    keras.utils.clear_session()
+    with tempfile.TemporaryDirectory() as folder:
+        files = {field.name: Path(folder) / field.name for field in dataclasses.fields(Outputs)}
+        files["model"] = files["model"].with_suffix(".keras")  # the format goes by it
+        try:
+            run(Inputs(search.shards), Outputs(**files), params, watch)
+        except optuna.TrialPruned:
+            say(f"pruned after epoch {epochs[-1].epoch}: others were better by then")
+            client = mlflow.MlflowClient()
+            client.set_tag(runs[0], "darkroom.pruned", "true")
+            client.set_terminated(runs[0], "KILLED")
+            raise
+    best = find_best(epochs)
+    trial.set_user_attr("val_loss", best.val_loss)
+    return best.val_accuracy
