@@ -63,6 +63,7 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
                 "manifest": checked["manifest"],
                 "splits": planned["splits"],
                 "preprocess": preprocess,
+                "volume": volume,
             }
             with dsl.ParallelFor(planned["Output"], name="partitions") as part:
                 written = start(

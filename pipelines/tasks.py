@@ -61,12 +61,13 @@ def write_shards(
     splits: Input[Dataset],
     preprocess: dict,
     part: str,
+    volume: str,
     part_shards: Output[Dataset],
 ):
     """Bring the images of one partition to size and write its shards."""
     from pipelines.steps.shards import write
 
-    write(locals(), part)
+    write(locals(), part, volume)
 
 
 def collect_shards(
@@ -74,12 +75,13 @@ def collect_shards(
     splits: Input[Dataset],
     partitions: Input[List[Dataset]],  # noqa: UP006
     preprocess: dict,
+    volume: str,
     shards: Output[Dataset],
 ):
     """Bring the shards of all partitions together."""
     from pipelines.steps.shards import collect
 
-    collect(locals(), partitions)
+    collect(locals(), partitions, volume)
 
 
 def train(

@@ -6,6 +6,7 @@ the same bytes as `run` does on one machine. Partition i of n writes the shards 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -117,12 +118,7 @@ def collect(
         )
     with writing_folder(shards) as temporary:
         for shard, folder in found.values():
-            shutil.copyfile(folder / shard.file, temporary / shard.file)
-            if compute_sha256(temporary / shard.file) != shard.sha256:
-                raise DarkroomError(
-                    f"{folder / shard.file}: damaged on its way, its digest has changed; run the "
-                    "task again"
-                )
+            bring(folder / shard.file, temporary / shard.file, shard.sha256)
         dataset = create_dataset(
             splits=whole.table,
             class_names=whole.class_names,
@@ -135,6 +131,18 @@ def collect(
         )
         write_dataset(temporary, dataset)
     say(f"{len(plans)} shards collected")
+
+
+def bring(source: Path, target: Path, sha256: str) -> None:
+    """Put a shard into its place: linked on one volume, else copied and its digest checked."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        if compute_sha256(target) != sha256:
+            raise DarkroomError(
+                f"{source}: damaged on its way, its digest has changed; run the task again"
+            ) from None
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.files import write_text, writing_folder
+from components.common.files import writing_folder
 from components.common.images import find_images
 from components.common.kubeflow import Fetch
 from components.common.params import check_params
 from components.common.terminal import Stopwatch, say
 from components.common.tracking import hide_password
 from pipelines.steps.rooms import (
-    ELSEWHERE,
     one_line,
+    point_at,
     read_params_of,
     remove,
     restore_integers,
@@ -49,9 +49,7 @@ def fetch(given: Mapping[str, Any], volume: str) -> None:
     recipe = json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
     folder = Path(volume) / "images" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
     bring(wanted, given, folder)
-    remove(target)
-    write_text(target / ELSEWHERE, str(folder))
-    given["images"].metadata["folder"] = str(folder)
+    point_at(given["images"], folder)
 
 
 def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import shutil
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files import write_text
 from components.common.params import check_params
 from components.common.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
@@ -126,6 +128,33 @@ def writing_outputs(artifacts: Mapping[str, Any]) -> Iterator[dict[str, Path]]:
     finally:
         for place in places.values():
             shutil.rmtree(place.parent, ignore_errors=True)
+
+
+@contextmanager
+def writing_on_volume(artifact: Any, volume: str) -> Iterator[Path]:
+    """Yield the path for a folder artifact; with a volume it goes there, and is pointed at.
+
+    Args:
+        artifact: an output of the task.
+        volume: where the shared volume is mounted; empty: there is none.
+    """
+    name = Path(artifact.path).name
+    if not volume:
+        with writing_outputs({name: artifact}) as paths:
+            yield paths[name]
+        return
+    # The artifact's path names run and task, and is another one for each.
+    place = hashlib.sha256(str(artifact.path).encode()).hexdigest()[:16]
+    folder = Path(volume) / name / place
+    yield folder
+    point_at(artifact, folder)
+
+
+def point_at(artifact: Any, folder: Path) -> None:
+    """Let a folder artifact stand for a folder on the shared volume."""
+    remove(Path(artifact.path))
+    write_text(Path(artifact.path) / ELSEWHERE, str(folder))
+    artifact.metadata["folder"] = str(folder)
 
 
 def remove(path: Path) -> None:

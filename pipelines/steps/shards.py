@@ -13,6 +13,7 @@ from pipelines.steps.rooms import (
     place_input,
     read_params_of,
     resolve_folder,
+    writing_on_volume,
     writing_outputs,
 )
 
@@ -26,17 +27,17 @@ def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
 
 
 @one_line
-def write(given: Mapping[str, Any], name: str) -> None:
+def write(given: Mapping[str, Any], name: str, volume: str) -> None:
     """Write the shards of a partition."""
     part, parts = map(int, name.split("/"))
     inputs = (given["images"], given["manifest"], given["splits"])
-    with _inputs(*inputs) as paths, writing_outputs(_take(given, "part_shards")) as out:
+    with _inputs(*inputs) as paths, writing_on_volume(given["part_shards"], volume) as out:
         images, manifest, splits = paths
         _room().write_partition(
             images=images,
             manifest=manifest,
             splits=splits,
-            folder=out["part_shards"],
+            folder=out,
             params=_params(given),
             part=part,
             parts=parts,
@@ -44,12 +45,12 @@ def write(given: Mapping[str, Any], name: str) -> None:
 
 
 @one_line
-def collect(given: Mapping[str, Any], partitions: Sequence[Any]) -> None:
+def collect(given: Mapping[str, Any], partitions: Sequence[Any], volume: str) -> None:
     """Bring the shards of all partitions together."""
     folders = [resolve_folder(Path(partition.path)) for partition in partitions]
     inputs = (given["manifest"], given["splits"])
-    with _inputs(*inputs) as paths, writing_outputs(_take(given, "shards")) as out:
-        _room().collect(folders, *paths, out["shards"], _params(given))
+    with _inputs(*inputs) as paths, writing_on_volume(given["shards"], volume) as out:
+        _room().collect(folders, *paths, out, _params(given))
 
 
 def _room() -> Any:

@@ -52,7 +52,7 @@ def train_on_nodes(given: Mapping[str, Any], job: Mapping[str, Any]) -> None:
     run = os.environ.get(KFP_RUN_ID, "") or "run"
     folder = Path(job["mount"]) / "runs" / run
     spec = importlib.import_module("components.train.spec")
-    command = prepare(folder, spec, given)
+    command = prepare(folder, Path(job["mount"]), spec, given)
     outputs = {field.name: given[field.name] for field in fields(spec.Outputs)}
     api, namespace = connect()
     name = f"darkroom-{run}"[:50].rstrip("-")
@@ -64,16 +64,19 @@ def train_on_nodes(given: Mapping[str, Any], job: Mapping[str, Any]) -> None:
     remove(folder)
 
 
-def prepare(folder: Path, spec: Any, given: Mapping[str, Any]) -> list[str]:
-    """Copy the inputs and the settings to the volume; return the command of a node."""
+def prepare(folder: Path, volume: Path, spec: Any, given: Mapping[str, Any]) -> list[str]:
+    """Copy inputs and settings into a folder of the volume; return the command of a node."""
     command = ["python", "-m", "components.train"]
     for field in fields(spec.Inputs):
         source = resolve_folder(Path(given[field.name].path))
         target = folder / "inputs" / FILES.get(field.name, field.name)
-        remove(target)
-        copy = shutil.copytree if source.is_dir() else shutil.copyfile
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy(source, target)
+        if source.resolve().is_relative_to(volume.resolve()):
+            target = source  # it is there already
+        else:
+            remove(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if source.is_dir() else shutil.copyfile
+            copy(source, target)
         command += [_flag(field.name), str(target)]
     for field in fields(spec.Outputs):
         command += [_flag(field.name), str(folder / FILES.get(field.name, field.name))]

@@ -98,7 +98,8 @@ def test_the_command_is_one_that_the_room_takes(tmp_path: Path) -> None:
     settings.parameters["train"]["finetune"]["epochs"] = 3.0  # as KFP sends it
     given = {name: settings.parameters[name] for name in ("train", "mlflow")}
     given["shards"] = SimpleNamespace(path=str(shards), name="shards")
-    command = prepare(tmp_path / "volume", spec, given)
+    volume = tmp_path / "volume"
+    command = prepare(volume, volume, spec, given)
     assert command[:3] == ["python", "-m", "components.train"]
     flags = create_parser("train", spec).parse_args(command[3:])
     assert (flags.shards / "dataset.json").is_file()

@@ -1,0 +1,387 @@
+"""What the tasks' bodies do: fetch from DVC, S3 and volumes; parameters; artifacts; pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common.reports import Predictions
+from pipelines.steps import rooms
+from pipelines.steps.fetch import add_token, fetch
+from pipelines.steps.rooms import (
+    ELSEWHERE,
+    place_input,
+    read_params_of,
+    resolve_folder,
+    restore_integers,
+    writing_outputs,
+)
+from pipelines.steps.views import compute_roc, embed_pages, show_verdict
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+INGEST = {"source": "digits", "sha256": ""}
+NOWHERE = {"source": "", "revision": "", "path": "data/images"}
+
+
+class Stub:
+    """An artifact as KFP's executor hands it to a task."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.metadata = str(path), path.name, {}
+
+
+def call_fetch(target: Path, volume: str = "", **wanted: str) -> Path:
+    artifact = Stub(target / "images")
+    fetch({"images": artifact, "fetch": NOWHERE | wanted, "ingest": INGEST}, volume)
+    return resolve_folder(Path(artifact.path))
+
+
+def list_images(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*.png"))
+
+
+def call(folder: Path, *words: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = {"GIT_CONFIG_GLOBAL": os.devnull, "DVC_NO_ANALYTICS": "1", "PATH": path}
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path, make_digits: Callable[..., Path]) -> tuple[Path, list[str]]:
+    """Return a DVC project of two commits with 3 and then 4 images a class, and the commits."""
+    folder = tmp_path / "project"
+    (folder / "data").mkdir(parents=True)
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    call(folder, "git", "init", "-q")
+    call(folder, "dvc", "init", "-q")
+    call(folder, "dvc", "remote", "add", "-d", "-q", "store", str(tmp_path / "remote"))
+    commits = []
+    for count in (3, 4):
+        shutil.rmtree(folder / "data" / "images", ignore_errors=True)
+        made = make_digits(per_class=count, classes=2, folder=f"digits-{count}")
+        shutil.copytree(made, folder / "data" / "images")
+        call(folder, "dvc", "add", "-q", "data/images")
+        call(folder, "git", "add", "-A")
+        call(folder, "git", *who, "commit", "-q", "-m", f"{count} a class")
+        commits.append(call(folder, "git", "rev-parse", "HEAD"))
+    call(folder, "dvc", "push", "-q", "--all-commits")
+    return folder, commits
+
+
+def test_fetch_brings_any_revision_of_a_dvc_project(
+    project: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    folder, (first, second) = project
+    shutil.rmtree(folder / ".dvc" / "cache")  # from the remote, not from the project's own cache
+    old = call_fetch(tmp_path / "old", source=f"file://{folder}", revision=first)
+    new = call_fetch(tmp_path / "new", source=f"file://{folder}", revision=second)
+    assert (len(list_images(old)), len(list_images(new))) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"revision": "no-such-branch"}, {"path": "data/nothing"}, {"source": "file:///no/such/place"}],
+)
+def test_what_a_project_does_not_have_is_one_line(
+    project: tuple[Path, list[str]],
+    tmp_path: Path,
+    wanted: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        call_fetch(tmp_path / "out", **{"source": f"file://{project[0]}"} | wanted)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: fetch: ")
+    assert "check kubeflow.fetch" in error
+    assert not (tmp_path / "out" / "images").exists()
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="photos")
+    yield client
+    server.stop()
+
+
+def test_fetch_brings_a_folder_of_an_s3_store(
+    s3: Any, tmp_path: Path, make_digits: Callable[..., Path]
+) -> None:
+    source = make_digits(per_class=3, classes=2)
+    for file in source.rglob("*.png"):
+        s3.upload_file(str(file), "photos", f"mine/{file.relative_to(source)}")
+    s3.put_object(Bucket="photos", Key="minerals/quartz.png", Body=b"another folder")
+    s3.put_object(Bucket="photos", Key="mine/empty/", Body=b"")
+    found = call_fetch(tmp_path / "out", source="s3://photos/mine")
+    assert list_images(found) == list_images(source)
+    for name in list_images(source):
+        assert (found / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_an_s3_store_without_it_or_with_a_trap_is_refused(
+    s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3.put_object(Bucket="photos", Key="trap/../../out.png", Body=b"x")
+    for source, words in (
+        ("s3://nobody/mine", "cannot be read"),
+        ("s3://photos/empty", "no image in"),
+        ("s3://photos/trap", "outside its folder"),
+    ):
+        with pytest.raises(SystemExit):
+            call_fetch(tmp_path / "out", source=source)
+        assert words in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_on_a_volume_the_artifact_points_at_the_images(tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    found = call_fetch(tmp_path / "a", str(volume))
+    assert found.is_relative_to(volume)
+    assert len(list_images(found)) == 1797
+    assert [one.name for one in (tmp_path / "a" / "images").iterdir()] == [ELSEWHERE]
+    assert call_fetch(tmp_path / "b", str(volume)) == found
+
+
+def test_a_token_goes_into_https_addresses_alone() -> None:
+    assert add_token("https://host/a.git", "t") == "https://x-access-token:t@host/a.git"
+    for source in ("git@host:a.git", "file:///a", "https://me:own@host/a.git"):
+        assert add_token(source, "t") == source
+    assert add_token("https://host/a.git", "") == "https://host/a.git"
+
+
+def test_whole_numbers_come_back_as_int() -> None:
+    sent = {"epochs": 8.0, "rate": 0.5, "rules": [{"each": 3.0}], "on": True, "name": "8.0"}
+    wanted = {"epochs": 8, "rate": 0.5, "rules": [{"each": 3}], "on": True, "name": "8.0"}
+    found = restore_integers(sent)
+    assert found == wanted
+    assert [type(found["epochs"]), type(found["on"])] == [int, bool]
+
+
+def test_a_wrong_parameter_of_a_run_is_refused_in_the_task() -> None:
+    from components.common.errors import DarkroomError
+
+    with pytest.raises(DarkroomError, match=r"parameters of the run: unknown key ingest\.sorce"):
+        read_params_of("ingest", {"ingest": {"sorce": "digits", "sha256": ""}})
+
+
+def test_rooms_see_the_names_of_dvc_yaml_and_nothing_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"weights")
+    link = place_input(tmp_path / "..", Stub(tmp_path / "model"))
+    assert link.name == "model.keras"
+    assert link.is_symlink()
+    link.unlink()
+
+
+def test_outputs_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    artifacts = {
+        "model": Stub(tmp_path / "out" / "model"),
+        "plots": Stub(tmp_path / "out" / "plots"),
+    }
+
+    def write(fail: bool) -> None:
+        with writing_outputs(artifacts) as paths:
+            assert paths["model"].name == "model.keras"
+            paths["model"].write_text("new")
+            paths["plots"].mkdir()
+            if fail:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        write(fail=True)
+    assert list((tmp_path / "out").iterdir()) == []
+    for _ in range(2):  # an attempt before this one may have left them
+        write(fail=False)
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["model", "plots"]
+
+
+def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
+    from components.common.errors import DarkroomError
+
+    with pytest.raises(DarkroomError, match="the artifact model was not brought"):
+        place_input(tmp_path, Stub(tmp_path / "model"))
+
+
+def test_the_roc_is_scikit_learns_micro_average() -> None:
+    from sklearn.metrics import auc, roc_auc_score
+
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 4, 500)
+    logits = draw.normal(size=(500, 4)) + 1.5 * np.eye(4)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    paths = [f"{i}.png" for i in range(500)]
+    false, true, thresholds = compute_roc(
+        Predictions(list("abcd"), paths, paths, labels, logits.astype(np.float32), probabilities)
+    )
+    assert len(false) == len(true) == len(thresholds) <= 100
+    assert json.loads(json.dumps(thresholds))[0] <= 1
+    exact = roc_auc_score(np.eye(4)[labels], probabilities, average="micro")
+    assert auc(false, true) == pytest.approx(exact, abs=0.002)
+
+
+def test_linked_pages_are_inside_the_one_page(tmp_path: Path) -> None:
+    (tmp_path / "gx").mkdir()
+    (tmp_path / "gx" / "index.html").write_text('<p title="a">results & more</p>')
+    front = tmp_path / "index.html"
+    front.write_text(
+        '<body><a href="gx/index.html">all</a> <a href="https://x.org/a.html">x</a></body>'
+    )
+    page = embed_pages(front)
+    assert 'href="#page-1"' in page
+    assert "&lt;p title=&quot;a&quot;&gt;results &amp; more" in page
+    assert 'href="https://x.org/a.html"' in page
+    assert page.endswith("</body>")
+
+
+def test_the_verdict_page_says_what_the_verdict_says(tmp_path: Path) -> None:
+    verdict = {
+        "verdict": "rejected", "words": "accuracy 0.7 is below 0.8", "model": "darkroom",
+        "version": "3", "rules": [{"outcome": "failed", "words": "accuracy | at least 0.8"}],
+        "mlflow": "http://mlflow:5000", "run_id": "r1", "aliases": ["challenger"],
+        "champion_before": "2", "lineage": {"git_commit": "4e1"},
+    }  # fmt: skip
+    (tmp_path / "verdict").write_text(json.dumps(verdict))
+    page = Stub(tmp_path / "page")
+    show_verdict(SimpleNamespace(path=str(tmp_path / "verdict")), page)
+    text = (tmp_path / "page").read_text()
+    assert text.startswith("# darkroom version 3: rejected")
+    for words in ("accuracy \\| at least 0.8", "`r1`", "champion before: 2", "git_commit: `4e1`"):
+        assert words in text
+    assert page.metadata == {"verdict": "rejected", "mlflow_run": "r1"}
+
+
+def test_the_champion_look_up_tells_none_another_and_the_same(mlflow_store: Path) -> None:
+    from mlflow import MlflowClient
+
+    from pipelines.steps.mlflow import THIS_MODEL, look_up_champion
+
+    given = {"mlflow": {"experiment": "darkroom", "registered_model": "digits"}}
+    assert look_up_champion(given, "abc") == "none"
+    client = MlflowClient()
+    client.create_registered_model("digits")
+    tags = {"darkroom.model_digest": "abc"}
+    version = client.create_model_version("digits", str(mlflow_store), tags=tags).version
+    client.set_registered_model_alias("digits", "champion", version)
+    assert look_up_champion(given, "abc") == THIS_MODEL
+    assert look_up_champion(given, "def") == "version 1"
+
+
+def test_the_end_of_a_failed_run_is_on_the_mlflow_run(
+    mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    from pipelines.steps.mlflow import record_end
+
+    monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "5a7c")
+    mlflow.set_experiment("darkroom")
+    run = mlflow.MlflowClient().create_run("1", tags={"darkroom.kfp_run_id": "5a7c"})
+    other = mlflow.MlflowClient().create_run("1", tags={"darkroom.kfp_run_id": "other"})
+    given = {"mlflow": {"experiment": "darkroom", "registered_model": "digits"}}
+    record_end(given, "FAILED", "train was\nkilled", Stub(mlflow_store / "ending"))
+    found = mlflow.get_run(run.info.run_id)
+    assert found.data.tags["darkroom.kfp_state"] == "FAILED"
+    assert found.info.status == "FAILED"
+    assert mlflow.get_run(other.info.run_id).info.status == "RUNNING"
+    text = (mlflow_store / "ending").read_text()
+    assert "> train was killed" in text
+    assert run.info.run_id in text
+
+
+def test_a_users_error_is_the_last_line_and_no_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from components.common.errors import DarkroomError
+
+    def fail() -> None:
+        raise DarkroomError("the photos\nare gone")
+
+    with pytest.raises(SystemExit) as caught:
+        rooms.one_line(fail)()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: the photos are gone\n"
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("shared", [False, True])
+def test_partitions_write_what_one_process_writes(
+    tmp_path: Path, make_digits: Callable[..., Path], parts: int, shared: bool
+) -> None:
+    from components.common.cli import read_room_params
+    from components.preprocess import run as one
+    from components.preprocess.spec import Inputs, Outputs
+    from components.validate.layout import read_layout
+    from components.validate.run import create_manifest, write_manifest
+    from pipelines.settings import read_settings
+    from pipelines.steps.shards import collect, plan, write
+
+    images = make_digits(per_class=40, classes=3)
+    manifest = tmp_path / "manifest"
+    checks = read_room_params(PARAMS, "validate")
+    write_manifest(manifest, create_manifest(images, read_layout(images), checks))
+    changes = ["preprocess.size_px=224", "preprocess.shard_mb=1"]
+    section = read_settings(PARAMS, changes).parameters["preprocess"]
+    params = read_params_of("preprocess", {"preprocess": section})
+    whole = Outputs(tmp_path / "one" / "splits", tmp_path / "one" / "shards")
+    one.run(Inputs(images, manifest), whole, params)
+
+    volume = str(tmp_path / "volume") if shared else ""
+    common = {"manifest": Stub(manifest), "preprocess": section, "images": Stub(images)}
+    common["splits"] = Stub(tmp_path / "plan" / "splits")
+    names = plan(common, parts)
+    assert names == [f"{part}/{parts}" for part in range(parts)]
+    written = [Stub(tmp_path / f"write-{part}" / "part_shards") for part in range(parts)]
+    for name, artifact in zip(names, written, strict=True):
+        write(common | {"part_shards": artifact}, name, volume)
+    shards = Stub(tmp_path / "collect" / "shards")
+    collect(common | {"shards": shards}, written, volume)
+
+    assert Path(common["splits"].path).read_bytes() == whole.splits.read_bytes()
+    found = resolve_folder(Path(shards.path))
+    assert found.is_relative_to(tmp_path / "volume") is shared
+    files = sorted(file.name for file in whole.shards.iterdir())
+    assert len(files) > 6
+    assert sorted(file.name for file in found.iterdir()) == files
+    for file in files:
+        assert (found / file).read_bytes() == (whole.shards / file).read_bytes()
+
+
+def test_a_shard_that_is_damaged_on_its_way_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.common.errors import DarkroomError
+    from components.preprocess import partitions
+
+    def refuse(*_: Any) -> None:
+        raise OSError  # another file system
+
+    monkeypatch.setattr(partitions.os, "link", refuse)
+    (tmp_path / "shard").write_bytes(b"damaged")
+    with pytest.raises(DarkroomError, match="damaged on its way"):
+        partitions.bring(tmp_path / "shard", tmp_path / "target", "0" * 64)
