@@ -92,6 +92,7 @@ def train(
     history: Output[Artifact],
     run: Output[Artifact],
     label_issues: Output[Artifact],
+    augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network; return the digest of the model file."""
     from pipelines.steps.mlflow import show_model
@@ -110,6 +111,7 @@ def train_on_nodes(
     history: Output[Artifact],
     run: Output[Artifact],
     label_issues: Output[Artifact],
+    augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network on several machines, by a TrainJob; return the model's digest."""
     from pipelines.steps.mlflow import show_model

@@ -1,7 +1,7 @@
-"""Random changes of training images: flip, rotation, shear, zoom and shift as one warp an image.
+"""Random changes of training images: all that moves pixels as one warp an image.
 
-Each change is a matrix, so their product is one matrix and an image is resampled once: quicker and
-sharper than one layer after the other.
+Flip, rotation, shear, zoom, shift and crop are matrices, so their product is one matrix and an
+image is resampled once: quicker and sharper than one layer after the other.
 """
 
 from __future__ import annotations
@@ -9,60 +9,80 @@ from __future__ import annotations
 from typing import Any
 
 from components.common.backend import tf
+from components.train.colour import change_colours, change_policy_colours
+from components.train.dice import Dice
+from components.train.policies import Choice, choose_changes
 from components.train.spec import Augment
 
 
-def augment(pixels: Any, settings: Augment, flip: bool, seed: Any) -> Any:
+def augment(pixels: Any, settings: Augment, flip: bool, dice: Dice) -> Any:
     """Return a batch of images, each changed in its own way.
 
     Args:
-        pixels: uint8 or float tensor (b, size_px, size_px, 3).
+        pixels: uint8 tensor (b, size_px, size_px, 3).
         settings: how far each change may go.
         flip: whether half the images are mirrored.
-        seed: int tensor (2,); the same seed gives the same changes.
+        dice: of this batch; equal ones give equal changes.
 
     Returns:
         float32 tensor (b, size_px, size_px, 3), 0 to 255.
     """
+    choice = choose_changes(settings.policy, dice)
+    changed = tf.cast(_warp(pixels, create_matrices(settings, flip, dice, choice)), tf.float32)
+    if choice is not None:
+        changed = change_policy_colours(changed, choice)
+    if settings.colour:
+        changed = change_colours(changed, settings.colour, dice)
+    return _erase(changed, settings.erase, dice) if settings.erase else changed
+
+
+def create_matrices(settings: Augment, flip: bool, dice: Dice, choice: Choice | None = None) -> Any:
+    """Return random affine maps from places in the new image to places in the old one.
+
+    Returns:
+        float32 tensor (b, 2, 3): linear part and shift, in units of half the side, origin in the
+        centre.
+    """
+    degree = 3.141592653589793 / 180.0
+    turn = dice.around(0, settings.rotation_degrees * degree)
+    shear = tf.tan(dice.around(1, settings.shear_degrees * degree))
+    # Zooming in by z and out by z are equally far: 1 / (1 + z) to 1 + z, uniform in the logarithm.
+    zoom = tf.exp(dice.around(2, 1.0) * tf.math.log1p(settings.zoom))
+    right, down = dice.around(3, 2 * settings.shift), dice.around(4, 2 * settings.shift)
+    mirror = tf.where(dice.around(5, 1.0) < 0.0, -1.0, 1.0) if flip else tf.ones_like(turn)
+    if settings.crop:  # a part of the image, somewhere in it
+        part = 1.0 - settings.crop * dice.share(6)
+        right, down = (
+            right + (1.0 - part) * dice.around(7, 1.0),
+            down + (1.0 - part) * dice.around(8, 1.0),
+        )
+        zoom = zoom * part
+    cos, sin = tf.cos(turn), tf.sin(turn)
+    # rotation · shear · zoom · mirror, written out
+    row_1 = tf.stack([cos * zoom * mirror, (cos * shear - sin) * zoom, right], axis=1)
+    row_2 = tf.stack([sin * zoom * mirror, (sin * shear + cos) * zoom, down], axis=1)
+    matrices = tf.stack([row_1, row_2], axis=1)
+    return matrices if choice is None else _compose(matrices, choice.matrices)
+
+
+def _compose(outer: Any, inner: Any) -> Any:
+    """Return the map that applies `inner` first; both (b, 2, 3)."""
+    linear = outer[:, :, :2] @ inner[:, :, :2]
+    shift = tf.linalg.matvec(outer[:, :, :2], inner[:, :, 2]) + outer[:, :, 2]
+    return tf.concat([linear, shift[:, :, None]], axis=2)
+
+
+def _warp(pixels: Any, matrices: Any) -> Any:
+    """Resample each image once."""
     size = pixels.shape[1]
-    matrices = create_matrices(tf.shape(pixels)[0], settings, flip, seed)  # (b, 2, 3)
-    transforms = _around_centre(matrices, float(size))  # (b, 8)
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(pixels, tf.float32),
-        transforms=transforms,
+        images=pixels,
+        transforms=_around_centre(matrices, float(size)),
         output_shape=[size, size],
         interpolation="BILINEAR",
         fill_mode="REFLECT",  # a border of one colour would be a feature of its own
         fill_value=0.0,
     )
-
-
-def create_matrices(count: Any, settings: Augment, flip: bool, seed: Any) -> Any:
-    """Return random affine maps from places in the new image to places in the old one.
-
-    Returns:
-        float32 tensor (count, 2, 3): linear part and shift, in units of half the side, origin in
-        the centre.
-    """
-
-    def uniform(number: int, limit: float) -> Any:
-        """Return (count,) numbers between -limit and limit."""
-        own = tf.random.experimental.stateless_fold_in(seed, number)
-        return tf.random.stateless_uniform([count], own, -limit, limit)
-
-    degree = 3.141592653589793 / 180.0
-    turn = uniform(0, settings.rotation_degrees * degree)
-    shear = tf.tan(uniform(1, settings.shear_degrees * degree))
-    # Zooming in by z and out by z are equally far: 1 / (1 + z) to 1 + z, uniform in the logarithm.
-    zoom = tf.exp(uniform(2, 1.0) * tf.math.log1p(settings.zoom))
-    right, down = uniform(3, 2 * settings.shift), uniform(4, 2 * settings.shift)
-    mirror = tf.where(uniform(5, 1.0) < 0.0, -1.0, 1.0) if flip else tf.ones([count])
-
-    cos, sin = tf.cos(turn), tf.sin(turn)
-    # rotation · shear · zoom · mirror, written out
-    row_1 = tf.stack([cos * zoom * mirror, (cos * shear - sin) * zoom, right], axis=1)
-    row_2 = tf.stack([sin * zoom * mirror, (sin * shear + cos) * zoom, down], axis=1)
-    return tf.stack([row_1, row_2], axis=1)
 
 
 def _around_centre(matrices: Any, size: float) -> Any:
@@ -73,3 +93,26 @@ def _around_centre(matrices: Any, size: float) -> Any:
     offset = shift + centre - centre * tf.reduce_sum(linear, axis=2)  # (b, 2)
     rows = tf.concat([linear, offset[:, :, None]], axis=2)  # (b, 2, 3)
     return tf.concat([tf.reshape(rows, (-1, 6)), tf.zeros([tf.shape(rows)[0], 2])], axis=1)
+
+
+def _erase(pixels: Any, share: float, dice: Dice) -> Any:
+    """Blank a rectangle, a fiftieth to a third of the area, of a share of the images.
+
+    Random Erasing: Zhong et al. 2020. It gets the image's mean colour.
+    """
+    size = float(pixels.shape[1])
+    chosen = dice.share(20) < share
+    area = 0.02 + 0.31 * dice.share(21)
+    ratio = tf.exp(dice.around(22, 1.0))
+    high, wide = tf.sqrt(area * ratio), tf.sqrt(area / ratio)
+    inside = _rectangle(size, (dice.share(23), dice.share(24)), (high, wide))
+    mask = inside & chosen[:, None, None, None]
+    return tf.where(mask, tf.reduce_mean(pixels, axis=(1, 2), keepdims=True), pixels)
+
+
+def _rectangle(size: float, centre: tuple[Any, Any], extent: tuple[Any, Any]) -> Any:
+    """Return a mask (b, size, size, 1) of rectangles; centres and extents are shares, (b,)."""
+    places = (tf.range(size) + 0.5) / size
+    rows = tf.abs(places[None] - centre[0][:, None]) < extent[0][:, None] / 2
+    columns = tf.abs(places[None] - centre[1][:, None]) < extent[1][:, None] / 2
+    return (rows[:, :, None] & columns[:, None, :])[..., None]

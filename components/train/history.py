@@ -22,6 +22,7 @@ class Epoch:
     val_loss: float  # plain cross-entropy on images as they are, nats
     val_accuracy: float
     seconds: float
+    images_per_second: float | None = None  # of training; for the probe of all that it did
 
     @property
     def rank(self) -> tuple[float, float]:

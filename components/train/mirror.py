@@ -1,40 +1,62 @@
-"""Whether images may be mirrored: clothes may, digits may not; the features of the images tell."""
+"""May training images be mirrored? Clothes may, digits must not: a mirrored 2 is no 2."""
 
 from __future__ import annotations
 
 import numpy as np
 
-FOLDS = 5
-# 100 was best of 1, 10, 100 and 1000 on digits; on clothing photos all are at chance.
-PENALTY = 100.0
-# Told apart clearly, and not by luck. On digits 65 % are, on clothing photos 50 %.
-MARGIN, STANDARD_ERRORS = 0.1, 4.0
+from components.common.examples import Examples
+from components.common.terminal import say
+
+# A thumbnail of 16 px still shows which way a thing faces. 5,000 neighbours are enough to judge by.
+SIDE_PX, NEIGHBOURS, JUDGED = 16, 5000, 2000
 
 
-def is_mirror_safe(features: np.ndarray, mirrored: np.ndarray) -> tuple[bool, float]:
-    """Whether mirrored images look like images of this kind, and how often they are found out.
+def choose_flip(setting: str, train: Examples, val: Examples) -> bool:
+    """Return whether training mirrors images: `always`, `never`, or `auto` by how they look."""
+    if setting != "auto":
+        return setting == "always"
+    flip, plain, mirrored = is_mirror_safe(train, val)
+    say(
+        f"nearest neighbours name {plain:.0%} of the validation images, {mirrored:.0%} of them "
+        f"mirrored: training {'mirrors' if flip else 'does not mirror'} images"
+    )
+    return flip
 
-    If a linear classifier can tell images from their mirror images, mirroring makes pictures that
-    do not occur, and a network that is trained on them learns what it will never need.
 
-    Args:
-        features: of some images by the frozen network, (images, channels).
-        mirrored: of the same images, mirrored.
+def is_mirror_safe(train: Examples, val: Examples) -> tuple[bool, float, float]:
+    """Whether mirrored images still look like images of their own class.
+
+    A pretrained network cannot tell: it was taught to overlook mirroring. Nearest neighbours among
+    thumbnails can: of scikit-learn's digits they name 99 %, and 40 % of them mirrored; of clothing
+    photos 48 % and 44 %. Mirroring counts as safe if accuracy falls by no more than two of its
+    standard errors.
 
     Returns:
-        Whether they may be mirrored, and the share that is told apart, by cross-validation; 0.5 is
-        chance. Too few images to tell count as safe.
+        The verdict, the accuracy on validation images as they are, and that on them mirrored.
     """
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.model_selection import GroupKFold, cross_val_score
+    known = np.linspace(0, len(train.labels) - 1, min(NEIGHBOURS, len(train.labels))).astype(int)
+    asked = np.linspace(0, len(val.labels) - 1, min(JUDGED, len(val.labels))).astype(int)
+    neighbours, labels = compute_thumbnails(train.pixels[known]), train.labels[known]
+    thumbnails = compute_thumbnails(val.pixels[asked]).reshape(len(asked), SIDE_PX, SIDE_PX)
 
-    count = len(features)
-    if count < FOLDS:
-        return True, 0.5
-    both = np.concatenate([features, mirrored])
-    sides, images = np.repeat([0, 1], count), np.tile(np.arange(count), 2)
-    told = cross_val_score(
-        RidgeClassifier(alpha=PENALTY), both, sides, groups=images, cv=GroupKFold(FOLDS)
-    ).mean()
-    luck = STANDARD_ERRORS * np.sqrt(0.25 / len(both))
-    return bool(told < 0.5 + max(MARGIN, luck)), float(told)
+    def judge(queries: np.ndarray) -> float:
+        nearest = (queries.reshape(len(asked), -1) @ neighbours.T).argmax(axis=1)
+        return float((labels[nearest] == val.labels[asked]).mean())
+
+    plain, mirrored = judge(thumbnails), judge(thumbnails[:, :, ::-1])
+    error = np.sqrt(plain * (1 - plain) / len(asked))
+    return mirrored >= plain - 2 * max(error, 1 / len(asked)), plain, mirrored
+
+
+def compute_thumbnails(pixels: np.ndarray) -> np.ndarray:
+    """Return grey thumbnails as vectors of mean 0 and length 1: (images, SIDE_PX · SIDE_PX).
+
+    Args:
+        pixels: uint8 (images, size_px, size_px, 3), of SIDE_PX or more.
+    """
+    edges = np.linspace(0, pixels.shape[1], SIDE_PX + 1).astype(int)[:-1]
+    grey = pixels.mean(axis=3, dtype=np.float32)  # (images, size_px, size_px)
+    small = np.add.reduceat(np.add.reduceat(grey, edges, axis=1), edges, axis=2)
+    flat = small.reshape(len(pixels), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6)

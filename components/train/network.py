@@ -14,7 +14,13 @@ FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
 
 
 def create_network(
-    backbone: Backbone, body: keras.Model, class_names: list[str], size_px: int, dropout: float
+    backbone: Backbone,
+    body: keras.Model,
+    class_names: list[str],
+    *,
+    size_px: int,
+    dropout: float,
+    temperature: float = 1.0,
 ) -> keras.Model:
     """Return the whole classifier on top of a backbone's body.
 
@@ -24,6 +30,7 @@ def create_network(
         class_names: one output each.
         size_px: side of the square images.
         dropout: share of the features that training drops before the head.
+        temperature: that the logits are divided by.
 
     Returns:
         A Keras model: (size_px, size_px, 3) pixels, 0 to 255 → (classes,) probabilities. The layers
@@ -40,10 +47,12 @@ def create_network(
         # a few strong channels no longer drown the rest. Power normalisation, Perronnin et al.
         # 2010. The small term keeps the slope finite at 0.
         features = keras.ops.sqrt(features + 0.01)
-    features = layers.Dropout(dropout, name=HEAD_INPUT)(features)
+    features = layers.Dropout(dropout, name=HEAD_INPUT, dtype="float32")(features)
     logits = layers.Dense(len(class_names), name=LOGITS, dtype="float32")(features)  # (classes,)
-    scaled = layers.Rescaling(1.0, name=TEMPERATURE)(logits)
-    return keras.Model(pixels, layers.Softmax(name=PROBABILITIES)(scaled), name="darkroom")
+    scaled = layers.Rescaling(1.0 / temperature, name=TEMPERATURE, dtype="float32")(logits)
+    return keras.Model(
+        pixels, layers.Softmax(name=PROBABILITIES, dtype="float32")(scaled), name="darkroom"
+    )
 
 
 def take_part(network: keras.Model, layer: str) -> keras.Model:
@@ -56,12 +65,44 @@ def set_head(network: keras.Model, weights: np.ndarray, bias: np.ndarray) -> Non
     network.get_layer(LOGITS).set_weights([weights, bias])
 
 
-def with_temperature(network: keras.Model, temperature: float) -> keras.Model:
-    """Return the network with its logits divided by a temperature before the softmax."""
-    scaled = keras.layers.Rescaling(1.0 / temperature, name=TEMPERATURE)
-    logits = network.get_layer(LOGITS).output
-    probabilities = keras.layers.Softmax(name=PROBABILITIES)(scaled(logits))
-    return keras.Model(network.input, probabilities, name="darkroom")
+def to_float32(
+    network: keras.Model, backbone: Backbone, class_names: list[str], temperature: float
+) -> keras.Model:
+    """Return the network as it is saved: in float32, its logits divided by the temperature.
+
+    Training may compute in shorter numbers, which a CPU that serves the model is slower with.
+    """
+    body = find_body(network)
+    policy = keras.mixed_precision.dtype_policy()
+    distribution = keras.distribution.distribution()
+    keras.mixed_precision.set_dtype_policy("float32")
+    keras.distribution.set_distribution(None)
+    try:
+        # From its config, each layer would keep the number format that it was made with.
+        config = _without_formats(body.get_config())
+        plain = keras.Model.from_config(config)
+        size = network.input.shape[1]
+        whole = create_network(
+            backbone, plain, class_names, size_px=size, dropout=0.0, temperature=temperature
+        )
+        for to, own in zip(whole.weights, network.weights, strict=True):
+            to.assign(keras.ops.convert_to_numpy(own))
+        return whole
+    finally:
+        keras.mixed_precision.set_dtype_policy(policy)
+        keras.distribution.set_distribution(distribution)
+
+
+def find_body(network: keras.Model) -> keras.Model:
+    """Return the backbone inside a network of :func:`create_network`."""
+    return next(layer for layer in network.layers if isinstance(layer, keras.Model))
+
+
+def _without_formats(config: Any) -> Any:
+    """Return a layer's config without dtypes, all the way down."""
+    if isinstance(config, dict):
+        return {key: _without_formats(value) for key, value in config.items() if key != "dtype"}
+    return [_without_formats(item) for item in config] if isinstance(config, list) else config
 
 
 def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
@@ -74,7 +115,7 @@ def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
     Returns:
         How many numbers train, the head's included.
     """
-    body = next(layer for layer in network.layers if isinstance(layer, keras.Model))
+    body = find_body(network)
     body.trainable = True
     weighted = [
         layer

@@ -7,16 +7,19 @@ is also the baseline that fine-tuning must beat.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from components.common.examples import Examples
 from components.common.model import compute_probabilities
-from components.common.terminal import Stopwatch, bar, say
+from components.common.terminal import Stopwatch, bar
+from components.train.batches import Recipe, create_batches, create_order
+from components.train.checkpoint import Checkpoint
+from components.train.devices import create_forward
 from components.train.history import Epoch
-from components.train.mirror import is_mirror_safe
 from components.train.network import HEAD_INPUT, set_head, take_part
 from components.train.spec import Params
 
@@ -24,7 +27,8 @@ from components.train.spec import Params
 # data.
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
-
+PIECE_BATCHES = 20  # batches between two checkpoints
+Forward = Callable[[np.ndarray], np.ndarray]  # pixels of a batch → answers of a network
 ABSENT = -30.0  # logit of a class without an image: a probability of about 1e-13
 
 
@@ -46,29 +50,44 @@ class Probe:
     """What the first phase found."""
 
     epoch: Epoch  # its row of the history
-    flip: bool  # whether fine-tuning may mirror images
     head: Head
     features: np.ndarray  # float32 (images, channels) of the training split
     val_features: np.ndarray  # of the validation split
 
 
-def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> Probe:
+def run_probe(
+    network: Any,
+    train: Examples,
+    val: Examples,
+    *,
+    params: Params,
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+) -> Probe:
     """Fit the head on frozen features and put it into the network.
 
     Args:
         network: whole classifier, its head still random.
         train: the training split.
-        val: the validation split, which chooses the penalty and judges mirroring.
+        val: the validation split, which chooses the penalty.
         params: of the room.
+        recipe: of the second phase; its changes make further views.
+        checkpoint: where features that are done are kept.
     """
     watch = Stopwatch()
-    frozen, batch_size = take_part(network, HEAD_INPUT), params.probe_batch_size
-    features = extract_features(frozen, train.pixels, batch_size, "train")
-    val_features = extract_features(frozen, val.pixels, batch_size, "val")
-    head = fit_head(features, train.labels, val_features, val.labels, network.output.shape[-1])
+    forward, batch_size = create_forward(take_part(network, HEAD_INPUT)), params.probe_batch_size
+    features = extract_features(forward, train.pixels, batch_size, "train", checkpoint)
+    val_features = extract_features(forward, val.pixels, batch_size, "val", checkpoint)
+    known, labels = [features], [train.labels]
+    for view in range(1, params.probe_views):
+        known.append(_extract_view(forward, train, recipe, view, checkpoint))
+        labels.append(train.labels)
+    head = fit_head(
+        np.concatenate(known), np.concatenate(labels), val_features, val.labels, recipe.classes
+    )
     set_head(network, head.weights, head.bias)
     logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
-    probe = Epoch(
+    epoch = Epoch(
         phase="probe",
         epoch=0,
         learning_rate=None,
@@ -77,37 +96,69 @@ def run_probe(network: Any, train: Examples, val: Examples, params: Params) -> P
         val_loss=compute_log_loss(val_logits, val.labels),
         val_accuracy=compute_accuracy(val_logits, val.labels),
         seconds=watch.seconds,
+        images_per_second=(len(labels) * len(features) + len(val_features)) / watch.seconds,
     )
-    flip = params.augment.flip == "always"
-    if params.augment.flip == "auto" and params.finetune.epochs:
-        mirrored = extract_features(frozen, val.pixels[:, :, ::-1], batch_size, "mirrored val")
-        flip, told = is_mirror_safe(val_features, mirrored)
-        say(
-            f"{told:.0%} of the validation images are told from their mirror images (chance: 50%): "
-            f"fine-tuning {'mirrors' if flip else 'does not mirror'} images"
-        )
-    return Probe(probe, flip, head, features, val_features)
+    return Probe(epoch, head, features, val_features)
 
 
-def extract_features(model: Any, pixels: np.ndarray, batch_size: int, what: str) -> np.ndarray:
-    """Run a frozen network over images once.
+def extract_features(
+    forward: Forward, pixels: Any, batch_size: int, what: str, checkpoint: Checkpoint
+) -> np.ndarray:
+    """Run a frozen network over images once, or go on where an earlier run was stopped.
 
     Args:
-        model: pixels → features.
+        forward: pixels → features.
         pixels: uint8 (images, size_px, size_px, 3).
         batch_size: images in one forward pass.
-        what: their name, for the progress bar.
+        what: their name, for the progress bar and the checkpoint.
+        checkpoint: where the features are kept, piece by piece.
 
     Returns:
         float32 array (images, channels).
     """
-    features = []
-    with bar(f"features of {what}", "images", len(pixels)) as progress:
+    part = f"features-{what}".replace(" ", "-")
+    found = checkpoint.load(part)
+    done = [found[1]["features"]] if found else []
+    first = len(done[0]) if done else 0
+    piece = batch_size * PIECE_BATCHES
+    for start in range(first, len(pixels), piece):
+        chunk = pixels[start : start + piece]
+        done = [np.concatenate([*done, run_forward(forward, chunk, batch_size, what)])]
+        checkpoint.save(part, {}, {"features": done[0]})
+    return done[0]
+
+
+def run_forward(forward: Forward, pixels: Any, batch_size: int, what: str) -> np.ndarray:
+    """Run a network over images: (images, size_px, size_px, 3) → (images, outputs)."""
+    answers = []
+    with bar(f"network over {what}", "images", len(pixels)) as progress:
         for start in range(0, len(pixels), batch_size):
-            batch = pixels[start : start + batch_size]
-            features.append(np.asarray(model.predict_on_batch(batch)))
+            batch = np.asarray(pixels[start : start + batch_size])
+            # A last short batch is filled up, so that the network is not compiled anew for it.
+            filled = np.resize(batch, (min(batch_size, len(pixels)), *batch.shape[1:]))
+            answers.append(np.asarray(forward(filled), np.float32)[: len(batch)])
             progress.update(len(batch))
-    return np.concatenate(features)
+    return np.concatenate(answers)
+
+
+def _extract_view(
+    forward: Forward, train: Examples, recipe: Recipe, view: int, checkpoint: Checkpoint
+) -> np.ndarray:
+    """Return the features of the training images, each changed as fine-tuning would change it."""
+    part = f"features-view-{view}"
+    if found := checkpoint.load(part):
+        return found[1]["features"]
+    plain = replace(
+        recipe, augment=replace(recipe.augment, mixup=0.0, cutmix=0.0), process=0, processes=1
+    )
+    plain = replace(plain, finetune=replace(plain.finetune, balance="none"))
+    order, features = create_order(train.labels, plain, view), []
+    for batch in create_batches(train, plain, view):
+        features.append(np.asarray(forward(batch[0].numpy()), np.float32))
+    found_features = np.empty((len(order), features[0].shape[1]), np.float32)
+    found_features[order] = np.concatenate(features)[: len(order)]  # the last batch was filled up
+    checkpoint.save(part, {}, {"features": found_features})
+    return found_features
 
 
 def fit_head(

@@ -12,12 +12,17 @@ from components.common.terminal import Stopwatch, say
 from components.common.tracking import start_run
 from components.train import records
 from components.train.backbones import create_body, find_backbone
+from components.train.batches import Recipe
 from components.train.calibration import fit_temperature
-from components.train.finetune import Recipe, run_finetuning
+from components.train.checkpoint import Checkpoint
+from components.train.devices import create_forward, join_machines, set_precision
+from components.train.finetune import run_finetuning
 from components.train.history import Epoch, find_best, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
-from components.train.network import create_network, take_part, unfreeze, with_temperature
-from components.train.probe import run_probe
+from components.train.mirror import choose_flip
+from components.train.network import create_network, take_part, to_float32, unfreeze
+from components.train.pictures import write_augmented
+from components.train.probe import run_forward, run_probe
 from components.train.spec import Inputs, Outputs, Params
 
 
@@ -39,44 +44,63 @@ def run(
     watch = Stopwatch()
     backbone = find_backbone(params.backbone)
     dataset = read_dataset(inputs.shards)
+    machines = join_machines()
     keras.utils.set_random_seed(params.seed)
     # The same seed gives the same model, to the digit.
     tf.config.experimental.enable_op_determinism()
-    size = dataset.form.size_px
+    say(set_precision(params.precision))
+    size, names = dataset.form.size_px, dataset.class_names
     body = create_body(backbone, params.weights, size)
-    network = create_network(backbone, body, dataset.class_names, size, params.finetune.dropout)
+    network = create_network(backbone, body, names, size_px=size, dropout=params.finetune.dropout)
     train, val = read_split(inputs.shards, "train"), read_split(inputs.shards, "val")
     say(records.describe_start(backbone, params.weights, dataset))
+    recipe = Recipe(
+        params.finetune,
+        params.augment,
+        choose_flip(params.augment.flip, train, val),
+        params.seed,
+        len(names),
+        machines.process,
+        machines.processes,
+    )
+    checkpoint = Checkpoint(outputs.model, records.identify(params, dataset, machines))
 
     with start_run(params.mlflow, outputs.run) as mlflow:
         records.track_start(mlflow, params, dataset)
-        probe = run_probe(network, train, val, params)
+        probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=checkpoint)
         epochs: list[Epoch] = []
         tell = on_epoch or (lambda epoch: None)
         records.track_epoch(mlflow, epochs, probe.epoch)
         tell(probe.epoch)
-        issues = find_label_issues(train, val, probe, dataset.class_names, params.seed)
+        issues = find_label_issues(train, val, probe, names, params.seed)
         write_label_issues(outputs.label_issues, issues)
         records.track_label_issues(mlflow, issues, outputs)
+        write_augmented(outputs.augmented, train, recipe)
 
         if params.finetune.epochs:
             trainable = unfreeze(network, params.finetune.unfreeze)
-            say(
-                f"fine-tuning {trainable / 1e6:.1f} M parameters for "
-                f"{params.finetune.epochs} epochs"
-            )
-            recipe = Recipe(params.finetune, params.augment, probe.flip, params.seed)
-            for epoch in run_finetuning(network, train, val, recipe, probe.epoch):
+            say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
+            for epoch in run_finetuning(
+                network,
+                train,
+                val,
+                recipe=recipe,
+                first=probe.epoch,
+                checkpoint=checkpoint,
+                budget_minutes=params.budget_minutes,
+            ):
                 records.track_epoch(mlflow, epochs, epoch)
                 tell(epoch)
 
-        logits = take_part(network, LOGITS).predict(val.pixels, batch_size=64, verbose=0)
+        forward = create_forward(take_part(network, LOGITS))
+        logits = run_forward(forward, val.pixels, 64, "val")
         temperature = fit_temperature(logits, val.labels)
         best = find_best(epochs)
         card = records.create_card(params, dataset, best, temperature)
-        save_model(outputs.model, with_temperature(network, temperature), card)
+        save_model(outputs.model, to_float32(network, backbone, names, temperature), card)
         write_history(outputs.history, epochs)
         records.track_end(mlflow, best, temperature, outputs)
+    checkpoint.remove()
     say(
         f"kept {best.phase} epoch {best.epoch}: validation accuracy {best.val_accuracy:.1%} "
         f"({watch})"

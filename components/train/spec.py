@@ -21,6 +21,7 @@ class Outputs:
     model: Path = path("the best model, model.keras, with class names and calibration inside")
     history: Path = path("CSV file, one row per epoch of both phases")
     label_issues: Path = path("CSV file: images that are probably labelled wrongly, worst first")
+    augmented: Path = path("PNG picture: training images as fine-tuning sees them")
     run: Path = path("JSON file: the MLflow run that later stages go on with")
 
 
@@ -31,14 +32,28 @@ class Finetune:
     epochs: Annotated[int, Between(0, 1000)] = param(
         8, "passes over the training split; 0: probe only"
     )
-    batch_size: Annotated[int, Between(1, 4096)] = param(32, "images in one step")
+    patience: Annotated[int, Between(0, 1000)] = param(
+        0, "stop after so many epochs without a better one; 0: never"
+    )
+    batch_size: Annotated[int, Between(1, 4096)] = param(
+        32, "images in one step, of all machines together"
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = param("adamw", "optimizer; sgd has momentum 0.9")
-    learning_rate: Annotated[float, Between(1e-8, 10)] = param(2e-4, "highest learning rate")
+    learning_rate: Annotated[float, Between(1e-8, 10)] = param(5e-4, "highest learning rate")
+    layer_decay: Annotated[float, Between(0.1, 1)] = param(
+        1.0, "factor on the learning rate from each layer with weights to the one below it"
+    )
     warmup_fraction: Annotated[float, Between(0, 0.5)] = param(0.1, "share of steps that it rises")
     weight_decay: Annotated[float, Between(0, 1)] = param(
-        0.05, "decoupled weight decay (adamw only)"
+        0.05, "decoupled weight decay (adamw only); biases have none"
+    )
+    clip_norm: Annotated[float, Between(0, 1000)] = param(
+        0.0, "largest norm of all gradients together; 0: no limit"
     )
     label_smoothing: Annotated[float, Between(0, 0.5)] = param(0.1, "share spread over all classes")
+    balance: Literal["none", "weights", "sampling"] = param(
+        "none", "rare classes count more: in the loss (weights), or are drawn as often (sampling)"
+    )
     ema_momentum: Annotated[float, Between(0, 0.9999)] = param(
         0.98,
         "the weights that are judged and kept are a running mean over about 1 / (1 - this) steps",
@@ -56,7 +71,7 @@ class Augment:
     """Random changes of training images, one warp an image; validation and test never see them."""
 
     flip: Literal["auto", "always", "never"] = param(
-        "auto", "mirror half the images; auto: if they look like images of this kind"
+        "auto", "mirror half the images; auto: if mirrored images still look like their class"
     )
     rotation_degrees: Annotated[float, Between(0, 180)] = param(
         8, "largest turn, either way, degrees"
@@ -66,6 +81,24 @@ class Augment:
         0.15, "largest zoom in or out, share of the side"
     )
     shift: Annotated[float, Between(0, 0.5)] = param(0.05, "largest shift, share of the side")
+    crop: Annotated[float, Between(0, 0.9)] = param(
+        0.0, "largest part cut away by a random crop, share of the side"
+    )
+    colour: Annotated[float, Between(0, 1)] = param(
+        0.0, "largest change of brightness, contrast and saturation, share"
+    )
+    policy: Literal["none", "randaugment", "trivialaugment"] = param(
+        "none", "a published set of random changes on top, by its name"
+    )
+    erase: Annotated[float, Between(0, 1)] = param(
+        0.0, "share of images of which a random rectangle is blanked"
+    )
+    mixup: Annotated[float, Between(0, 10)] = param(
+        0.0, "alpha of MixUp, which blends pairs of images; 0: off"
+    )
+    cutmix: Annotated[float, Between(0, 10)] = param(
+        0.0, "alpha of CutMix, which pastes a part of another image; with mixup, half of steps each"
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +112,16 @@ class Params:
         "imagenet", "imagenet, none (random), or the path of a weights file of that backbone"
     )
     seed: Annotated[int, Between(0, 2**31 - 1)] = param(0, "seed of all that is random")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = param(
+        "auto", "numbers the network computes in; auto: what the device is fastest at"
+    )
+    budget_minutes: Annotated[float, Between(0, 100_000)] = param(
+        0, "fine-tuning gets as many epochs as fit into this time; 0: all of finetune.epochs"
+    )
     probe_batch_size: Annotated[int, Between(1, 4096)] = param(64, "images in one forward pass")
+    probe_views: Annotated[int, Between(1, 32)] = param(
+        1, "views of each training image that the probe learns: itself, then augmented ones"
+    )
     finetune: Finetune = section(Finetune, "second phase, from the probe on")
     augment: Augment = section(Augment, "random changes of the training images in the second phase")
     mlflow: Mlflow = shared(Mlflow)

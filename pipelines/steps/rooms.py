@@ -29,6 +29,7 @@ FILES = {
     "history": "history.csv",
     "run": "run.json",
     "label_issues": "label_issues.csv",
+    "augmented": "augmented.png",
     "predictions": "predictions.parquet",
     "metrics": "metrics.json",
     "report": "report.html",

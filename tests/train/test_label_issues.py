@@ -41,7 +41,7 @@ def make_split(rows: np.ndarray, labels: np.ndarray) -> tuple[Examples, np.ndarr
 
 def make_probe(features: np.ndarray, val_features: np.ndarray, penalty: float = 1.0) -> Probe:
     head = Head(np.zeros((64, 10), np.float32), np.zeros(10, np.float32), penalty)
-    return Probe(EPOCH, False, head, features, val_features)
+    return Probe(EPOCH, head, features, val_features)
 
 
 @pytest.fixture(scope="module")

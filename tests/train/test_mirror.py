@@ -1,32 +1,49 @@
-"""What may be mirrored, judged on features whose handedness is known."""
+"""Mirroring: decided by how mirrored images look, on real digits."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from components.train.mirror import is_mirror_safe
-
-
-def make_features(handed: float, images: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and those of the mirror images; one channel of 40 knows left from right."""
-    random = np.random.default_rng(0)
-    features, mirrored = random.normal(size=(2, images, 40))
-    features[:, 0] += handed
-    mirrored[:, 0] -= handed
-    return features, mirrored
+from components.common.examples import Examples
+from components.train.mirror import choose_flip, is_mirror_safe
+from tests.conftest import load_digits
 
 
-@pytest.mark.parametrize(
-    ("handed", "is_safe"), [(0.0, True), (0.05, True), (0.6, False), (3, False)]
-)
-def test_images_that_know_left_from_right_are_not_mirrored(handed: float, is_safe: bool) -> None:
-    safe, told = is_mirror_safe(*make_features(handed))
-    assert safe is is_safe
-    assert (told > 0.6) is not is_safe
+def make_examples(pixels: np.ndarray, labels: np.ndarray) -> Examples:
+    large = np.stack([np.array(Image.fromarray(p).resize((32, 32))) for p in pixels])
+    names = [str(number) for number in range(len(labels))]
+    return Examples(np.repeat(large[..., None], 3, axis=3), labels.astype(np.int64), names, names)
 
 
-def test_few_images_do_not_forbid_by_luck() -> None:
-    for images in (1, 4, 5, 12, 30):
-        safe, _ = is_mirror_safe(*make_features(0.0, images))
-        assert safe
+@pytest.fixture(scope="module")
+def digits() -> tuple[Examples, Examples]:
+    pixels, labels = load_digits()
+    return make_examples(pixels[:600], labels[:600]), make_examples(
+        pixels[600:800], labels[600:800]
+    )
+
+
+def test_digits_must_not_be_mirrored(digits: tuple[Examples, Examples]) -> None:
+    safe, plain, mirrored = is_mirror_safe(*digits)
+    assert not safe
+    assert plain > 0.9
+    assert mirrored < 0.6
+
+
+def test_things_that_face_either_way_may_be_mirrored() -> None:
+    pixels, labels = load_digits()
+    turned = pixels.copy()
+    turned[::2] = turned[::2, :, ::-1]  # now half of all face the other way
+    both = (
+        make_examples(turned[:900], labels[:900]),
+        make_examples(turned[900:1100], labels[900:1100]),
+    )
+    assert is_mirror_safe(*both)[0]
+
+
+def test_the_setting_wins(digits: tuple[Examples, Examples]) -> None:
+    assert choose_flip("always", *digits)
+    assert not choose_flip("never", *digits)
+    assert not choose_flip("auto", *digits)

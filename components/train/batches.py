@@ -1,0 +1,124 @@
+"""What the second phase is fed: one epoch of augmented batches, or a part of one.
+
+Order and changes are functions of seed, epoch and step alone, so a run goes on in the middle of an
+epoch with the very batch it would have had, and several processes each make their own rows of it.
+tf.data feeds every backend of Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.common.backend import tf
+from components.common.examples import Examples
+from components.train.augment import augment
+from components.train.dice import Dice
+from components.train.mixing import mix, mixes
+from components.train.spec import Augment, Finetune
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what the second phase does."""
+
+    finetune: Finetune
+    augment: Augment
+    flip: bool  # whether images are mirrored
+    seed: int
+    classes: int
+    process: int = 0  # which rows of each batch are made here …
+    processes: int = 1  # … of so many equal parts
+
+    def count_steps(self, images: int) -> int:
+        """Return the steps of one epoch; the last batch is filled up from its beginning."""
+        return -(-images // self.batch_size(images))
+
+    def batch_size(self, images: int) -> int:
+        """Return the images in one step: as set, or as many as there are."""
+        size = min(self.finetune.batch_size, images)
+        return max(self.processes, size // self.processes * self.processes)
+
+
+def create_batches(
+    train: Examples, recipe: Recipe, epoch: int, steps: Iterable[int] | None = None
+) -> Any:
+    """Return a tf.data.Dataset: pixels (b, s, s, 3), targets (b, classes), weights (b,), float32.
+
+    Weights are there only with `balance: weights`. Every batch has the same size.
+
+    Args:
+        train: the training split.
+        recipe: what to do to it.
+        epoch: 1, 2, …
+        steps: which batches of the epoch; by default all.
+    """
+    images = len(train.labels)
+    size = recipe.batch_size(images)
+    order = create_order(train.labels, recipe, epoch)
+    wanted = np.array(range(recipe.count_steps(images)) if steps is None else list(steps), np.int64)
+    own = np.arange(size).reshape(recipe.processes, -1)[recipe.process]  # rows made here
+    weights = compute_class_weights(train.labels, recipe.classes)
+
+    def load(step: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return augmented pixels, one-hot targets and labels of some rows of a batch."""
+
+        def gather(number: Any) -> tuple[np.ndarray, np.ndarray]:
+            chosen = np.take(order, number * size + rows, mode="wrap")
+            return train.pixels[chosen], train.labels[chosen]
+
+        pixels, labels = tf.numpy_function(gather, [step], (tf.uint8, tf.int64), stateful=False)
+        pixels.set_shape((len(rows), *train.pixels.shape[1:]))
+        labels.set_shape((len(rows),))
+        dice = create_dice(recipe.seed, epoch, step, size, rows)
+        changed = augment(pixels, recipe.augment, recipe.flip, dice)
+        return changed, tf.one_hot(labels, recipe.classes), labels
+
+    def make(step: Any) -> tuple[Any, ...]:
+        pixels, targets, labels = load(step, own)
+        weighted = recipe.finetune.balance == "weights"
+        extra = (tf.gather(tf.constant(weights, tf.float32), labels),) if weighted else ()
+        if mixes(recipe.augment):
+            if recipe.processes == 1:
+                partners = (pixels[::-1], targets[::-1])
+            else:
+                partners = load(step, size - 1 - own)[:2]
+            dice = create_dice(recipe.seed, epoch, step, size, own)
+            pixels, targets = mix((pixels, targets), partners, recipe.augment, dice)
+        return pixels, targets, *extra
+
+    batches = tf.data.Dataset.from_tensor_slices(wanted)
+    made = batches.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return made.prefetch(tf.data.AUTOTUNE)
+
+
+def create_dice(seed: int, epoch: int, step: Any, size: int, rows: np.ndarray) -> Dice:
+    """Return the random numbers of some rows of one batch."""
+    return Dice(tf.stack([tf.constant(seed * 100_003 + epoch, tf.int64), step]), size, rows)
+
+
+def create_order(labels: np.ndarray, recipe: Recipe, epoch: int) -> np.ndarray:
+    """Return the order in which the images of one epoch come: positions, (images,).
+
+    With `balance: sampling` each class comes as often as every other: images of rare classes come
+    more than once, of common ones not all.
+    """
+    random = np.random.default_rng((recipe.seed, epoch))
+    if recipe.finetune.balance != "sampling":
+        return random.permutation(len(labels))
+    present = np.unique(labels)
+    each = -(-len(labels) // len(present))
+    chosen = [
+        np.resize(random.permutation(np.flatnonzero(labels == label)), each) for label in present
+    ]
+    return random.permutation(np.concatenate(chosen))[: len(labels)]
+
+
+def compute_class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the weight of each class in the loss: images / (classes · images of the class)."""
+    counts = np.bincount(labels, minlength=classes)
+    present = counts > 0
+    return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)

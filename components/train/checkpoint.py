@@ -1,0 +1,62 @@
+"""Where a training run stands, on disk: after a SIGKILL the next one goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.files import writing
+
+META = "meta"  # member of a part that holds its JSON
+
+
+class Checkpoint:
+    """A folder beside the model; it is removed when the model is written.
+
+    Each part is one file, written whole or not at all: a kill leaves the part before.
+    """
+
+    def __init__(self, model: Path, identity: Mapping[str, Any]) -> None:
+        """Find what an earlier run of the same identity left; of another, remove it.
+
+        Args:
+            model: file that the run will write.
+            identity: all that decides the result: settings, digests, versions.
+        """
+        self.folder = model.with_name(f"{model.stem}.checkpoint")
+        text = json.dumps(identity, sort_keys=True, default=str)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        found = self.folder / "key"
+        if self.folder.is_dir() and (not found.is_file() or found.read_text() != key):
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not found.is_file():
+            with writing(found) as temporary:
+                temporary.write_text(key)
+
+    def save(self, part: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a part: numbers and words as JSON, and arrays."""
+        packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        with writing(self.folder / f"{part}.npz") as temporary:
+            members: dict[str, Any] = {META: packed, **arrays}
+            np.savez(temporary, **members)
+
+    def load(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """Read a part; None if there is none, or a damaged one."""
+        try:
+            with np.load(self.folder / f"{part}.npz", allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            return json.loads(arrays.pop(META).tobytes()), arrays
+        except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
+            return None
+
+    def remove(self) -> None:
+        """Remove the folder: the run is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
