@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.common.bootstrap import draw_weights
+from components.common.bootstrap import SEED, draw_weights
 from components.common.paired import compute_difference_interval
 from components.common.reports import Predictions
 from components.promote.evidence import Evidence
@@ -26,7 +26,7 @@ from components.promote.outcomes import (
 from components.promote.spec import Rule
 
 POWER = 0.8  # the images needed are those that would show a true difference this often
-RESAMPLES = 2000
+RESAMPLES = 4000
 # A comparison on a remnant says little of today's images.
 MIN_SHARED = 0.5
 
@@ -182,25 +182,35 @@ def compute_gain(rule: Rule, ours: Predictions, theirs: Predictions) -> Gain:
     percentile bootstrap over images.
     """
     level = 1 - 2 * rule.level
+    if rule.metric == "accuracy":
+        return _compute_accuracy_gain(ours, theirs, level)
     if rule.metric in ("macro.f1", "macro.recall"):
         return _compute_macro_gain(rule.metric, ours, theirs, level)
-    if rule.metric == "log_loss":
-        mine, other = -_compute_losses(ours), -_compute_losses(theirs)
-        p_value = None
-    else:
-        from scipy.stats import binomtest
-
-        mine, other = ours.correct.astype(float), theirs.correct.astype(float)
-        won, lost = int((mine > other).sum()), int((mine < other).sum())
-        p_value = (
-            float(binomtest(won, won + lost, 0.5, alternative="greater").pvalue)
-            if won + lost
-            else 1.0
-        )
+    mine, other = -_compute_losses(ours), -_compute_losses(theirs)
     low, high = compute_difference_interval(mine, other, level=level, resamples=RESAMPLES)
     gap = mine - other
-    error = float(gap.std(ddof=1) / math.sqrt(len(gap))) if len(gap) > 1 else 0.0
-    return Gain(float(gap.mean()), low, high, error, p_value)
+    return Gain(float(gap.mean()), low, high, _compute_error(gap), None)
+
+
+def _compute_accuracy_gain(ours: Predictions, theirs: Predictions, level: float) -> Gain:
+    from scipy.stats import binomtest
+
+    gap = ours.correct.astype(float) - theirs.correct.astype(float)  # -1, 0, 1
+    images, won, lost = len(gap), int((gap > 0).sum()), int((gap < 0).sum())
+    if not won + lost:
+        low, high = compute_difference_interval(gap, 0 * gap, level=level)
+        return Gain(0.0, low, high, 0.0, 1.0)
+    p_value = float(binomtest(won, won + lost, 0.5, alternative="greater").pvalue)
+    # Of gaps that are -1, 0 or 1 a resample is a multinomial draw of how many there are of each.
+    shares = np.array([won, lost, images - won - lost]) / images
+    drawn = np.random.default_rng(SEED).multinomial(images, shares, RESAMPLES)
+    gains = (drawn[:, 0] - drawn[:, 1]) / images
+    low, high = np.percentile(gains, (50 * (1 - level), 50 * (1 + level)))
+    return Gain(float(gap.mean()), float(low), float(high), _compute_error(gap), p_value)
+
+
+def _compute_error(gap: np.ndarray) -> float:
+    return float(gap.std(ddof=1) / math.sqrt(len(gap))) if len(gap) > 1 else 0.0
 
 
 def _compute_losses(found: Predictions) -> np.ndarray:

@@ -85,17 +85,21 @@ class Server:
             sample: images and the probabilities that evaluate measured.
             mb: size of the stored model.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
-            self._process.stdin.write(f"{model}\n")
-            self._process.stdin.flush()
-            port = int(self._process.stdout.readline())
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
-            self._wait(connection)
-            return _ask(connection, sample, mb)
+            return _ask(self.load(model), sample, mb)
         except (OSError, ValueError, http.client.HTTPException) as error:
             return Served(self._describe(error))
+
+    def load(self, model: str) -> http.client.HTTPConnection:
+        """Load a model, and return a connection to the server when it answers; or raise OSError."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{model}\n")
+        self._process.stdin.flush()
+        port = int(self._process.stdout.readline())
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+        self._wait(connection)
+        return connection
 
     def close(self) -> None:
         """End it."""
@@ -142,13 +146,10 @@ def starting_server(tracking_uri: str) -> Iterator[Server]:
 
 
 def _ask(connection: http.client.HTTPConnection, sample: Sample, mb: float) -> Served:
-    bodies = [
-        json.dumps({"dataframe_records": [{"image": base64.b64encode(image).decode()}]}).encode()
-        for image in sample.images
-    ]
+    bodies = [create_question(image) for image in sample.images]
     if not bodies:
         return Served("")
-    answers = [_post(connection, body) for body in bodies]
+    answers = [ask(connection, body)[0] for body in bodies]
     found = np.array(
         [[answer["probabilities"][name] for name in sample.class_names] for answer in answers]
     )
@@ -157,7 +158,7 @@ def _ask(connection: http.client.HTTPConnection, sample: Sample, mb: float) -> S
     times = []
     for body in bodies * REPEATS:
         start = time.perf_counter()
-        _post(connection, body)
+        ask(connection, body)
         times.append((time.perf_counter() - start) * 1000)
     problem = ""
     if not gaps[worst] <= TOLERANCE:
@@ -175,11 +176,18 @@ def _ask(connection: http.client.HTTPConnection, sample: Sample, mb: float) -> S
     )
 
 
-def _post(connection: http.client.HTTPConnection, body: bytes) -> dict[str, Any]:
+def create_question(*images: bytes) -> bytes:
+    """Return the body of a request about encoded images."""
+    records = [{"image": base64.b64encode(image).decode()} for image in images]
+    return json.dumps({"dataframe_records": records}).encode()
+
+
+def ask(connection: http.client.HTTPConnection, body: bytes) -> list[dict[str, Any]]:
+    """Return the answers to a request, one an image; raise ValueError where it is refused."""
     connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     text = response.read().decode(errors="replace")
     if response.status != 200:
         raise ValueError(f"it answered {response.status}: {' '.join(text.split())[:300]}")
-    answer: dict[str, Any] = json.loads(text)["predictions"][0]
-    return answer
+    answers: list[dict[str, Any]] = json.loads(text)["predictions"]
+    return answers

@@ -1,0 +1,81 @@
+"""How often the gate promotes: a thousand pairs of equally good models, and of models with a gain.
+
+    python benchmarks/promote_gate.py
+
+Both models of a pair see the same images and share most of their mistakes, as two trainings of one
+recipe do. Chance decides the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from components.common.reports import Predictions
+from components.promote.evidence import Evidence
+from components.promote.gate import decide
+from components.promote.outcomes import PROMOTED, Champion
+from components.promote.spec import Rule
+
+PAIRS, IMAGES, LEVEL = 1000, 2000, 0.05
+ACCURACY = 0.90  # of the champion
+SHARED = 0.6  # of the champion's mistakes are those of the challenger as well
+
+
+def simulate(rule: Rule, gain: float, images: int = IMAGES, pairs: int = PAIRS) -> float:
+    """Return the share of pairs in which the challenger is promoted.
+
+    Args:
+        rule: the only one.
+        gain: true accuracy of the challenger minus that of the champion.
+        images: of the test split.
+        pairs: of models.
+    """
+    random = np.random.default_rng(0)
+    wrong = 1 - ACCURACY
+    both = SHARED * wrong  # both are wrong
+    chances = [1 - wrong - (wrong - gain - both), wrong - both, wrong - gain - both, both]
+    promoted = 0
+    for _ in range(pairs):
+        kind = random.choice(4, images, p=chances)  # both right, ours alone, theirs alone, none
+        ours, theirs = kind < 2, (kind == 0) | (kind == 2)
+        champion = Champion("1", Evidence({}, "t", make(theirs)))
+        decision = decide([rule], Evidence({}, "t", make(ours)), champion)
+        promoted += decision.verdict == PROMOTED
+    return promoted / pairs
+
+
+def make(right: np.ndarray) -> Predictions:
+    """Return predictions of two classes that are right where they are said to be."""
+    labels = np.zeros(len(right), np.int64)
+    said = np.where(right, 0, 1)
+    probabilities = np.where(np.eye(2)[said] == 1, 0.9, 0.1)
+    names = [str(row) for row in range(len(right))]
+    return Predictions(["a", "b"], names, names, labels, np.log(probabilities), probabilities)
+
+
+def main() -> None:
+    """Print the shares."""
+    better = Rule("accuracy", better_by=0, level=LEVEL)
+    margin = Rule("accuracy", not_worse_by=0.01, level=LEVEL)
+    print(f"{PAIRS:,} pairs, champion {ACCURACY:.0%}, level {LEVEL}, {IMAGES:,} images unless said")
+    for rule, gain, images, wanted in [
+        (better, 0.0, IMAGES, "at most 5 %"),
+        (better, 0.0, 300, "at most 5 %"),
+        (better, 0.03, IMAGES, "at least 80 %"),
+        (margin, -0.01, IMAGES, "at most 5 %"),
+        (margin, 0.0, IMAGES, ""),
+        (margin, 0.03, IMAGES, "at least 80 %"),
+    ]:
+        share = simulate(rule, gain, images)
+        print(
+            f"{rule.words:<42} true gain {gain:+.2f}  {images:>5,} images  {share:6.1%}  {wanted}"
+        )
+
+
+if __name__ == "__main__":
+    main()
