@@ -10,7 +10,8 @@ ARG BASE=python:3.11-slim
 # --- what builds: not part of the image ------------------------------------------------------
 FROM ${BASE} AS builder
 WORKDIR /build
-RUN python3 -m venv --without-pip /opt/darkroom
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils \
+ && python3 -m venv --without-pip /opt/darkroom
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/slim.sh .
 

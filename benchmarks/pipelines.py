@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from components.common.cli import read_room_params  # noqa: E402
+from components.common.files import compute_sha256  # noqa: E402
 from components.common.manifest import COLUMNS, OK, write_manifest  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
 from components.preprocess import shards as shard_code  # noqa: E402
@@ -73,7 +75,10 @@ def measure_compile() -> None:
 
 
 def measure_local(changes: list[str]) -> None:
-    """Compare KFP's local run with the same rooms, one process after the other."""
+    """Compare KFP's local run with the same rooms, one process after the other.
+
+    Counted is the time of cores, so that whatever else the machine does plays no part.
+    """
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     for change in changes:
@@ -89,8 +94,8 @@ def measure_local(changes: list[str]) -> None:
         for room, stage in stages.items():
             words = stage["cmd"].replace("${data.source}", params["data"]["source"]).split()
             if words[0] == "python":
-                rooms[room] = call(words[1:], folder)
-        whole = call(["-m", "pipelines", "run", "--root", "runs"], folder)
+                rooms[room] = measure_work(words[1:], folder)
+        whole = measure_work(["-m", "pipelines", "run", "--root", "runs"], folder)
     total = sum(rooms.values())
     for room, seconds in rooms.items():
         print(f"{room:<11} {seconds:6.1f} s")
@@ -106,11 +111,14 @@ class Fanout:
     image_mb: float  # mean size of a file
     record_mb: float  # of a record in a shard
     seconds_an_image: float  # reading, decoding, resizing, writing
-    collect_mb: float  # a second
+    collect_mb: float  # a second, where shards are copied and checked
 
 
 def measure_fanout(images: Path) -> Fanout:
-    """Run preprocess over 1, 2 and 4 partitions; each pod has one core here."""
+    """Run preprocess over 1, 2 and 4 partitions; each pod has one core here.
+
+    Counted is the time of a core, so that whatever else the machine does plays no part.
+    """
     params = read_room_params(ROOT / "params.yaml", "preprocess")
     checks = read_room_params(ROOT / "params.yaml", "validate")
     shard_code._count_cores = lambda: 1
@@ -120,16 +128,17 @@ def measure_fanout(images: Path) -> Fanout:
         manifest = folder / "manifest.parquet"
         table = create_manifest(images, read_layout(images), checks)
         write_manifest(manifest, table)
+        partitions.plan(manifest, folder / "splits", params, 1)  # warm: pandas' own first time
         small = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["preprocess"]
         small_params = type(params)(**(small | {"shard_mb": 8}))  # enough shards for 4 pods
         print("partitions  plan    slowest pod  all pods  collect  from start to end")
         for count in (1, 2, 4):
-            begun = time.perf_counter()
+            begun = time.process_time()
             parts = partitions.plan(manifest, folder / "splits", small_params, count)
-            plan = time.perf_counter() - begun
+            plan = time.process_time() - begun
             pods = []
             for part in range(parts):
-                begun = time.perf_counter()
+                begun = time.process_time()
                 partitions.write_partition(
                     images=images,
                     manifest=manifest,
@@ -139,12 +148,12 @@ def measure_fanout(images: Path) -> Fanout:
                     part=part,
                     parts=parts,
                 )
-                pods.append(time.perf_counter() - begun)
-            begun = time.perf_counter()
+                pods.append(time.process_time() - begun)
+            begun = time.process_time()
             places = [folder / f"part-{part}" for part in range(parts)]
             shards = folder / "shards"
             partitions.collect(places, manifest, folder / "splits", shards, small_params)
-            collect = time.perf_counter() - begun
+            collect = time.process_time() - begun
             size = sum(file.stat().st_size for file in shards.iterdir()) / 1e6
             print(
                 f"{parts:>10} {plan:5.2f} s {max(pods):11.2f} s {sum(pods):7.2f} s "
@@ -156,10 +165,19 @@ def measure_fanout(images: Path) -> Fanout:
                 image_mb=float(usable["bytes"].mean() / 1e6),
                 record_mb=size / len(usable),
                 seconds_an_image=sum(pods) / len(usable),
-                collect_mb=size / collect,
+                collect_mb=size / measure_copying(shards, folder / "copy"),
             )
     assert found is not None
     return found
+
+
+def measure_copying(shards: Path, target: Path) -> float:
+    """Return the seconds that copying the shards and checking their digests takes."""
+    begun = time.process_time()
+    shutil.copytree(shards, target)
+    for file in target.iterdir():
+        compute_sha256(file)
+    return time.process_time() - begun
 
 
 def measure_planning(rows: int) -> tuple[float, float]:
@@ -177,12 +195,12 @@ def measure_planning(rows: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(folder / "manifest", table)
-        begun = time.perf_counter()
+        begun = time.process_time()
         partitions.plan(folder / "manifest", folder / "splits", params, 4)
-        plan = time.perf_counter() - begun
-        begun = time.perf_counter()
+        plan = time.process_time() - begun
+        begun = time.process_time()
         partitions._read_plan(folder / "manifest", folder / "splits", params)
-        read = time.perf_counter() - begun
+        read = time.process_time() - begun
     print(f"{rows:,} rows: plan {plan:.1f} s, read again in a pod {read:.1f} s")
     return plan / rows, read / rows
 
@@ -194,18 +212,34 @@ def simulate(measured: Fanout, images: int, plan: float, read: float) -> None:
         f"\n{images:,} images of {measured.image_mb:.3f} MB, {cores} cores a pod, "
         f"{POD_SECONDS:g} s to start a pod, {NETWORK_MB:g} MB/s each:"
     )
-    print("pods  from start to end   core hours  share that does not scale")
+    print("       artifacts copied              shared volume")
+    print("pods   start to end  core hours     start to end  core hours  does not scale")
+    size = images * measured.record_mb
     for pods in PODS:
-        fixed = images * (plan + read) + 3 * POD_SECONDS
-        # collect: the shards come over the network, are checked, and go back.
-        size = images * measured.record_mb
-        fixed += size * (2 / NETWORK_MB + 1 / measured.collect_mb)
         own = images / pods
         moved = own * (measured.image_mb + measured.record_mb) / NETWORK_MB
-        wide = own * measured.seconds_an_image / cores + moved
-        total = fixed + wide
-        hours = (fixed + pods * cores * (wide + images * read + POD_SECONDS)) / 3600
-        print(f"{pods:>4} {total / 3600:>14.1f} h {hours:>14.0f} {fixed / total:>20.0%}")
+        wide = own * measured.seconds_an_image / cores + moved + images * read + POD_SECONDS
+        # Every pod downloads all images where they are an artifact; collecting brings the shards
+        # over the network, checks them, and sends them back. On a volume it links them.
+        download = images * measured.image_mb / NETWORK_MB - own * measured.image_mb / NETWORK_MB
+        copied = size * (2 / NETWORK_MB + 1 / measured.collect_mb)
+        fixed = images * (plan + read) + 2 * POD_SECONDS
+        rows = []
+        for alone, each in ((fixed + copied, wide + download), (fixed, wide)):
+            rows += [(alone + each) / 3600, (alone + pods * cores * each) / 3600]
+        serial = (fixed + images * read + POD_SECONDS) / (fixed + wide)
+        print(
+            f"{pods:>4} {rows[0]:>12.1f} h {rows[1]:>11.0f} {rows[2]:>14.1f} h {rows[3]:>11.0f} "
+            f"{serial:>14.0%}"
+        )
+
+
+def measure_work(words: list[str], folder: Path) -> float:
+    """Run Python in a folder; return the seconds of cores that it and its processes worked."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    call(words, folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def call(words: list[str], folder: Path) -> float:

@@ -75,13 +75,13 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             shards = start(
                 "collect_shards", partitions=dsl.Collected(written["part_shards"]), **common
             ).outputs["shards"]
-            job: dict[str, Any] = {"job": create_job(settings)} if on_nodes else {}
+            more: dict[str, Any] = {"job": create_job(settings)} if on_nodes else {"volume": volume}
             trained = start(
                 "train_on_nodes" if on_nodes else "train",
                 shards=shards,
                 train=train,
                 mlflow=mlflow,
-                **job,
+                **more,
             ).outputs
             about = {
                 "model": trained["model"],

@@ -88,6 +88,7 @@ def train(
     shards: Input[Dataset],
     train: dict,
     mlflow: dict,
+    volume: str,
     model: Output[Model],
     history: Output[Artifact],
     run: Output[Artifact],
@@ -98,7 +99,7 @@ def train(
     from pipelines.steps.mlflow import show_model
     from pipelines.steps.rooms import run_room
 
-    run_room("train", locals())
+    run_room("train", locals(), volume)
     return show_model(model, run)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from components.common.files import write_text
 from components.common.params import check_params
 from components.common.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
+from components.common.tracking import KFP_RUN_ID
 
 # An artifact's file is named for the artifact, with no suffix; rooms see the names of dvc.yaml.
 FILES = {
@@ -39,14 +41,17 @@ FILES = {
 ELSEWHERE = "folder-on-the-volume.txt"
 
 
-def run_room(room: str, given: Mapping[str, Any]) -> None:
+def run_room(room: str, given: Mapping[str, Any], volume: str = "") -> None:
     """Run a room on a task's arguments.
 
     Args:
         room: its name.
         given: the arguments of the task: an artifact for each path of the room's spec, a mapping
             for each section of params.yaml that it reads.
+        volume: where a shared volume is mounted: what the room has begun stays there for the next
+            attempt of the same run. Empty: a next attempt begins anew.
     """
+    kept = Path(volume) / "runs" / os.environ.get(KFP_RUN_ID, "run") / room if volume else None
     with failing_in_one_line():
         spec = importlib.import_module(f"components.{room}.spec")
         params = read_params_of(room, given)
@@ -55,7 +60,8 @@ def run_room(room: str, given: Mapping[str, Any]) -> None:
             inputs = spec.Inputs(
                 **{f.name: place_input(Path(folder), given[f.name]) for f in fields(spec.Inputs)}
             )
-            with writing_outputs({f.name: given[f.name] for f in fields(spec.Outputs)}) as paths:
+            outputs = {f.name: given[f.name] for f in fields(spec.Outputs)}
+            with writing_outputs(outputs, kept) as paths:
                 run = importlib.import_module(f"components.{room}.run").run
                 run(inputs, spec.Outputs(**paths), params)
 
@@ -107,12 +113,27 @@ def name_of(artifact: Any) -> str:
 
 
 @contextmanager
-def writing_outputs(artifacts: Mapping[str, Any]) -> Iterator[dict[str, Path]]:
+def writing_outputs(
+    artifacts: Mapping[str, Any], kept: Path | None = None
+) -> Iterator[dict[str, Path]]:
     """Yield a path for each output artifact; afterwards what was written there is the artifact's.
 
-    Beside the artifacts, on their disk, so that nothing is copied.
+    Args:
+        artifacts: name → output artifact.
+        kept: folder to write in, which stays if the body raises; by default beside each artifact,
+            on its disk, so that nothing is copied.
     """
-    places: dict[str, Path] = {}
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        places = {name: kept / FILES.get(name, name) for name in artifacts}
+        yield places
+        for name, artifact in artifacts.items():
+            remove(Path(artifact.path))
+            Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(places[name], artifact.path)
+        shutil.rmtree(kept)
+        return
+    places = {}
     for name, artifact in artifacts.items():
         own = Path(artifact.path)
         own.parent.mkdir(parents=True, exist_ok=True)

@@ -385,3 +385,23 @@ def test_a_shard_that_is_damaged_on_its_way_is_found(
     (tmp_path / "shard").write_bytes(b"damaged")
     with pytest.raises(DarkroomError, match="damaged on its way"):
         partitions.bring(tmp_path / "shard", tmp_path / "target", "0" * 64)
+
+
+def test_on_a_volume_what_was_begun_stays_for_the_next_attempt(tmp_path: Path) -> None:
+    artifacts = {"model": Stub(tmp_path / "out" / "model")}
+    kept = tmp_path / "volume" / "runs" / "5a7c" / "train"
+
+    def attempt(fail: bool) -> None:
+        with writing_outputs(artifacts, kept) as paths:
+            checkpoint = paths["model"].with_name("model.checkpoint")
+            if fail:
+                checkpoint.write_text("epoch 3")
+                raise KeyError
+            assert checkpoint.read_text() == "epoch 3"
+            paths["model"].write_text("weights")
+
+    with pytest.raises(KeyError):
+        attempt(fail=True)
+    attempt(fail=False)
+    assert Path(artifacts["model"].path).read_text() == "weights"
+    assert not kept.exists()
