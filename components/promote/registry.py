@@ -133,6 +133,12 @@ class Registry:
         )
         return str(version.version)
 
+    def add_files(self, version: str, folder: Path) -> None:
+        """Put what lies in a folder beside the model of a version."""
+        source = self.client.get_model_version(self.name, version).source
+        model_id = source.removeprefix("models:/")
+        retry(lambda: self.client.log_model_artifacts(model_id, str(folder)))
+
     def set_tags(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version; equal ones are not sent again."""
         known = self.client.get_model_version(self.name, version).tags

@@ -15,6 +15,7 @@ from components.common.reports import read_predictions
 from components.common.terminal import Stopwatch, say
 from components.common.tracking import continue_run, describe_uri, find_uri
 from components.promote.evidence import Evidence, parse_evidence
+from components.promote.exports import add_exports, check_installed
 from components.promote.gate import check_rules, decide, judge_data
 from components.promote.ledger import CHALLENGE, PROMOTE, Book
 from components.promote.moves import Move, Mover, OvertakenError, name_person
@@ -98,6 +99,10 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         version, is_new = register(registry, challenge, inputs.model, run_id)
         how = "registered" if is_new else "not registered again: this model is"
         say(f"{how} {registry.name} version {version} ({watch})")
+        if params.exports:
+            gaps = add_exports(registry, version, inputs.model, params.exports, challenge.sample)
+            for form, gap in gaps.items():
+                say(f"exported as {form}: answers as the Keras model (to {max(gap, 1e-9):.0e})")
         served = check_served(registry, server, version, challenge.sample)
         mover.catch_up()
         challenge_aliases(mover, version, run_id)
@@ -134,6 +139,7 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
     data_status = _read_status(inputs.validation)
     check_rules(params.rules, evidence, str(inputs.metrics))
     predictions = read_predictions(inputs.predictions)
+    check_installed(params.exports)
     digest = compute_sha256(inputs.model)
     return Challenge(
         card=card,

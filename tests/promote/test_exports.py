@@ -1,0 +1,73 @@
+"""Further forms of the model: equal answers, and clear words where a package is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.errors import DarkroomError
+from components.common.reports import Predictions
+from components.common.tracking import import_mlflow
+from components.promote import exports
+from components.promote.exports import FILES, export
+from components.promote.registry import Registry
+from components.promote.sample import Sample, take_sample
+
+FORMS = [form for form in FILES if importlib.util.find_spec("tf2onnx") or form != "onnx"]
+
+
+@pytest.fixture
+def sample(photos: Path, evaluations: list[Predictions]) -> Sample:
+    return take_sample(photos, evaluations[0], 4)
+
+
+def test_every_form_answers_as_was_measured(
+    models: list[Path], sample: Sample, tmp_path: Path
+) -> None:
+    gaps = export(models[0], FORMS, sample, tmp_path)
+    assert sorted(gaps) == sorted(FORMS)
+    assert max(gaps.values()) <= 1e-4
+    assert all((tmp_path / FILES[form]).exists() for form in FORMS)
+
+
+def test_form_that_answers_differently_is_refused(
+    models: list[Path], sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = exports.READERS["saved_model"]
+    monkeypatch.setitem(
+        exports.READERS, "saved_model", lambda target, pixels: ask(target, pixels + 3)
+    )
+    with pytest.raises(DarkroomError, match="saved_model answers differently"):
+        export(models[0], ["saved_model"], sample, tmp_path)
+
+
+def test_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DarkroomError, match=r"onnx needs onnx, onnxruntime, tf2onnx; install"):
+        exports.check_installed(["onnx"])
+    exports.check_installed(["saved_model", "litert"])
+
+
+def test_exports_lie_beside_the_registered_model(
+    mlflow_store: Path, models: list[Path], sample: Sample
+) -> None:
+    from components.common.spec import Mlflow
+    from components.common.tracking import start_run
+    from tests.tiny_model import make_card
+
+    with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+        registry = Registry(mlflow, "darkroom")
+        registry.create_model()
+        registry.register(models[0], make_card(), {}, {})
+    assert exports.add_exports(registry, "1", models[0], ["litert"], sample)
+    assert not exports.add_exports(registry, "1", models[0], ["litert"], sample)
+    folder = import_mlflow().artifacts.download_artifacts("models:/darkroom/1")
+    assert (Path(folder) / "exports/model.tflite").exists()
+    assert (Path(folder) / "artifacts/model.keras").exists()
+    found = exports.READERS["litert"](
+        Path(folder) / "exports/model.tflite", np.zeros((1, 16, 16, 3), np.float32)
+    )
+    assert found.sum() == pytest.approx(1, abs=1e-5)
