@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from components.common import classifier
 from components.common.classifier import Classifier
 from components.promote.registry import Registry
 from tests.predict.conftest import CLASSES
@@ -123,6 +126,16 @@ def post(address: str, content: object) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
+def ask_by_curl(address: str, file: Path) -> Any:
+    """Ask with the line of docs/serving.md, as a person copies it."""
+    docs = (Path(classifier.__file__).parents[2] / "docs/serving.md").read_text()
+    (line,) = re.findall(r"```sh\n(curl .*?)```", docs, re.S)
+    line = line.replace("localhost:8080", address.removeprefix("http://"))
+    line = line.replace("photo.jpg", shlex.quote(str(file)))
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
 @pytest.mark.e2e
 def test_server_takes_base64_and_answers_as_measured(
     server: str, model: Path, photos: Path
@@ -132,6 +145,7 @@ def test_server_takes_base64_and_answers_as_measured(
     status, found = post(server, {"dataframe_records": records})
     assert status == 200
     expect(model, files, found["predictions"])
+    expect(model, files[:1], ask_by_curl(server, files[0])["predictions"])
     junk = base64.b64encode(b"junk").decode()
     status, found = post(server, {"dataframe_records": [records[0], {"image": junk}]})
     assert status == 400
