@@ -115,7 +115,7 @@ def _expect_no_doubles(params: Params) -> list[Expectation]:
             between,
             {"column": "copies", "max_value": 1},
             "files with the same bytes as another",
-            "preprocess keeps copies together in one split",
+            "preprocess never puts copies into two splits of its own",
         ),
         Expectation(
             "near-duplicates",
@@ -124,7 +124,7 @@ def _expect_no_doubles(params: Params) -> list[Expectation]:
             between,
             {"column": "lookalikes", "max_value": 0},
             f"images that look like another (at most {bits} of 64 bits of their hashes differ)",
-            "preprocess keeps them together in one split",
+            "preprocess never puts them into two splits of its own",
         ),
     ]
 

@@ -42,16 +42,8 @@ def read_table(folder: Path) -> pd.DataFrame | None:
         raise DarkroomError(f"{folder}: has both {' and '.join(TABLES)}; keep one")
     file = files[0]
     try:
-        # As text: a label 01 is not the number 1, and a class may be called NA.
-        is_csv = file.suffix == ".csv"
-        table = (
-            pd.read_csv(
-                file, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-            )
-            if is_csv
-            else pd.read_parquet(file)
-        )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+        table = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (ValueError, OSError) as error:
         why = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not a readable table ({why}); mend or remove it") from None
     _check_columns(file, [str(column) for column in table.columns])
@@ -91,12 +83,32 @@ def join_table(files: pd.DataFrame, table: pd.DataFrame, splits: Mapping[str, st
     return joined
 
 
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Return a CSV as text: a label 01 is not the number 1, and a class may be called NA."""
+    import pandas as pd
+
+    # The names are read as a row like others: pandas would take fields without a name for an
+    # index, and shift the rest, and would give the second of two equal names another.
+    table = pd.read_csv(
+        file, header=None, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+    )
+    table.columns = pd.Index(table.iloc[0].fillna("").str.strip())
+    table = table.iloc[1:].reset_index(drop=True)
+    # Spreadsheets leave empty columns behind.
+    return table.loc[:, (table.columns != "") | table.notna().any().to_numpy()]
+
+
 def _check_columns(file: Path, columns: list[str]) -> None:
     if "path" not in columns:
         raise DarkroomError(
             f"{file}: has no column `path`, only {', '.join(columns[:8])}; name the column of file "
             "names `path`"
         )
+    if "" in columns:
+        raise DarkroomError(f"{file}: has a column without a name; name or remove it")
+    twice = [column for column in columns if columns.count(column) > 1]
+    if twice:
+        raise DarkroomError(f"{file}: has two columns {twice[0]!r}; rename or remove one")
     taken = [column for column in columns if column in COLUMNS and column not in ("path", *TOLD)]
     if taken:
         raise DarkroomError(

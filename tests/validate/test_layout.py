@@ -152,11 +152,21 @@ def test_a_parquet_table(tmp_path):
         ("path\n/etc/passwd\n", "path '/etc/passwd' is not inside the folder"),
         ('path,label\n"cat', "not a readable table .*; mend or remove it"),
         ("", "not a readable table .*; mend or remove it"),
+        ("path,label\ncat/a.jpg,x,y\n", "Expected 2 fields in line 2, saw 3"),
+        ("path,site,site\ncat/a.jpg,x,y\n", "has two columns 'site'; rename or remove one"),
+        ("path,label,\ncat/a.jpg,x,y\n", "has a column without a name; name or remove it"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, text, message):
     with pytest.raises(DarkroomError, match=message):
         read_layout(write_table(tmp_path, text))
+
+
+def test_empty_columns_that_a_spreadsheet_leaves_behind_are_passed_over(tmp_path):
+    touch(tmp_path, "a.jpg")
+    layout = read_layout(write_table(tmp_path, "path,label,,\na.jpg,007,,\n"))
+    assert layout.files["label"].tolist()[0] == "007"
+    assert not layout.slices
 
 
 def test_two_tables_are_refused(tmp_path):
