@@ -86,8 +86,8 @@ def start_run(names: Mlflow, file: Path) -> Iterator[Any]:
     """
     mlflow = import_mlflow()
     with explain_failures():
-        experiment = _set_experiment(mlflow, names.experiment)
-        with _open_run(mlflow, experiment.experiment_id) as run:
+        experiment = set_experiment(mlflow, names.experiment)
+        with open_run(mlflow, experiment.experiment_id) as run:
             yield mlflow
             write_json(file, {"run_id": run.info.run_id, "experiment": names.experiment})
 
@@ -104,7 +104,7 @@ def continue_run(names: Mlflow, file: Path) -> Iterator[Any]:
     mlflow = import_mlflow()
     with explain_failures():
         if not _is_active(mlflow, run_id):
-            experiment = _set_experiment(mlflow, names.experiment)
+            experiment = set_experiment(mlflow, names.experiment)
             later = mlflow.MlflowClient().search_runs(
                 [experiment.experiment_id], f"tags.`darkroom.continues` = '{run_id}'", max_results=1
             )
@@ -118,6 +118,9 @@ def continue_run(names: Mlflow, file: Path) -> Iterator[Any]:
                 return
             run_id = later[0].info.run_id
         with mlflow.start_run(run_id=run_id):
+            from components.common.journal import find_journal, send_journal
+
+            send_journal(mlflow, run_id, find_journal(file))
             yield mlflow
 
 
@@ -253,8 +256,10 @@ def _hide_in(text: str, uri: str) -> str:
     return text
 
 
-def _open_run(mlflow: Any, experiment_id: str) -> Any:
-    """Start a run; under Kubeflow go on with that of the same KFP run, if there is one."""
+def open_run(mlflow: Any, experiment_id: str, earlier_id: str = "") -> Any:
+    """Start a run, or go on with an earlier one; under Kubeflow with that of the same KFP run."""
+    if earlier_id and _is_active(mlflow, earlier_id):
+        return mlflow.start_run(run_id=earlier_id)
     kfp_run = os.environ.get(KFP_RUN_ID, "").strip()
     if not kfp_run:
         return mlflow.start_run()
@@ -274,7 +279,7 @@ def _is_active(mlflow: Any, run_id: str) -> bool:
         return False
 
 
-def _set_experiment(mlflow: Any, name: str) -> Any:
+def set_experiment(mlflow: Any, name: str) -> Any:
     """Make the experiment, or say what to do where one of that name was deleted."""
     found = mlflow.get_experiment_by_name(name)
     if found is not None and found.lifecycle_stage == "deleted":

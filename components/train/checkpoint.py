@@ -57,6 +57,16 @@ class Checkpoint:
         except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
             return None
 
+    @property
+    def run_id(self) -> str:
+        """The MLflow run of the training that was killed; empty if there is none."""
+        found = self.load("run")
+        return str(found[0]["run_id"]) if found else ""
+
+    def keep_run(self, run_id: str) -> None:
+        """Note the MLflow run, for whoever goes on."""
+        self.save("run", {"run_id": run_id}, {})
+
     def remove(self) -> None:
         """Remove the folder: the run is over."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
 from components.common.examples import read_split
+from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import start_run
 from components.train import records
 from components.train.backbones import create_body, find_backbone
 from components.train.batches import Recipe
@@ -65,7 +65,8 @@ def run(
     )
     checkpoint = Checkpoint(outputs.model, records.identify(params, dataset, machines))
 
-    with start_run(params.mlflow, outputs.run) as mlflow:
+    with start_recorded_run(params.mlflow, outputs.run, checkpoint.run_id) as mlflow:
+        checkpoint.keep_run(mlflow.active_run().info.run_id)
         records.track_start(mlflow, params, dataset)
         probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=checkpoint)
         epochs: list[Epoch] = []

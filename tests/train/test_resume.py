@@ -1,0 +1,101 @@
+"""A run that is killed, at any moment of either phase, ends as one that was left alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.train.checkpoint import Checkpoint
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "finetune": {"epochs": 6, "batch_size": 8, "ema_momentum": 0.9},
+    "augment": {"flip": "always", "mixup": 0.2},
+}
+
+
+def start(shards: Path, folder: Path, database: Path) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    if not (folder / "mlflow.db").exists():
+        shutil.copy(database, folder / "mlflow.db")
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+    }
+    given = json.dumps({"shards": str(shards), "out": str(folder), **SETTINGS})
+    command = [sys.executable, str(ROOT / "tests/train/tiny_run.py"), given]
+    return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    timed = ("seconds", "images_per_second")
+    with (folder / "history.csv").open() as stream:
+        return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(stream)]
+
+
+def wait_for(process: subprocess.Popen[str], part: Path, seconds: float = 120) -> None:
+    """Wait until a part of the checkpoint is written, or the process ends."""
+    end = time.monotonic() + seconds
+    while not part.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_killed_in_both_phases_ends_as_if_left_alone(
+    shards: Path, tmp_path: Path, mlflow_database: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(shards, whole, mlflow_database).wait() == 0
+    chance = random.Random(os.urandom(8))
+    seen = []
+    for part in ("features-train", "finetune"):
+        process = start(shards, killed, mlflow_database)
+        wait_for(process, killed / "model.checkpoint" / f"{part}.npz")
+        delay = chance.uniform(0, 0.3)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        seen.append((part, round(delay, 3), process.returncode))
+    process = start(shards, killed, mlflow_database)
+    told, _ = process.communicate()
+    assert process.returncode == 0, seen
+    assert [code for _, _, code in seen] == [-signal.SIGKILL] * 2, seen
+    with sqlite3.connect(killed / "mlflow.db") as store:  # all three went on in one run
+        assert store.execute("select status from runs").fetchall() == [("FINISHED",)]
+        steps = store.execute("select distinct step from metrics where key = 'val_loss'").fetchall()
+    assert sorted(step for (step,) in steps) == list(range(7))
+    assert read_rows(killed) == read_rows(whole), (seen, told)
+    assert not (killed / "model.checkpoint").exists()
+
+    from components.common.model import load_model
+
+    first, second = (load_model(folder / "model.keras").weights for folder in (whole, killed))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_checkpoint_of_other_settings_is_removed(tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    Checkpoint(model, {"rate": 1}).save("part", {"step": 3}, {"a": np.arange(3)})
+    meta, arrays = Checkpoint(model, {"rate": 1}).load("part") or ({}, {})
+    assert meta == {"step": 3}
+    assert arrays["a"].tolist() == [0, 1, 2]
+    assert Checkpoint(model, {"rate": 2}).load("part") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"half a zip", b"PK\x03\x04 cut"])
+def test_damaged_checkpoint_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    checkpoint = Checkpoint(tmp_path / "model.keras", {})
+    (checkpoint.folder / "part.npz").write_bytes(content)
+    assert checkpoint.load("part") is None

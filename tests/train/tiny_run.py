@@ -1,0 +1,76 @@
+"""Run the room on a network so tiny that it compiles in seconds: `python tiny_run.py ARGUMENTS`.
+
+A process of its own, because tests kill it; the arguments are JSON: shards, out, settings.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from components.train.spec import Augment, Finetune, Inputs, Outputs, Params
+
+
+def create_tiny(include_top: bool, weights: None, input_shape: tuple[int, ...]) -> Any:
+    """Return a convolution with BatchNorm; the keywords are those of keras.applications."""
+    from components.common.backend import keras
+
+    pixels = keras.Input(input_shape)
+    x = keras.layers.Conv2D(8, 3, 4, use_bias=False, name="low")(pixels)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Conv2D(16, 3, 2, name="high")(keras.layers.ReLU(name="relu")(x))
+    return keras.Model(pixels, keras.layers.ReLU(name="last")(x), name="Tiny")
+
+
+def register_tiny() -> None:
+    """Add it to the catalogue of this process."""
+    from components.common.backend import keras
+    from components.train.backbones import CATALOGUE, Backbone
+    from components.train.scaling import SYMMETRIC
+
+    CATALOGUE["Tiny"] = Backbone("Tiny", 32, 1400, 1, 0.0, SYMMETRIC, True)
+    keras.applications.Tiny = create_tiny
+
+
+def make_outputs(folder: Path) -> Outputs:
+    return Outputs(
+        model=folder / "model.keras",
+        history=folder / "history.csv",
+        label_issues=folder / "label_issues.csv",
+        augmented=folder / "augmented.png",
+        run=folder / "run.json",
+    )
+
+
+def make_params(finetune: dict[str, Any], augment: dict[str, Any], **others: Any) -> Params:
+    return replace(
+        Params(),
+        backbone="Tiny",
+        weights="none",
+        probe_batch_size=4,
+        finetune=replace(Finetune(), **({"epochs": 3, "batch_size": 8} | finetune)),
+        augment=replace(Augment(), **augment),
+        **others,
+    )
+
+
+def run_tiny(shards: Path, folder: Path, **settings: Any) -> None:
+    """Train in this process."""
+    from components.train import finetune, probe
+    from components.train.run import run
+
+    register_tiny()
+    # Checkpoints as often as in a run of hours, seen from its length.
+    finetune.SEGMENT_STEPS, probe.PIECE_BATCHES = 2, 2
+    params = make_params(
+        settings.pop("finetune", {}), settings.pop("augment", {"flip": "never"}), **settings
+    )
+    run(Inputs(shards), make_outputs(folder), params)
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    run_tiny(Path(given.pop("shards")), Path(given.pop("out")), **given)
