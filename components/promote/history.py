@@ -82,7 +82,7 @@ def describe(
         is_last = book.find_last(entry.alias) is entry
         yield (
             f"{entry.number:>4}  {entry.time}  {entry.action:<9} {entry.alias} "
-            f"{entry.before or '–'} → {entry.after}  {entry.who}: {entry.why}"
+            f"{entry.before or '–'} → {entry.after or '–'}  {entry.who}: {entry.why}"
             f"{late if is_last else ''}"
         )
     for text in book.breaks:

@@ -43,7 +43,7 @@ class Entry:
     action: str
     alias: str
     before: str | None  # version
-    after: str
+    after: str  # empty: the alias was found removed
     who: str
     why: str
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Book:
     def get_version(self, alias: str) -> str | None:
         """Return the version that an alias should point at."""
         last = self.find_last(alias)
-        return last.after if last else None
+        return (last.after or None) if last else None
 
     def list_reigns(self, alias: str) -> list[str]:
         """Return the versions that may be gone back to, the present one last.
@@ -85,7 +85,7 @@ class Book:
             if entry.action == ROLLBACK and entry.after in reigns:
                 last = len(reigns) - 1 - reigns[::-1].index(entry.after)
                 reigns = reigns[: last + 1]
-            elif not reigns or reigns[-1] != entry.after:
+            elif entry.after and (not reigns or reigns[-1] != entry.after):
                 reigns.append(entry.after)
         return reigns
 

@@ -65,18 +65,19 @@ class Mover:
             found = self.registry.find_alias(alias)
             version = None if found is None else str(found.version)
             last = book.find_last(alias)
-            expected = last.after if last else None
+            expected = book.get_version(alias)
             if version == expected:
                 if last and last.number not in book.done:
                     self.ledger.finish(last)
             elif last and last.number not in book.done and version == last.before:
                 say(f"{alias} was on its way to version {last.after} when a run broke off: done")
                 self._settle(alias)
-            elif version is not None:
-                say(f"{alias} was moved by hand to version {version}: written into the ledger")
+            else:
+                where = f"moved by hand to version {version}" if version else "removed by hand"
+                say(f"{alias} was {where}: written into the ledger")
                 why = "found so: not moved by Darkroom"
                 try:
-                    self._append(book, Move(FOUND, alias, expected, version, why))
+                    self._append(book, Move(FOUND, alias, expected, version or "", why))
                 except TakenError:
                     return self.catch_up(accept_breaks)
                 self._settle(alias)
@@ -125,7 +126,8 @@ class Mover:
             last = self.ledger.read().find_last(alias)
             if last is None:
                 return
-            self.registry.set_alias(alias, last.after)
+            if last.after:
+                self.registry.set_alias(alias, last.after)
             self.ledger.finish(last)
             now = self.ledger.read().find_last(alias)
             if now is not None and now.token == last.token:

@@ -142,6 +142,16 @@ def test_alias_that_was_moved_by_hand_is_written_down(promote: Promote) -> None:
     assert moves()[2:] == [("found", "2", "1"), ("promote", "1", "3")]
 
 
+def test_champion_that_was_deleted_is_no_champion(promote: Promote) -> None:
+    promote(0, rules=EASY)
+    promote(1, rules=EASY)
+    import_mlflow().MlflowClient().delete_model_version("darkroom", "2")
+    verdict = promote(2, rules=EASY)
+    assert (verdict["verdict"], verdict["champion_before"]) == ("promoted", None)
+    assert moves()[2:] == [("found", "2", ""), ("promote", None, "3")]
+    assert read().breaks == []
+
+
 def test_two_at_once_one_wins_and_the_other_is_told(promote: Promote) -> None:
     for model in range(3):
         promote(model, rules=EASY)
