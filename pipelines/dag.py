@@ -90,7 +90,16 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
                 "mlflow": mlflow,
             }
             evaluation = start(
-                "evaluate", shards=shards, history=trained["history"], evaluate=evaluate, **about
+                "evaluate",
+                shards=shards,
+                manifest=checked["manifest"],
+                splits=planned["splits"],
+                probe=trained["probe"],
+                history=trained["history"],
+                label_issues=trained["label_issues"],
+                augmented=trained["augmented"],
+                evaluate=evaluate,
+                **about,
             )
             judged = evaluation.outputs
             found = start(

@@ -90,6 +90,7 @@ def train(
     mlflow: dict,
     volume: str,
     model: Output[Model],
+    probe: Output[Dataset],
     history: Output[Artifact],
     run: Output[Artifact],
     label_issues: Output[Artifact],
@@ -109,6 +110,7 @@ def train_on_nodes(
     mlflow: dict,
     job: dict,
     model: Output[Model],
+    probe: Output[Dataset],
     history: Output[Artifact],
     run: Output[Artifact],
     label_issues: Output[Artifact],
@@ -125,7 +127,12 @@ def train_on_nodes(
 def evaluate(
     model: Input[Model],
     shards: Input[Dataset],
+    manifest: Input[Dataset],
+    splits: Input[Dataset],
+    probe: Input[Dataset],
     history: Input[Artifact],
+    label_issues: Input[Artifact],
+    augmented: Input[Artifact],
     validation: Input[Artifact],
     run: Input[Artifact],
     evaluate: dict,
@@ -134,6 +141,7 @@ def evaluate(
     metrics: Output[Metrics],
     plots: Output[Artifact],
     report: Output[HTML],
+    model_card: Output[Markdown],
     classification: Output[ClassificationMetrics],
 ):
     """Judge the model on the test split."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.evaluate.calibration import Bin
 from components.evaluate.history import PROBE
-from components.evaluate.intervals import compute_share_interval
+from components.evaluate.shares import compute_wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,10 +118,7 @@ def draw_reliability(bins: list[Bin], level: float, alt: str) -> str:
     used = [one for one in bins if one.images]
     sure = [one.confidence or 0.0 for one in used]
     right = [one.accuracy or 0.0 for one in used]
-    ends = [
-        compute_share_interval(round((one.accuracy or 0) * one.images), one.images, level)
-        for one in used
-    ]
+    ends = [compute_wilson(one.accuracy or 0.0, one.images, level) for one in used]
     axes.plot([0, 1], [0, 1], "--", color=SOFT, linewidth=1.2, label="ideal")
     axes.vlines(
         sure, [low for low, _ in ends], [high for _, high in ends], color=BLUE, alpha=0.45, lw=2

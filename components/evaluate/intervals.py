@@ -2,59 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from components.common.bootstrap import draw_weights
 from components.common.reports import Predictions
 from components.evaluate.calibration import BINS, assign_bins
+from components.evaluate.ranking import Ranking
+from components.evaluate.shares import Sampling, compute_share_interval
 
-SEED = 0  # the same predictions give the same intervals
-CHUNK_NUMBERS = 4_000_000  # weights held at once: 32 MB
+# Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
+MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
+# An estimate from bins is too high by about what its resamples are higher still: the interval is
+# mirrored at the estimate ("basic" bootstrap), which takes that away.
+BIASED = ("ece",)
+
+Ends = tuple[float, float]
 
 
-def compute_share_interval(hits: int, total: int, level: float) -> tuple[float, float]:
-    """Return the interval of a share (Wilson 1927).
+@dataclass(frozen=True)
+class Intervals:
+    """Intervals of the figures of all images, and of each class."""
 
-    A bootstrap finds no spread where all images are right, or all of a small class; this holds.
+    overall: dict[str, Ends]  # dotted name →
+    classes: list[dict[str, Ends]]  # of each class: name of the figure →
+
+
+def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) -> Intervals:
+    """Return the intervals of all figures.
+
+    Shares (accuracy, top-k accuracy, recall and precision of a class) after Wilson; all others by
+    the bootstrap, which draws whole groups.
+
+    Args:
+        predictions: of the test split.
+        sampling: groups, level and resamples.
+        top_k: how many answers count.
     """
-    from scipy.stats import binomtest
-
-    found = binomtest(hits, total).proportion_ci(level, method="wilson")
-    return float(found.low), float(found.high)
-
-
-def compute_intervals(
-    predictions: Predictions, level: float, resamples: int, seed: int = SEED
-) -> dict[str, tuple[float, float]]:
-    """Return the intervals of the headline figures, dotted name → (low, high).
-
-    Percentile bootstrap (Efron 1979): images are drawn with replacement, whatever their class.
-    Accuracy is a share, and gets :func:`compute_share_interval`.
-    """
+    groups, level = sampling.groups, sampling.level
+    classes = len(predictions.class_names)
+    rankings = create_rankings(predictions)
+    ranked = int(max(LEAST_RESAMPLES, MOST_RANKED / (len(predictions) * classes)))
     found: dict[str, list[np.ndarray]] = {}
-    for weights in draw_weights(len(predictions), resamples, seed):
-        for name, values in compute_weighted(predictions, weights).items():
+    done = 0
+    for weights in draw_weights(groups, sampling.resamples):
+        figures = compute_weighted(predictions, weights)
+        if done < ranked:
+            figures |= compute_ranked(rankings, weights)
+        done += len(weights)
+        for name, values in figures.items():
             found.setdefault(name, []).append(values)
-    ends = (50 * (1 - level), 50 * (1 + level))  # percent
-    correct = int(predictions.correct.sum())
-    intervals = {"accuracy": compute_share_interval(correct, len(predictions), level)}
+    estimates = compute_weighted(predictions, np.ones((1, len(predictions))))
+    overall: dict[str, Ends] = {}
+    per_class: list[dict[str, Ends]] = [{} for _ in range(classes)]
     for name, parts in found.items():
-        low, high = np.percentile(np.concatenate(parts), ends)
-        intervals[name] = float(low), float(high)
-    return intervals
+        values = np.concatenate(parts)  # (resamples,) or (resamples, classes)
+        if values.ndim == 1:
+            estimate = float(estimates[name][0]) if name in BIASED else None
+            overall[name] = _take_ends(values, level, estimate)
+            continue
+        for i in range(classes):
+            drawn = values[:, i][~np.isnan(values[:, i])]
+            if len(drawn):
+                per_class[i][name] = _take_ends(drawn, level)
+    hits = {"accuracy": predictions.correct, "top_k.accuracy": find_in_top(predictions, top_k)}
+    for name, hit in hits.items():
+        overall[name] = compute_share_interval(hit, groups, level)
+    overall["balanced_accuracy"] = overall["macro.recall"]
+    for i, ends in enumerate(per_class):
+        for name, members in (("recall", predictions.labels), ("precision", predictions.predicted)):
+            of = members == i
+            if of.any():
+                ends[name] = compute_share_interval(predictions.correct[of], groups[of], level)
+    return Intervals(overall, per_class)
 
 
-def draw_weights(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield, some resamples at a time, how often each image is drawn: (some, images)."""
-    random = np.random.default_rng(seed)
-    some = max(1, CHUNK_NUMBERS // images)
-    for start in range(0, resamples, some):
-        count = min(some, resamples - start)
-        drawn = random.integers(0, images, (count, images))
-        drawn += np.arange(count)[:, None] * images
-        weights = np.bincount(drawn.ravel(), minlength=count * images)
-        yield weights.reshape(count, images).astype(np.float64)
+def create_rankings(predictions: Predictions) -> dict[int, Ranking]:
+    """Return the ranking of each class that has test images, where others have some too."""
+    rankings = {}
+    for i in range(len(predictions.class_names)):
+        positive = predictions.labels == i
+        if positive.any() and not positive.all():
+            rankings[i] = Ranking(predictions.probabilities[:, i], positive)
+    return rankings
+
+
+def compute_ranked(rankings: dict[int, Ranking], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return ROC-AUC and average precision, one against the rest, averaged over the classes.
+
+    Args:
+        rankings: of :func:`create_rankings`.
+        weights: (weightings, images), how often each image counts.
+
+    Returns:
+        `roc_auc` and `average_precision`: (weightings,).
+    """
+    if not rankings:
+        return {}
+    columns = np.ascontiguousarray(weights.T)
+    areas, averages = zip(*(one.compute(columns) for one in rankings.values()), strict=True)
+    return {
+        "roc_auc": np.nanmean(areas, axis=0),
+        "average_precision": np.nanmean(averages, axis=0),
+    }
 
 
 def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -68,7 +119,7 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
         weights: (weightings, images), how often each image counts.
 
     Returns:
-        Dotted name → (weightings,).
+        Dotted name → (weightings,); `f1` → (weightings, classes), NaN where none was drawn.
     """
     labels, predicted = predictions.labels, predictions.predicted
     classes = len(predictions.class_names)
@@ -87,7 +138,9 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
     for name, values in parts.items():
         figures[f"macro.{name}"] = (values * (actual > 0)).sum(axis=1) / (actual > 0).sum(axis=1)
         figures[f"weighted.{name}"] = (values * share).sum(axis=1)
+    figures["f1"] = np.where(actual > 0, parts["f1"], np.nan)
     figures["log_loss"] = weights @ compute_losses(predictions) / total
+    figures["brier"] = weights @ compute_brier(predictions) / total
     gaps = _sum_by(weights * (confidence - correct), assign_bins(confidence), BINS)
     figures["ece"] = np.abs(gaps).sum(axis=1) / total
     return figures
@@ -97,9 +150,34 @@ def compute_losses(predictions: Predictions) -> np.ndarray:
     """Return -log of the probability of the true class of each image, nats, (images,)."""
     images = np.arange(len(predictions))
     true = predictions.probabilities[images, predictions.labels]
-    return np.asarray(
-        -np.log(np.maximum(true, np.finfo(np.float64).eps))
-    )  # as scikit-learn bounds it
+    # As scikit-learn bounds it.
+    return np.asarray(-np.log(np.maximum(true, np.finfo(np.float64).eps)))
+
+
+def compute_brier(predictions: Predictions) -> np.ndarray:
+    """Return the Brier score of each image, Σ (probability - truth)² over the classes, 0 to 2."""
+    images = np.arange(len(predictions))
+    true = predictions.probabilities[images, predictions.labels]
+    return np.asarray((predictions.probabilities**2).sum(axis=1) - 2 * true + 1)
+
+
+def find_in_top(predictions: Predictions, top_k: int) -> np.ndarray:
+    """Return whether the true class is among the `top_k` likeliest, bool (images,).
+
+    Of equal probabilities the earlier class goes first, as it does in `predicted`.
+    """
+    table, labels = predictions.probabilities, predictions.labels
+    true = table[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(table.shape[1]) < labels[:, None]
+    ahead = (table > true) | ((table == true) & earlier)
+    return np.asarray(ahead.sum(axis=1) < top_k)
+
+
+def _take_ends(values: np.ndarray, level: float, estimate: float | None = None) -> Ends:
+    low, high = np.percentile(values, (50 * (1 - level), 50 * (1 + level)))
+    if estimate is not None:
+        low, high = max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)
+    return float(low), float(high)
 
 
 def _sum_by(weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:

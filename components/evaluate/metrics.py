@@ -9,7 +9,13 @@ import numpy as np
 
 from components.common.reports import Predictions
 from components.evaluate.calibration import BINS, compute_bins, compute_ece
-from components.evaluate.intervals import compute_intervals, compute_share_interval
+from components.evaluate.intervals import (
+    compute_brier,
+    compute_intervals,
+    create_rankings,
+    find_in_top,
+)
+from components.evaluate.shares import Sampling
 
 
 @dataclass(frozen=True)
@@ -20,9 +26,13 @@ class ClassScore:
     images: int  # test images of the class
     predicted: int  # test images that were taken for it
     precision: float | None  # None: nothing was taken for it, or it has no test image
+    precision_interval: list[float] | None
     recall: float | None  # None: it has no test image
     recall_interval: list[float] | None
     f1: float | None
+    f1_interval: list[float] | None
+    roc_auc: float | None  # against the rest; None: it has no test image, or all are of it
+    average_precision: float | None
 
 
 @dataclass(frozen=True)
@@ -36,30 +46,31 @@ class Confusion:
 
 
 def create_metrics(
-    predictions: Predictions, test_digest: str, level: float, resamples: int
+    predictions: Predictions, test_digest: str, sampling: Sampling, top_k: int
 ) -> dict[str, Any]:
-    """Return what metrics.json holds.
+    """Return the figures of metrics.json that the predictions alone decide.
 
-    Numbers and texts in it are what `dvc metrics show` shows and what promote's rules can name;
-    lists are for the report and for whoever reads the file.
+    Numbers and texts in it are what `dvc metrics show` shows; lists are for the report, and for
+    promote's rules, which name their entries (:func:`components.common.reports.list_figures`).
 
     Args:
         predictions: of the test split.
         test_digest: of the test split, from dataset.json.
-        level: of the intervals, such as 0.95.
-        resamples: of the bootstrap.
+        sampling: groups, level and resamples.
+        top_k: how many answers count for the top-k accuracy.
     """
-    classes = compute_class_scores(predictions, level)
-    intervals = compute_intervals(predictions, level, resamples)
+    intervals = compute_intervals(predictions, sampling, top_k)
+    classes = compute_class_scores(predictions, intervals.classes)
     weakest = find_weakest(classes)
     return {
-        **compute_figures(predictions),
+        **compute_figures(predictions, top_k),
         "images": len(predictions),
+        "groups": int(sampling.groups.max()) + 1,
         "mistakes": int((~predictions.correct).sum()),
         "weakest_class": {"name": weakest.name, "f1": weakest.f1},
         "test_digest": test_digest,
-        "intervals": {name: list(ends) for name, ends in intervals.items()},
-        "about": describe_method(level, resamples),
+        "intervals": {name: list(ends) for name, ends in sorted(intervals.overall.items())},
+        "about": describe_method(sampling),
         "notes": describe_gaps(classes),
         "classes": [asdict(score) for score in classes],
         "class_names": predictions.class_names,
@@ -70,8 +81,8 @@ def create_metrics(
     }
 
 
-def compute_figures(predictions: Predictions) -> dict[str, Any]:
-    """Return the headline figures: accuracy, averages over the classes, log loss, ECE.
+def compute_figures(predictions: Predictions, top_k: int) -> dict[str, Any]:
+    """Return the headline figures: of the answers, of their order, of the probabilities.
 
     Averages are over the classes that have test images. A class that nothing was taken for counts
     with a precision of 0, as in scikit-learn; :func:`describe_gaps` says so.
@@ -81,14 +92,32 @@ def compute_figures(predictions: Predictions) -> dict[str, Any]:
     labels, predicted = predictions.labels, predictions.predicted
     classes = list(range(len(predictions.class_names)))
     figures: dict[str, Any] = {"accuracy": float(metrics.accuracy_score(labels, predicted))}
+    figures["top_k"] = {"k": top_k, "accuracy": float(find_in_top(predictions, top_k).mean())}
     for average in ("macro", "weighted"):
         *parts, _ = metrics.precision_recall_fscore_support(
             labels, predicted, labels=np.unique(labels), average=average, zero_division=0
         )
         figures[average] = dict(zip(("precision", "recall", "f1"), map(float, parts), strict=True))
+    figures["balanced_accuracy"] = figures["macro"]["recall"]
+    ranked = compute_ranked_scores(predictions)
+    if ranked:
+        areas, averages = zip(*ranked.values(), strict=True)
+        figures["roc_auc"] = float(np.mean(areas))
+        figures["average_precision"] = float(np.mean(averages))
     figures["log_loss"] = float(metrics.log_loss(labels, predictions.probabilities, labels=classes))
+    figures["brier"] = float(compute_brier(predictions).mean())
     figures["ece"] = compute_ece(predictions.confidence, predictions.correct)
     return figures
+
+
+def compute_ranked_scores(predictions: Predictions) -> dict[int, tuple[float, float]]:
+    """Return ROC-AUC and average precision of each class against the rest, where there are both."""
+    ones = np.ones((len(predictions), 1))
+    found = {}
+    for i, ranking in create_rankings(predictions).items():
+        area, average = ranking.compute(ones)
+        found[i] = float(area[0]), float(average[0])
+    return found
 
 
 def compute_confusion(predictions: Predictions) -> np.ndarray:
@@ -101,8 +130,15 @@ def compute_confusion(predictions: Predictions) -> np.ndarray:
     )
 
 
-def compute_class_scores(predictions: Predictions, level: float) -> list[ClassScore]:
-    """Return how well each class is known, in the order of the labels."""
+def compute_class_scores(
+    predictions: Predictions, intervals: list[dict[str, tuple[float, float]]]
+) -> list[ClassScore]:
+    """Return how well each class is known, in the order of the labels.
+
+    Args:
+        predictions: of the test split.
+        intervals: of each class, name of the figure → ends.
+    """
     from sklearn.metrics import precision_recall_fscore_support
 
     classes = np.arange(len(predictions.class_names))
@@ -110,20 +146,26 @@ def compute_class_scores(predictions: Predictions, level: float) -> list[ClassSc
         predictions.labels, predictions.predicted, labels=classes, zero_division=np.nan
     )
     answered = np.bincount(predictions.predicted, minlength=len(classes))
-    hits = np.bincount(predictions.labels[predictions.correct], minlength=len(classes))
+    ranked = compute_ranked_scores(predictions)
     scores = []
     for i, name in enumerate(predictions.class_names):
         count = int(images[i])
-        ends = compute_share_interval(int(hits[i]), count, level) if count else None
+        ends = {figure: list(pair) for figure, pair in intervals[i].items()}
+        known = count and answered[i]
+        area, average = ranked.get(i, (None, None))
         scores.append(
             ClassScore(
                 name=name,
                 images=count,
                 predicted=int(answered[i]),
-                precision=float(precision[i]) if count and answered[i] else None,
+                precision=float(precision[i]) if known else None,
+                precision_interval=ends.get("precision") if known else None,
                 recall=float(recall[i]) if count else None,
-                recall_interval=list(ends) if ends else None,
+                recall_interval=ends.get("recall") if count else None,
                 f1=float(f1[i]) if count else None,
+                f1_interval=ends.get("f1") if count else None,
+                roc_auc=area,
+                average_precision=average,
             )
         )
     return scores
@@ -151,13 +193,22 @@ def find_confusions(predictions: Predictions, most: int) -> list[Confusion]:
     ]
 
 
-def describe_method(level: float, resamples: int) -> list[str]:
+def describe_method(sampling: Sampling) -> list[str]:
     """Return in words how the figures were made."""
+    images, groups = len(sampling.groups), int(sampling.groups.max()) + 1
+    grouped = (
+        f"; the {images:,} images are {groups:,} groups, and groups are drawn"
+        if groups < images
+        else ""
+    )
     return [
-        f"intervals hold {100 * level:g}%: accuracy and recall after Wilson, the others by the "
-        f"percentile bootstrap over the test images, {resamples:,} resamples",
+        f"intervals hold {100 * sampling.level:g}%: accuracy, recall and precision after Wilson, "
+        f"the others by the bootstrap over the test images, {sampling.resamples:,} resamples"
+        f"{grouped}",
         "averages are over the classes that have test images",
-        f"ece: {BINS} bins of equal width over the probability of the predicted class",
+        "roc_auc and average_precision: each class against the rest, averaged",
+        f"ece: {BINS} bins of equal width over the probability of the predicted class; brier: "
+        "squared error summed over the classes, 0 to 2",
     ]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from components.common.dataset import Dataset
 from components.common.errors import DarkroomError
-from components.common.examples import stream_split
+from components.common.forward import answer_split
 from components.common.model import (
     LOGITS,
     ModelCard,
@@ -17,7 +17,6 @@ from components.common.model import (
     load_model,
 )
 from components.common.reports import Predictions
-from components.common.terminal import bar
 
 SPLIT = "test"
 
@@ -45,70 +44,50 @@ def check_fit(model: Path, card: ModelCard, shards: Path, dataset: Dataset) -> N
         )
 
 
-def predict_split(
-    model: Path, card: ModelCard, shards: Path, dataset: Dataset, batch_size: int
-) -> Predictions:
-    """Return what the model says of every test image; only one batch of pixels is held at a time.
-
-    Raises:
-        DarkroomError: if logits are not finite, or the shards do not hold what dataset.json says.
-    """
+def load_network(model: Path, dataset: Dataset) -> Any:
+    """Return the whole network of a model file, after a look at whether it fits the classes."""
     from components.common.backend import keras
 
     whole = load_model(model)
     try:
-        network = keras.Model(whole.input, whole.get_layer(LOGITS).output)
+        logits = whole.get_layer(LOGITS).output
     except ValueError:
         raise DarkroomError(f"{model}: has no layer `{LOGITS}`; run train again") from None
-    expected, classes = dataset.splits[SPLIT].examples, len(dataset.class_names)
-    if network.output_shape[-1] != classes:
+    classes = len(dataset.class_names)
+    if logits.shape[-1] != classes:
         raise DarkroomError(
-            f"{model}: gives {network.output_shape[-1]} logits for {classes} classes; run train "
-            "again"
+            f"{model}: gives {logits.shape[-1]} logits for {classes} classes; run train again"
         )
-    batch_size = min(batch_size, expected)
-    logits: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    paths: list[str] = []
-    sha256: list[str] = []
-    with bar("test images", "images", expected) as progress:
-        for pixels, batch_labels, batch_paths, batch_sha256 in stream_split(
-            shards, SPLIT, batch_size
-        ):
-            count = len(pixels)
-            # The last batch is filled up, so that the network is compiled for one shape only.
-            full = np.pad(pixels.numpy(), ((0, batch_size - count), (0, 0), (0, 0), (0, 0)))
-            logits.append(network.predict_on_batch(full)[:count])  # (count, classes)
-            labels.append(batch_labels.numpy())
-            paths += [path.decode() for path in batch_paths.numpy()]
-            sha256 += [digest.decode() for digest in batch_sha256.numpy()]
-            progress.update(count)
-    _check_count(shards, paths, expected)
-    order = np.argsort(np.array(paths, dtype=object), kind="stable")
-    table = np.concatenate(logits).astype(np.float32)[order]  # (images, classes)
-    paths = [paths[i] for i in order]
-    _check_finite(model, table, paths)
-    return Predictions(
-        class_names=dataset.class_names,
-        paths=paths,
-        sha256=[sha256[i] for i in order],
-        labels=np.concatenate(labels)[order],
-        logits=table,
-        probabilities=compute_probabilities(table, card.temperature),
-    )
+    assert isinstance(whole, keras.Model)
+    return whole
 
 
-def read_pixels_of(shards: Path, paths: Collection[str]) -> dict[str, np.ndarray]:
-    """Return the pixels of a few test images, path → uint8 (size_px, size_px, 3)."""
-    wanted, found = set(paths), {}
-    if wanted:
-        for pixels, _, batch_paths, _ in stream_split(shards, SPLIT, 64):
-            for position, path in enumerate(batch_paths.numpy()):
-                if path.decode() in wanted:
-                    found[path.decode()] = pixels[position].numpy()
-            if len(found) == len(wanted):
-                break
-    return found
+def take_logits(whole: Any) -> Any:
+    """Return a network up to its logits, sharing the weights."""
+    from components.common.backend import keras
+
+    return keras.Model(whole.input, whole.get_layer(LOGITS).output)
+
+
+def predict_split(
+    network: Any, card: ModelCard, shards: Path, dataset: Dataset, batch_size: int
+) -> Predictions:
+    """Return what the model says of every test image.
+
+    Args:
+        network: of :func:`take_logits`.
+        card: what the model file says of itself.
+        shards: folder of the shards.
+        dataset: of the shards.
+        batch_size: images in one forward pass.
+
+    Raises:
+        DarkroomError: if logits are not finite, or the shards do not hold what dataset.json says.
+    """
+    found = answer_split(network.predict_on_batch, shards, SPLIT, dataset, batch_size)
+    _check_finite(found.logits, found.paths)
+    probabilities = compute_probabilities(found.logits, card.temperature)
+    return found.with_probabilities(dataset.class_names, probabilities)
 
 
 def _compare(card: ModelCard, dataset: Dataset) -> str:
@@ -121,19 +100,11 @@ def _compare(card: ModelCard, dataset: Dataset) -> str:
     return "; ".join(parts) or "the same names in another order"
 
 
-def _check_count(shards: Path, paths: list[str], expected: int) -> None:
-    if len(paths) != expected or len(set(paths)) != expected:
-        raise DarkroomError(
-            f"{shards}: the test shards hold {len(set(paths)):,} different images in "
-            f"{len(paths):,} records, dataset.json says {expected:,}; run preprocess again"
-        )
-
-
-def _check_finite(model: Path, logits: np.ndarray, paths: list[str]) -> None:
+def _check_finite(logits: np.ndarray, paths: list[str]) -> None:
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
         raise DarkroomError(
-            f"{model}: its answers for {len(broken):,} of {len(paths):,} test images are not "
+            f"the model's answers for {len(broken):,} of {len(paths):,} test images are not "
             f"numbers (the first: {paths[broken[0]]}), so its training diverged; lower "
             "train.finetune.learning_rate and run train again"
         )

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.common.params import flatten
+from components.common.reports import Predictions
+from components.common.terminal import describe_seconds
 from components.common.tracking import log_params
-from components.evaluate.metrics import Confusion
+from components.evaluate import words
+from components.evaluate.metrics import find_confusions
 from components.evaluate.spec import Inputs, Outputs, Params
 
-HEADLINES = ("accuracy", "macro", "weighted", "log_loss", "ece", "images", "mistakes")
+# What is left to the files: texts, and lists as long as the classes.
+NOT_LOGGED = ("weakest_class", "test_digest", "intervals", "gradcam_sanity")
 ARTIFACTS = "evaluation"
 
 
@@ -21,17 +25,31 @@ def track(
     settings = flatten(params, "evaluate")
     shared = "evaluate.mlflow."
     log_params(mlflow, {key: v for key, v in settings.items() if not key.startswith(shared)})
-    figures = flatten({name: metrics[name] for name in HEADLINES})
+    kept = {name: value for name, value in metrics.items() if name not in NOT_LOGGED}
+    figures = {name: v for name, v in flatten(kept).items() if isinstance(v, int | float)}
     for name, (low, high) in metrics["intervals"].items():
         figures |= {f"{name}_low": low, f"{name}_high": high}
     mlflow.log_metrics({f"test_{name.replace('.', '_')}": v for name, v in figures.items()})
-    for file in (outputs.predictions, outputs.metrics, outputs.report):
+    for file in (
+        outputs.predictions,
+        outputs.metrics,
+        outputs.report,
+        outputs.model_card,
+    ):
         mlflow.log_artifact(str(file), ARTIFACTS)
     mlflow.log_artifacts(str(outputs.plots), f"{ARTIFACTS}/plots")
     mlflow.log_artifact(str(inputs.validation), "data")
 
 
-def describe(metrics: dict[str, Any], pairs: list[Confusion], level: float) -> Iterator[str]:
+def describe_speed(predictions: Predictions, seconds: float) -> str:
+    """Return how long the forward pass took."""
+    return (
+        f"{len(predictions):,} test images of {len(predictions.class_names)} classes in "
+        f"{describe_seconds(seconds)}, {len(predictions) / seconds:,.0f} images/s"
+    )
+
+
+def describe(metrics: dict[str, Any], predictions: Predictions, level: float) -> Iterator[str]:
     """Yield the findings for the terminal."""
     (low, high), (f1_low, f1_high) = (
         metrics["intervals"][name] for name in ("accuracy", "macro.f1")
@@ -43,9 +61,17 @@ def describe(metrics: dict[str, Any], pairs: list[Confusion], level: float) -> I
     if metrics["mistakes"]:
         name = metrics["weakest_class"]["name"]
         images = next(score["images"] for score in metrics["classes"] if score["name"] == name)
-        first = pairs[0]
+        first = find_confusions(predictions, 1)[0]
         yield (
             f"weakest class: {name}, F1 {metrics['weakest_class']['f1']:.3f} on {images:,} images; "
             f"most often confused: {first.actual} taken for {first.predicted} ({first.images:,}×)"
         )
+    for rival in metrics["against"]:
+        yield words.describe_rival(rival)
+    yield words.describe_automation(metrics)
+    yield words.describe_slices(metrics)
+    if metrics["robustness"]:
+        yield words.describe_robustness(metrics)
+    yield words.describe_sanity(metrics["gradcam_sanity"])
+    yield words.describe_cost(metrics["cost"])
     yield from metrics["notes"]

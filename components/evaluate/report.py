@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from components.common.reports import Predictions
 from components.evaluate import words
 from components.evaluate.calibration import Bin
 from components.evaluate.figures import draw_confusion, draw_history, draw_reliability
+from components.evaluate.gallery import Gallery
 from components.evaluate.metrics import find_confusions
-from components.evaluate.pictures import Mistake
+from components.evaluate.templating import TEMPLATES, create_environment
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPLATES = Path(__file__).parent / "templates"
 MAX_TABLE_CLASSES = 40  # a confusion table of more is no longer read; a picture is shown instead
 PAIRS_SHOWN = 8
 
@@ -35,8 +34,7 @@ class Content:
     validation: dict[str, Any]  # of validation.json
     dataset: Dataset
     card: ModelCard
-    mistakes: list[Mistake]
-    pictures: dict[str, str]  # path → data URI
+    gallery: Gallery
     doubts: list[str]
     level: float  # of the intervals
     run_id: str
@@ -45,22 +43,16 @@ class Content:
 
 def render_report(content: Content) -> str:
     """Return the page as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"percent": _percent, "number": _number, "decimal": _decimal}
+    environment = create_environment()
     pairs = find_confusions(content.predictions, PAIRS_SHOWN)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
+    page: str = environment.get_template("report.html.j2").render(
         vars(content)
         | {
+            "mistakes": content.gallery.mistakes,
+            "pictures": content.gallery.pictures,
             "style": Markup(style),  # noqa: S704 - our own file
             "figures": {name: Markup(svg) for name, svg in _draw(content).items()},  # noqa: S704
             "confusion": _shade(content.metrics) if _has_table(content) else [],
@@ -74,6 +66,7 @@ def render_report(content: Content) -> str:
             "trained_on": content.dataset.splits["train"].examples_per_class,
         }
     )
+    return page
 
 
 def _draw(content: Content) -> dict[str, str]:
@@ -122,15 +115,3 @@ def _shade(metrics: dict[str, Any]) -> list[list[dict[str, Any]]]:
             ]
         )
     return rows
-
-
-def _percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}%}"
-
-
-def _decimal(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"

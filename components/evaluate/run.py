@@ -1,4 +1,4 @@
-"""Evaluate: model + test split → predictions, metrics with intervals, plots, a report."""
+"""Evaluate: model + test split → predictions, metrics with intervals, plots, a report, a card."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
 from components.common.tracking import continue_run
 from components.evaluate import records
-from components.evaluate.calibration import compute_bins
+from components.evaluate.against import compare_with_rivals
+from components.evaluate.card import render_card
+from components.evaluate.cost import measure_cost
+from components.evaluate.evaluation import Findings, create_evaluation
+from components.evaluate.gallery import choose_images, create_gallery
 from components.evaluate.history import read_history
-from components.evaluate.metrics import compute_class_scores, create_metrics, find_confusions
-from components.evaluate.pictures import encode_pictures, find_worst_mistakes
+from components.evaluate.origin import read_groups, read_probe, read_rows
 from components.evaluate.plots import write_plots
-from components.evaluate.predictions import SPLIT, check_fit, predict_split, read_pixels_of
+from components.evaluate.predictions import (
+    check_fit,
+    load_network,
+    predict_split,
+    take_logits,
+)
 from components.evaluate.report import Content, render_report
+from components.evaluate.robustness import choose_sample, measure_robustness
+from components.evaluate.shares import Sampling
+from components.evaluate.slices import create_slices, judge_slices
 from components.evaluate.spec import Inputs, Outputs, Params
 from components.evaluate.words import find_doubts
 
@@ -28,47 +39,60 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     history, validation = read_history(inputs.history), read_json(inputs.validation)
     if not isinstance(validation, dict) or "status" not in validation:
         raise DarkroomError(f"{inputs.validation}: holds no verdict; run validate again")
+    level, batch_size = params.confidence, params.batch_size
 
     with continue_run(params.mlflow, inputs.run) as mlflow:
+        whole = load_network(inputs.model, dataset)
+        network = take_logits(whole)
         watch = Stopwatch()
-        predictions = predict_split(inputs.model, card, inputs.shards, dataset, params.batch_size)
-        speed = len(predictions) / watch.seconds
-        say(
-            f"{len(predictions):,} test images of {len(dataset.class_names)} classes in {watch}, "
-            f"{speed:,.0f} images/s"
-        )
-        digest = dataset.splits[SPLIT].digest
-        metrics = create_metrics(predictions, digest, params.confidence, params.resamples)
-        doubts = find_doubts(card, dataset)
-        pairs = find_confusions(predictions, 1)
-        for finding in [*records.describe(metrics, pairs, params.confidence), *doubts]:
-            say(finding)
+        predictions = predict_split(network, card, inputs.shards, dataset, batch_size)
+        say(records.describe_speed(predictions, watch.seconds))
+        rows = read_rows(inputs.manifest, predictions)
+        groups = read_groups(inputs.splits, predictions)
+        sampling = Sampling(groups, params.confidence, params.resamples)
+        probe = read_probe(inputs.probe, predictions)
 
         watch = Stopwatch()
-        mistakes = find_worst_mistakes(predictions, params.mistakes_shown)
-        pixels = read_pixels_of(inputs.shards, [mistake.path for mistake in mistakes])
-        page = render_report(
-            Content(
-                metrics=metrics,
-                predictions=predictions,
-                history=history,
-                validation=validation,
-                dataset=dataset,
-                card=card,
-                mistakes=mistakes,
-                pictures=encode_pictures(pixels),
-                doubts=doubts,
-                level=params.confidence,
-                run_id=mlflow.active_run().info.run_id,
-                experiment=params.mlflow.experiment,
-            )
+        sample = choose_sample(len(predictions), params.robustness_images)
+        spoilt = [predictions.paths[i] for i in sample]
+        choice = choose_images(predictions, params.mistakes_shown)
+        gallery, sanity, pixels = create_gallery(
+            predictions, choice, network, inputs.shards, spoilt
         )
+        judged = create_slices(rows), predictions.correct, sampling, params.min_slice_images
+        images = [pixels[path] for path in spoilt]
+        findings = Findings(
+            slices=judge_slices(*judged),
+            rivals=compare_with_rivals(predictions, probe, dataset, sampling),
+            robustness=measure_robustness(
+                network, images, predictions.labels[sample], level, batch_size
+            ),
+            sanity=sanity,
+            cost=measure_cost(whole, inputs.model, batch_size, params.latency_runs),
+        )
+        metrics = create_evaluation(predictions, sampling, dataset, findings, params)
+        doubts = find_doubts(card, dataset)
+        for finding in [*records.describe(metrics, predictions, level), *doubts]:
+            say(finding)
+        content = Content(
+            metrics=metrics,
+            predictions=predictions,
+            history=history,
+            validation=validation,
+            dataset=dataset,
+            card=card,
+            gallery=gallery,
+            doubts=doubts,
+            level=level,
+            run_id=mlflow.active_run().info.run_id,
+            experiment=params.mlflow.experiment,
+        )
+        page = render_report(content)
         write_predictions(outputs.predictions, predictions)
         with writing_folder(outputs.plots) as folder:
-            classes = compute_class_scores(predictions, params.confidence)
-            bins = compute_bins(predictions.confidence, predictions.correct)
-            write_plots(folder, predictions, classes, bins)
+            write_plots(folder, predictions, metrics)
         write_text(outputs.report, page)
+        write_text(outputs.model_card, render_card(content))
         write_json(outputs.metrics, metrics)
         records.track(mlflow, inputs, outputs, params, metrics)
     say(f"the report: {outputs.report} ({watch})")

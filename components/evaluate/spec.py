@@ -13,7 +13,12 @@ class Inputs:
 
     model: Path = path("the trained model, model.keras")
     shards: Path = path("folder of TFRecord shards and dataset.json")
+    manifest: Path = path("Parquet file of validate, one row per image: what the slices come from")
+    splits: Path = path("Parquet file of preprocess: which images are of one group")
+    probe: Path = path("Parquet file of train, what the probe says of the test images")
     history: Path = path("CSV file of train, one row per epoch")
+    label_issues: Path = path("CSV file of train: images that are probably labelled wrongly")
+    augmented: Path = path("PNG picture of train: images as fine-tuning sees them")
     validation: Path = path("JSON file of validate, the verdict on the data")
     run: Path = path("JSON file of train: the MLflow run to go on with")
 
@@ -26,6 +31,7 @@ class Outputs:
     metrics: Path = path("JSON file of metrics with their intervals")
     plots: Path = path("folder of CSV files for `dvc plots`")
     report: Path = path("self-contained HTML page")
+    model_card: Path = path("Markdown file, the model card")
 
 
 @dataclass(frozen=True)
@@ -35,5 +41,20 @@ class Params:
     batch_size: Annotated[int, Between(1, 4096)] = param(64, "images in one forward pass")
     confidence: Annotated[float, Between(0.5, 0.999)] = param(0.95, "level of the intervals")
     resamples: Annotated[int, Between(100, 100_000)] = param(1000, "bootstrap resamples")
+    top_k: Annotated[int, Between(1, 100)] = param(
+        5, "an answer also counts as right among so many of the likeliest classes: top-k accuracy"
+    )
+    min_slice_images: Annotated[int, Between(2)] = param(
+        30, "slices of fewer test images are shown, never judged"
+    )
+    max_error: Annotated[float, Between(0, 1)] = param(
+        0.02, "share of wrong answers allowed where the model is sure; sets `unsure_below`"
+    )
+    robustness_images: Annotated[int, Between(0)] = param(
+        128, "test images that are spoilt and judged again, see docs/evaluation.md; 0: none"
+    )
+    latency_runs: Annotated[int, Between(1, 10_000)] = param(
+        30, "forward passes that are timed, of one image and of a batch"
+    )
     mistakes_shown: Annotated[int, Between(0, 500)] = param(24, "worst mistakes shown as pictures")
     mlflow: Mlflow = shared(Mlflow)

@@ -51,6 +51,90 @@ def describe_calibration(metrics: dict[str, Any]) -> str:
     return f"{words}: {side}."
 
 
+def describe_rival(rival: dict[str, Any]) -> str:
+    """Return how the model does against another on the same images."""
+    low, high = rival["difference_interval"]
+    verdict = "is better than"
+    if low <= 0 <= high:
+        verdict = "cannot be told from"
+    elif high < 0:
+        verdict = "is worse than"
+    return (
+        f"It {verdict} the {rival['name']} ({rival['accuracy']:.1%}): {rival['won']:,} images won, "
+        f"{rival['lost']:,} lost, {100 * rival['difference']:+.1f} points "
+        f"({100 * low:+.1f} to {100 * high:+.1f}), p {say_p(rival['p_value'])}."
+    )
+
+
+def describe_automation(metrics: dict[str, Any]) -> str:
+    """Return from which probability on the model may answer alone."""
+    below, found = metrics["unsure_below"], metrics["automated"]
+    if not found["coverage"]:
+        return f"No answer is sure enough for at most {found['max_error']:.1%} mistakes."
+    share = f"{found['coverage']:.1%} of the images"
+    if not below:
+        return (
+            f"It may answer all images alone: {found['error']:.1%} are wrong, and "
+            f"{found['max_error']:.1%} are allowed."
+        )
+    return (
+        f"Sure from a probability of {below:.2f} on: {share} are answered alone, "
+        f"{found['error']:.1%} of them wrongly ({found['max_error']:.1%} are allowed)."
+    )
+
+
+def describe_slices(metrics: dict[str, Any]) -> str:
+    """Return which slices the model does worse on."""
+    slices = metrics["slices"]
+    judged = sum(one["is_judged"] for one in slices)
+    worse = [one for one in slices if one["is_worse"]]
+    if not worse:
+        small = len(slices) - judged
+        left = f"; {small} too small to judge" if small else ""
+        return f"No slice of {judged} judged ones is worse than the others beyond luck{left}."
+    names = ", ".join(
+        f"{one['column']} {one['value']} ({one['accuracy']:.1%} of {one['images']:,})"
+        for one in worse[:4]
+    )
+    more = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
+    return f"Worse, and not by luck: {names}{more}."
+
+
+def describe_robustness(metrics: dict[str, Any]) -> str:
+    """Return what spoilt images do to the accuracy."""
+    clean = next(one["accuracy"] for one in metrics["robustness"] if not one["strength"])
+    worst = min(metrics["robustness"], key=lambda one: float(one["accuracy"]))
+    return (
+        f"On spoilt images {metrics['spoilt_accuracy']:.1%} of the answers are right, on the same "
+        f"{worst['images']:,} unspoilt {clean:.1%}; worst: {worst['corruption']} at strength "
+        f"{worst['strength']}, {worst['accuracy']:.1%}."
+    )
+
+
+def describe_sanity(sanity: dict[str, Any]) -> str:
+    """Return whether the maps of Grad-CAM show what was learnt."""
+    outcome = "change" if sanity["passed"] else "hardly change: do not trust them"
+    return (
+        f"Grad-CAM's maps {outcome} when the weights are shuffled (rank correlation "
+        f"{sanity['correlation']:.2f} over {sanity['images']} images)."
+    )
+
+
+def describe_cost(cost: dict[str, Any]) -> str:
+    """Return what the model costs."""
+    flops = f", {cost['flops'] / 1e9:.2f} GFLOPs an image" if cost["flops"] else ""
+    return (
+        f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['bytes'] / 1e6:.1f} MB{flops}; one "
+        f"image in {cost['latency_ms']:.0f} ms (95th percentile {cost['latency_p95_ms']:.0f}), "
+        f"{cost['batch_size']} in {cost['batch_ms']:.0f} ms on {cost['device']}."
+    )
+
+
+def say_p(value: float) -> str:
+    """Return a p-value as one writes it."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def find_doubts(card: ModelCard, dataset: Dataset) -> list[str]:
     """Return what a reader should know before trusting the figures."""
     learnt = card.digests.get("train")

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from components.common.dataset import Dataset
 from components.common.examples import Examples
-from components.common.model import compute_probabilities
+from components.common.forward import answer_split
+from components.common.model import LOGITS, compute_probabilities
+from components.common.reports import Predictions
 from components.common.terminal import Stopwatch, bar
 from components.train.batches import Recipe, create_batches, create_order
 from components.train.checkpoint import Checkpoint
@@ -139,6 +143,16 @@ def run_forward(forward: Forward, pixels: Any, batch_size: int, what: str) -> np
             answers.append(np.asarray(forward(filled), np.float32)[: len(batch)])
             progress.update(len(batch))
     return np.concatenate(answers)
+
+
+def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:
+    """Return what the network, as it is now, says of the test images.
+
+    Nothing in training looks at it: evaluate compares the finished model with the probe by it.
+    """
+    forward = create_forward(take_part(network, LOGITS))
+    found = answer_split(forward, shards, "test", dataset, batch_size)
+    return found.with_probabilities(dataset.class_names, compute_probabilities(found.logits, 1.0))
 
 
 def _extract_view(

@@ -9,6 +9,7 @@ from components.common.dataset import read_dataset
 from components.common.examples import read_split
 from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
+from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
 from components.train import records
 from components.train.backbones import create_body, find_backbone
@@ -22,7 +23,7 @@ from components.train.label_issues import find_label_issues, write_label_issues
 from components.train.mirror import choose_flip
 from components.train.network import create_network, take_part, to_float32, unfreeze
 from components.train.pictures import write_augmented
-from components.train.probe import run_forward, run_probe
+from components.train.probe import answer_test, run_forward, run_probe
 from components.train.spec import Inputs, Outputs, Params
 
 
@@ -77,6 +78,8 @@ def run(
         write_label_issues(outputs.label_issues, issues)
         records.track_label_issues(mlflow, issues, outputs)
         write_augmented(outputs.augmented, train, recipe)
+        baseline = answer_test(network, inputs.shards, dataset, params.probe_batch_size)
+        write_predictions(outputs.probe, baseline)
 
         if params.finetune.epochs:
             trainable = unfreeze(network, params.finetune.unfreeze)

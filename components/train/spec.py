@@ -19,6 +19,7 @@ class Outputs:
     """What train writes."""
 
     model: Path = path("the best model, model.keras, with class names and calibration inside")
+    probe: Path = path("Parquet file, what the probe says of the test images: the baseline")
     history: Path = path("CSV file, one row per epoch of both phases")
     label_issues: Path = path("CSV file: images that are probably labelled wrongly, worst first")
     augmented: Path = path("PNG picture: training images as fine-tuning sees them")

@@ -28,6 +28,7 @@ FILES = {
     "quarantine": "quarantine.csv",
     "splits": "splits.parquet",
     "model": "model.keras",
+    "probe": "probe.parquet",
     "history": "history.csv",
     "run": "run.json",
     "label_issues": "label_issues.csv",
@@ -35,6 +36,7 @@ FILES = {
     "predictions": "predictions.parquet",
     "metrics": "metrics.json",
     "report": "report.html",
+    "model_card": "model_card.md",
     "verdict": "verdict.json",
 }
 # A folder artifact that holds this file stands for a folder on the shared volume.

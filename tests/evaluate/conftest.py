@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from components.common.dataset import (
     Dataset,
@@ -19,10 +21,13 @@ from components.common.dataset import (
     compute_split_digest,
     write_dataset,
 )
+from components.common.examples import read_split
 from components.common.files import compute_sha256
 from components.common.images import ImageForm
+from components.common.manifest import COLUMNS as MANIFEST
+from components.common.manifest import write_manifest
 from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE, ModelCard, save_model
-from components.common.reports import Predictions
+from components.common.reports import Predictions, write_predictions
 from components.common.spec import Mlflow
 from components.common.tfrecord import create_record
 from components.common.tracking import start_run
@@ -37,6 +42,10 @@ phase,epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy,second
 probe,0,,0.30,0.95,0.40,0.90,3.0,0
 fine-tune,1,0.0002,0.50,0.93,0.38,0.91,9.0,0
 fine-tune,2,0.0001,0.40,0.97,0.30,0.94,9.0,1
+"""
+ISSUES = """\
+path,split,label,suggested,score,suggested_score,sha256
+digit-1/0001.png,train,1,8,0.01,0.95,ab
 """
 VALIDATION = {
     "status": "passed_with_warnings",
@@ -97,12 +106,47 @@ def write_shards(folder: Path, per_class: dict[str, int] | None = None, shards: 
     return dataset
 
 
+def write_tables(folder: Path) -> None:
+    """Write manifest, splits and what a poor probe says, all of the test images in the shards."""
+    test = read_split(folder / "shards", "test")
+    order = np.argsort(np.array(test.paths, object))
+    paths = [test.paths[i] for i in order]
+    labels, pixels = test.labels[order], test.pixels[order]
+    random = np.random.default_rng(1)
+    images = len(paths)
+    columns: dict[str, object] = dict.fromkeys(MANIFEST, "") | {
+        "path": paths,
+        "label": [CLASSES[i] for i in labels],
+        "sha256": [test.sha256[i] for i in order],
+        "bytes": 130,
+        "format": "PNG",
+        "width_px": random.integers(8, 80, images),
+        "height_px": 40,
+        "mode": "L",
+        "exif_orientation": 1,
+        "brightness": pixels.mean(axis=(1, 2, 3)) / 255,
+        "contrast": pixels.std(axis=(1, 2, 3)) / 255,
+        "sharpness": random.random(images) * 1000,
+        "status": "ok",
+        "camera": np.where(np.arange(images) % 5 == 0, "phone", "scanner"),
+    }
+    write_manifest(folder / "manifest.parquet", pd.DataFrame(columns, index=range(images)))
+    # Every second image is of one group with its neighbour.
+    groups = [f"g{i // 2 if i < 40 else i}" for i in range(images)]
+    table = pd.DataFrame({"path": paths, "group_id": groups, "split": "test"})
+    table.to_parquet(folder / "splits.parquet")
+    logits = random.normal(0, 1, (images, len(CLASSES)))
+    logits[np.arange(images), labels] += 2.0
+    sha256 = [test.sha256[i] for i in order]
+    probe = predictions_of(labels, logits, CLASSES, paths, sha256)
+    write_predictions(folder / "probe.parquet", probe)
+
+
 def write_model(
     file: Path, dataset: Dataset, epochs: int = 6, bias: float | None = None, **card: object
 ) -> None:
     """Train a small network on the digits and save it; `bias` spoils its first logit."""
     from components.common.backend import keras
-    from components.common.examples import read_split
 
     keras.utils.set_random_seed(0)
     pixels = keras.Input((8, 8, 3))
@@ -152,7 +196,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with shards and a model that knows them; tests copy it."""
     folder = tmp_path_factory.mktemp("trained")
     write_model(folder / "model.keras", write_shards(folder / "shards"))
+    write_tables(folder)
     (folder / "history.csv").write_text(HISTORY)
+    (folder / "label_issues.csv").write_text(ISSUES)
+    Image.new("RGB", (64, 32), "#336699").save(folder / "augmented.png")
     (folder / "validation.json").write_text(json.dumps(VALIDATION))
     return folder
 
@@ -170,7 +217,12 @@ def room(trained: Path, mlflow_store: Path) -> Room:
         Inputs(
             model=folder / "model.keras",
             shards=folder / "shards",
+            manifest=folder / "manifest.parquet",
+            splits=folder / "splits.parquet",
+            probe=folder / "probe.parquet",
             history=folder / "history.csv",
+            label_issues=folder / "label_issues.csv",
+            augmented=folder / "augmented.png",
             validation=folder / "validation.json",
             run=folder / "run.json",
         ),
@@ -179,6 +231,7 @@ def room(trained: Path, mlflow_store: Path) -> Room:
             metrics=reports / "metrics.json",
             plots=reports / "plots",
             report=reports / "report.html",
+            model_card=reports / "model_card.md",
         ),
     )
 
@@ -197,15 +250,21 @@ def make_predictions() -> Callable[..., Predictions]:
     return make
 
 
-def predictions_of(labels: np.ndarray, logits: np.ndarray) -> Predictions:
+def predictions_of(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    class_names: list[str] | None = None,
+    paths: list[str] | None = None,
+    sha256: list[str] | None = None,
+) -> Predictions:
     """Return predictions with the softmax of the logits as probabilities."""
     from scipy.special import softmax
 
     images, classes = logits.shape
     return Predictions(
-        class_names=[f"class {i}" for i in range(classes)],
-        paths=[f"{i:05d}.png" for i in range(images)],
-        sha256=[f"{i:064x}" for i in range(images)],
+        class_names=class_names or [f"class {i}" for i in range(classes)],
+        paths=paths or [f"{i:05d}.png" for i in range(images)],
+        sha256=sha256 or [f"{i:064x}" for i in range(images)],
         labels=np.asarray(labels, np.int64),
         logits=logits.astype(np.float32),
         probabilities=softmax(logits.astype(np.float64), axis=1),

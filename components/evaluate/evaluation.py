@@ -1,0 +1,110 @@
+"""All that metrics.json holds, put together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from components.common.dataset import Dataset
+from components.common.model import compute_probabilities
+from components.common.reports import Predictions
+from components.evaluate.against import Rival
+from components.evaluate.calibration import compute_bins, compute_ece
+from components.evaluate.cost import Cost
+from components.evaluate.gradcam import Sanity
+from components.evaluate.intervals import compute_losses
+from components.evaluate.metrics import create_metrics
+from components.evaluate.robustness import CLEAN, Robustness
+from components.evaluate.shares import Sampling
+from components.evaluate.slices import Slice
+from components.evaluate.spec import Params
+from components.evaluate.thresholds import (
+    NOTHING_SURE,
+    STEPS,
+    choose_threshold,
+    compute_threshold,
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured beside the predictions."""
+
+    slices: list[Slice]
+    rivals: list[Rival]
+    robustness: list[Robustness]
+    sanity: Sanity
+    cost: Cost
+
+
+def create_evaluation(
+    predictions: Predictions,
+    sampling: Sampling,
+    dataset: Dataset,
+    findings: Findings,
+    params: Params,
+) -> dict[str, Any]:
+    """Return the content of metrics.json."""
+    top_k = min(params.top_k, len(predictions.class_names))
+    digest = dataset.splits["test"].digest
+    metrics = create_metrics(predictions, digest, sampling, top_k)
+    metrics |= describe_calibration_before(predictions)
+    metrics |= describe_thresholds(predictions, sampling, params.max_error)
+    metrics["slices"] = [asdict(one) for one in findings.slices]
+    metrics["against"] = [rival.as_json() for rival in findings.rivals]
+    metrics["robustness"] = [asdict(one) for one in findings.robustness]
+    spoilt = [one.accuracy for one in findings.robustness if one.corruption != CLEAN]
+    if spoilt:
+        metrics["spoilt_accuracy"] = float(np.mean(spoilt))
+    metrics["gradcam_sanity"] = asdict(findings.sanity)
+    metrics["cost"] = asdict(findings.cost)
+    if metrics["unsure_below"] == NOTHING_SURE:
+        metrics["notes"].append(
+            f"No probability is high enough to keep the share of wrong answers at "
+            f"{params.max_error:.1%} (evaluate.max_error): every answer counts as unsure."
+        )
+    return metrics
+
+
+def describe_calibration_before(predictions: Predictions) -> dict[str, Any]:
+    """Return the figures that the logits give without calibration."""
+    raw = compute_probabilities(predictions.logits, 1.0)
+    before = Predictions(
+        predictions.class_names,
+        predictions.paths,
+        predictions.sha256,
+        predictions.labels,
+        predictions.logits,
+        raw,
+    )
+    return {
+        "uncalibrated": {
+            "ece": compute_ece(before.confidence, before.correct),
+            "log_loss": float(compute_losses(before).mean()),
+        },
+        "reliability_uncalibrated": [
+            asdict(one) for one in compute_bins(before.confidence, before.correct)
+        ],
+    }
+
+
+def describe_thresholds(
+    predictions: Predictions, sampling: Sampling, max_error: float
+) -> dict[str, Any]:
+    """Return `unsure_below`, what it does to these images, and the table of thresholds."""
+    sure, correct = predictions.confidence, predictions.correct
+    chosen = choose_threshold(sure, correct, max_error)
+    rows = {
+        step: compute_threshold(sure, correct, step, sampling) for step in sorted({*STEPS, chosen})
+    }
+    return {
+        "unsure_below": chosen,
+        "automated": {
+            "max_error": max_error,
+            "coverage": rows[chosen].coverage,
+            "error": rows[chosen].error,
+        },
+        "thresholds": [asdict(row) for row in rows.values()],
+    }

@@ -1,0 +1,50 @@
+"""ROC-AUC and average precision of one class against the rest, under many weightings at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Ranking:
+    """The images of one class and of all others, sorted by the probability of that class."""
+
+    def __init__(self, scores: np.ndarray, positive: np.ndarray) -> None:
+        """Sort.
+
+        Args:
+            scores: (images,), the probability of the class.
+            positive: bool (images,), whether an image is of the class; some are, some are not.
+        """
+        from scipy.sparse import csr_array
+
+        steps = np.unique(scores[positive])[::-1]  # (steps,), from the highest down
+        count = len(steps)
+        # Slot 2k + 1: scores equal to step k; slot 2k: between step k - 1 and step k.
+        above = np.searchsorted(-steps, -scores, side="left")
+        tied = (above < count) & (steps[np.minimum(above, count - 1)] == scores)
+        images = np.arange(len(scores))
+
+        def create_sums(of: np.ndarray, slots: np.ndarray, width: int) -> csr_array:
+            ones = np.ones(int(of.sum()))
+            return csr_array((ones, (slots[of], images[of])), (width, len(scores)))
+
+        self._positives = create_sums(positive, above, count)
+        self._negatives = create_sums(~positive, 2 * above + tied, 2 * count + 1)
+
+    def compute(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ROC-AUC and average precision of each weighting; NaN without both kinds.
+
+        Args:
+            weights: C-contiguous (images, weightings), how often each image counts.
+        """
+        hits = self._positives @ weights  # (steps, weightings)
+        others = self._negatives @ weights  # (2 · steps + 1, weightings)
+        below = np.cumsum(others, axis=0)
+        alarms, ties = below[1::2], others[1::2]  # negatives at least as high; as high
+        found = np.cumsum(hits, axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.nan_to_num(found / (found + alarms))
+            average = (hits * precision).sum(axis=0) / found[-1]
+            beaten = (hits * (alarms - 0.5 * ties)).sum(axis=0)
+            area = 1 - beaten / (found[-1] * below[-1])
+        return area, average

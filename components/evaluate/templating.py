@@ -1,0 +1,48 @@
+"""The templates of the report and of the model card, and how they write numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def create_environment(is_html: bool = True) -> Any:
+    """Return Jinja's environment over the folder `templates`; HTML escapes what it is given."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=is_html,  # noqa: S701 - Markdown is not escaped
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "number": number,
+        "decimal": decimal,
+    }
+    return environment
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share as a percentage; a dash for what is not known."""
+    return "–" if value is None else f"{value:.{digits}%}"
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Return a difference of shares as signed percentage points."""
+    return f"{100 * value:+.{digits}f}".replace("-", "−")
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Return a figure with some decimals; a dash for what is not known."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def number(value: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{value:,}"
