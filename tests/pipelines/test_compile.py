@@ -209,6 +209,19 @@ def test_resources_are_those_of_params_yaml() -> None:
     assert tasks["validate"]["cachingOptions"]["enableCache"] is True
 
 
+def test_a_pod_knows_its_kfp_run_and_the_digest_of_its_image() -> None:
+    digest = "sha256:" + "b" * 64
+    spec, platform = load(compile_with(f"kubeflow.image=registry/darkroom@{digest}"))
+    for name, container in executors(spec).items():
+        assert container["env"] == [{"name": "DARKROOM_IMAGE_DIGEST", "value": digest}], name
+        (field,) = on_kubernetes(platform)[name]["fieldPathAsEnv"]
+        # KFP's API server labels every pod of a run with it.
+        assert field == {
+            "name": "DARKROOM_KFP_RUN_ID",
+            "fieldPath": "metadata.labels['pipeline/runid']",
+        }
+
+
 def test_what_looks_at_the_outside_world_is_never_cached(compiled: str) -> None:
     tasks = find_tasks(load(compiled)[0])
     for name in ("look_up_champion", "promote", "record_end"):
