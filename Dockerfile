@@ -2,6 +2,7 @@
 #
 #   make image                    the CPU image, darkroom:latest
 #   make image TARGET=gpu         the same with TensorFlow's CUDA libraries, darkroom:gpu
+#   make image TARGET=jax         the same with JAX on CUDA, for several machines, darkroom:jax
 #
 # Layers go from what changes least to what changes most: a change of code rebuilds the last, small
 # ones. Nothing is downloaded or installed when it runs.
@@ -63,6 +64,26 @@ RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r
 
 FROM runtime AS gpu
 COPY --from=packages-gpu /opt/darkroom /opt/darkroom
+COPY params.yaml /app/
+COPY pipelines /app/pipelines
+COPY components /app/components
+ARG COMMIT=unknown
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="darkroom" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV DARKROOM_GIT_COMMIT=${COMMIT}
+USER 10001:0
+
+# --- with JAX on CUDA, for the nodes of a TrainJob ---------------------------------------------
+FROM builder AS packages-jax
+COPY requirements/jax.lock .
+RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r jax.lock \
+ && sh slim.sh /opt/darkroom
+
+FROM runtime AS jax
+COPY --from=packages-jax /opt/darkroom /opt/darkroom
 COPY params.yaml /app/
 COPY pipelines /app/pipelines
 COPY components /app/components

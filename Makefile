@@ -29,13 +29,14 @@ ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another po
 		mlflow ui --backend-store-uri "$(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)" --port $(PORT) ;; \
 	esac
 
-# The image is the project's code and its locked packages; TARGET=gpu adds TensorFlow's CUDA libraries.
+# The image is the project's code and its locked packages; TARGET=gpu adds
+# TensorFlow's CUDA libraries, TARGET=jax those of JAX.
 TARGET ?= cpu
-IMAGE ?= darkroom:$(if $(filter gpu,$(TARGET)),gpu,latest)
+IMAGE ?= darkroom:$(if $(filter cpu,$(TARGET)),latest,$(TARGET))
 # BuildKit skips the stages that a target does not need; a client without it builds the same image.
 BUILDKIT ?= $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
 .PHONY: image
-image: ## build the container image of the rooms (TARGET=gpu: with CUDA)
+image: ## build the container image of the rooms (TARGET=gpu or jax: CUDA)
 	@DOCKER_BUILDKIT=$(BUILDKIT) docker build --target $(TARGET) --tag $(IMAGE) \
 		$(if $(BASE),--build-arg BASE=$(BASE)) \
 		--build-arg COMMIT=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) \
@@ -65,6 +66,7 @@ lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock -o requirements/run.lock
 	$(COMPILE) pyproject.toml --extra servers --constraint requirements/dev.lock -o requirements/image.lock
 	$(COMPILE) pyproject.toml --extra gpu --extra servers --constraint requirements/dev.lock -o requirements/gpu.lock
+	$(COMPILE) pyproject.toml --extra jax-gpu --extra servers --constraint requirements/dev.lock -o requirements/jax.lock
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
