@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import warnings
@@ -79,9 +80,7 @@ def _run(settings: Settings, root: Path, runner: Any, cached: bool) -> Path:
         try:
             pipeline()
         except RuntimeError as error:
-            raise DarkroomError(
-                f"the pipeline failed: {error}; the last lines of the failed task are above"
-            ) from None
+            raise DarkroomError(describe_failure(str(error), root)) from None
     made = max(
         (one for one in root.iterdir() if one not in before and one.name.startswith("darkroom-")),
         key=lambda one: one.stat().st_mtime,
@@ -89,6 +88,14 @@ def _run(settings: Settings, root: Path, runner: Any, cached: bool) -> Path:
     )
     say(f"the pipeline succeeded ({watch}); what it wrote is in {made}")
     return made
+
+
+def describe_failure(words: str, root: Path) -> str:
+    """Return which task failed, from what KFP's local runner says, and where to look."""
+    plain = re.sub(r"\x1b\[\d+m", "", words)
+    task = re.search(r"Inner task failed: '([^']+)'", plain)
+    what = f"task {task[1]} failed" if task else f"the pipeline failed ({plain.rstrip('.')})"
+    return f"{what}; its own last line above says why, {root} has what the others wrote"
 
 
 def _check_image(image: str) -> None:
