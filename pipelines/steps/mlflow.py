@@ -23,8 +23,9 @@ def show_model(model: Any, run: Any) -> str:
     """Tell the KFP page where MLflow has the run; return the digest of the model file."""
     tracking = importlib.import_module("components.common.tracking")
     run_id = tracking.read_run_id(Path(run.path))
-    mlflow = tracking.import_mlflow()
-    model.metadata |= {"mlflow": tracking.describe_uri(mlflow), "mlflow_run": run_id}
+    # The server is not asked: a model that took hours must not be lost because it is away now.
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking.DEFAULT_URI
+    model.metadata |= {"mlflow": tracking.hide_password(uri), "mlflow_run": run_id}
     return compute_sha256(Path(model.path))
 
 
