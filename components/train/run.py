@@ -18,7 +18,7 @@ from components.train.calibration import fit_temperature
 from components.train.checkpoint import Checkpoint
 from components.train.devices import create_forward, join_machines, set_precision
 from components.train.finetune import run_finetuning
-from components.train.history import Epoch, find_best, write_history
+from components.train.history import Epoch, find_kept, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
 from components.train.mirror import choose_flip
 from components.train.network import create_network, take_part, to_float32, unfreeze
@@ -33,7 +33,7 @@ def run(
     params: Params,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> None:
-    """Train a classifier on the shards and keep the best of its epochs.
+    """Train a classifier on the shards and keep one of its epochs.
 
     Args:
         inputs: see the spec.
@@ -99,13 +99,13 @@ def run(
         forward = create_forward(take_part(network, LOGITS))
         logits = run_forward(forward, val.pixels, 64, "val")
         temperature = fit_temperature(logits, val.labels)
-        best = find_best(epochs)
-        card = records.create_card(params, dataset, best, temperature)
+        kept = find_kept(epochs, len(val.labels))
+        card = records.create_card(params, dataset, kept, temperature)
         save_model(outputs.model, to_float32(network, backbone, names, temperature), card)
-        write_history(outputs.history, epochs)
-        records.track_end(mlflow, best, temperature, outputs)
+        write_history(outputs.history, epochs, kept)
+        records.track_end(mlflow, kept, temperature, outputs)
     checkpoint.remove()
     say(
-        f"kept {best.phase} epoch {best.epoch}: validation accuracy {best.val_accuracy:.1%} "
+        f"kept {kept.phase} epoch {kept.epoch}: validation accuracy {kept.val_accuracy:.1%} "
         f"({watch})"
     )
