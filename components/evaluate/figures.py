@@ -166,6 +166,25 @@ def draw_confusion(shares: Any, alt: str) -> str:
     return _render(figure, "confusion", alt)
 
 
+def draw_robustness(rows: list[dict[str, Any]], alt: str) -> str:
+    """Return accuracy against strength, one line a corruption; each begins at the clean images."""
+    figure, axes = _create_figure(height=3.8)
+    clean = next(row["accuracy"] for row in rows if not row["strength"])
+    names = list(dict.fromkeys(row["corruption"] for row in rows if row["strength"]))
+    for i, name in enumerate(names):
+        values = [clean, *(row["accuracy"] for row in rows if row["corruption"] == name)]
+        colour, dash = (BLUE, ORANGE, SOFT)[i % 3], ("-", "--")[i // 3 % 2]
+        axes.plot(
+            range(len(values)), values, dash, marker="o", markersize=4, color=colour, label=name
+        )
+    axes.set_xticks([0, 1, 2, 3], ["as it is", "mild", "clear", "strong"])
+    axes.yaxis.set_major_formatter(_percent())
+    axes.set_ylabel("accuracy")
+    axes.grid(axis="x", visible=False)
+    _add_legend(axes, 3)
+    return _render(figure, "robustness", alt)
+
+
 def _create_figure(width: float = 5.6, height: float = 3.5) -> tuple[Any, Any]:
     """Return a figure (sizes in inches) with one pair of axes."""
     import matplotlib

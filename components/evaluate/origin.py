@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +50,31 @@ def read_probe(file: Path, predictions: Predictions) -> Predictions:
     if not same:
         raise DarkroomError(f"{file}: the probe answered for other test images; run train again")
     return probe
+
+
+def read_suspects(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of label_issues.csv, the most suspicious image first."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(file, dtype={"path": str, "label": str, "suggested": str})
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no list of label issues there; run train first") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DarkroomError(f"{file}: not a readable CSV file ({error}); run train again") from None
+    missing = {"path", "split", "label", "suggested", "score"} - set(table.columns)
+    if missing:
+        raise DarkroomError(f"{file}: lacks {', '.join(sorted(missing))}; run train again")
+    rows: list[dict[str, Any]] = table.to_dict("records")
+    return rows
+
+
+def encode_file(file: Path) -> str:
+    """Return a PNG file as a data URI."""
+    try:
+        return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no picture there; run train first") from None
 
 
 def _check_paths(file: Path, predictions: Predictions, known: set[str], stage: str) -> None:

@@ -155,7 +155,7 @@ def encode_map(cam: np.ndarray) -> str:
     strength = cam[..., None]
     pale, deep = np.array([255, 214, 0]), np.array([226, 32, 32])
     colour = pale + (deep - pale) * strength  # (high, wide, 3)
-    layer = np.concatenate([colour, 190 * strength], axis=2)
+    layer = np.concatenate([colour, 130 * strength], axis=2)
     stream = io.BytesIO()
     Image.fromarray(np.rint(layer).astype(np.uint8)).save(stream, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,12 @@ from components.common.model import ModelCard
 from components.common.reports import Predictions
 from components.evaluate import words
 from components.evaluate.calibration import Bin
-from components.evaluate.figures import draw_confusion, draw_history, draw_reliability
+from components.evaluate.figures import (
+    draw_confusion,
+    draw_history,
+    draw_reliability,
+    draw_robustness,
+)
 from components.evaluate.gallery import Gallery
 from components.evaluate.metrics import find_confusions
 from components.evaluate.templating import TEMPLATES, create_environment
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_TABLE_CLASSES = 40  # a confusion table of more is no longer read; a picture is shown instead
 PAIRS_SHOWN = 8
+SUSPECTS_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Content:
     dataset: Dataset
     card: ModelCard
     gallery: Gallery
+    suspects: list[dict[str, Any]]  # rows of label_issues.csv, the most suspicious first
+    augmented: str  # data URI of the picture of augmented images
     doubts: list[str]
     level: float  # of the intervals
     run_id: str
@@ -48,17 +57,34 @@ def render_report(content: Content) -> str:
     environment = create_environment()
     pairs = find_confusions(content.predictions, PAIRS_SHOWN)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    page: str = environment.get_template("report.html.j2").render(
+    page: str = environment.get_template(
+        "report.html.j2"
+    ).render(
         vars(content)
         | {
             "mistakes": content.gallery.mistakes,
+            "hits": content.gallery.hits,
+            "pair_pictures": content.gallery.pairs,
             "pictures": content.gallery.pictures,
+            "maps": content.gallery.maps,
+            "cells": {f"{i}-{j}" for i, j in content.gallery.cells},
+            "cells_json": Markup(_write_cells(content.gallery)),  # noqa: S704 - escaped there
+            "suspects": content.suspects[:SUSPECTS_SHOWN],
+            "suspects_more": max(0, len(content.suspects) - SUSPECTS_SHOWN),
             "style": Markup(style),  # noqa: S704 - our own file
             "figures": {name: Markup(svg) for name, svg in _draw(content).items()},  # noqa: S704
             "confusion": _shade(content.metrics) if _has_table(content) else [],
             "pairs": pairs,
             "errors_in_words": words.describe_errors(content.metrics),
             "confusion_in_words": words.describe_confusion(pairs),
+            "rivals_in_words": [words.describe_rival(one) for one in content.metrics["against"]],
+            "automation_in_words": words.describe_automation(content.metrics),
+            "slices_in_words": words.describe_slices(content.metrics),
+            "robustness_in_words": (
+                words.describe_robustness(content.metrics) if content.metrics["robustness"] else ""
+            ),
+            "sanity_in_words": words.describe_sanity(content.metrics["gradcam_sanity"]),
+            "cost_in_words": words.describe_cost(content.metrics["cost"]),
             "calibration_in_words": words.describe_calibration(content.metrics),
             "epochs": content.history.to_dict("records"),
             "is_probe_alone": len(content.history) == 1,
@@ -89,6 +115,9 @@ def _draw(content: Content) -> dict[str, str]:
                 f"validation {kind} of {text}"
             )
             figures[kind] = draw_history(history, kind, alt)
+    if metrics["robustness"]:
+        alt = words.describe_robustness(metrics)
+        figures["robustness"] = draw_robustness(metrics["robustness"], alt)
     if not _has_table(content):
         counts = np.array(metrics["confusion"], np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -110,8 +139,23 @@ def _shade(metrics: dict[str, Any]) -> list[list[dict[str, Any]]]:
         rows.append(
             [
                 # The power lifts small shares, which matter most, to where the eye sees them.
-                {"count": count, "share": share, "tint": share**0.55, "is_hit": i == j}
+                {
+                    "count": count,
+                    "share": share,
+                    "tint": share**0.55,
+                    "is_hit": i == j,
+                    "key": f"{i}-{j}",
+                }
                 for j, (count, share) in enumerate(zip(counts, shares, strict=True))
             ]
         )
     return rows
+
+
+def _write_cells(gallery: Gallery) -> str:
+    """Return the pictures behind the cells as JSON that may stand in a script element."""
+    found = {
+        f"{i}-{j}": [[one.path, f"{one.probability:.0%}", gallery.small[one.path]] for one in some]
+        for (i, j), some in gallery.cells.items()
+    }
+    return json.dumps(found).replace("<", "\\u003c")

@@ -16,7 +16,13 @@ from components.evaluate.cost import measure_cost
 from components.evaluate.evaluation import Findings, create_evaluation
 from components.evaluate.gallery import choose_images, create_gallery
 from components.evaluate.history import read_history
-from components.evaluate.origin import read_groups, read_probe, read_rows
+from components.evaluate.origin import (
+    encode_file,
+    read_groups,
+    read_probe,
+    read_rows,
+    read_suspects,
+)
 from components.evaluate.plots import write_plots
 from components.evaluate.predictions import (
     check_fit,
@@ -82,6 +88,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             dataset=dataset,
             card=card,
             gallery=gallery,
+            suspects=read_suspects(inputs.label_issues),
+            augmented=encode_file(inputs.augmented),
             doubts=doubts,
             level=level,
             run_id=mlflow.active_run().info.run_id,

@@ -132,7 +132,7 @@ def describe_cost(cost: dict[str, Any]) -> str:
 
 def say_p(value: float) -> str:
     """Return a p-value as one writes it."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def find_doubts(card: ModelCard, dataset: Dataset) -> list[str]:

@@ -69,7 +69,16 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert f"accuracy {found['accuracy']:.1%} (95% interval " in said
     assert f"the report: {room.outputs.report}" in said
     page = room.outputs.report.read_text()
-    assert page.count("data:image/jpeg") == min(mistakes, PARAMS.mistakes_shown)
+    worst = page[page.index('<section id="mistakes"') : page.index("The pairs that are mixed up")]
+    assert worst.count("data:image/jpeg") == min(mistakes, PARAMS.mistakes_shown)
+    assert worst.count('class="heat"') == min(mistakes, PARAMS.mistakes_shown)
+    assert "digit-1/0001.png" in page  # the label suspect
+    assert "http" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
+    assert found["gradcam_sanity"]["passed"]
+    assert {rival["name"] for rival in found["against"]} == {"probe", "majority"}
+    assert figures["slices.camera.phone.images"] == 64 == figures["robustness.noise.1.images"] * 4
+    assert 0 <= found["unsure_below"] <= 1
+    assert "# Model card" in room.outputs.model_card.read_text()
     assert sorted(file.name for file in room.outputs.plots.iterdir()) == [
         "classes.csv",
         "confusion.csv",

@@ -1,0 +1,149 @@
+"""The figures against scikit-learn, SciPy and statistics done by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from components.common.bootstrap import draw_weights
+from components.common.reports import Predictions
+from components.evaluate.intervals import (
+    compute_intervals,
+    compute_ranked,
+    compute_weighted,
+    create_rankings,
+)
+from components.evaluate.metrics import compute_figures, compute_ranked_scores, create_metrics
+from components.evaluate.shares import Sampling, compute_share_interval, compute_wilson
+from components.evaluate.slices import correct_holm, judge_slices
+from components.evaluate.thresholds import NOTHING_SURE, choose_threshold
+from tests.evaluate.conftest import predictions_of
+
+Make = Callable[..., Predictions]
+
+
+def alone(images: int, resamples: int = 300) -> Sampling:
+    return Sampling(np.arange(images), 0.95, resamples)
+
+
+def test_figures_are_those_of_scikit_learn(make_predictions: Make) -> None:
+    found = make_predictions(images=500, classes=5)
+    figures = compute_figures(found, 2)
+    labels, table = found.labels, found.probabilities
+    truth = np.eye(5)[labels]
+    assert figures["top_k"]["accuracy"] == sklearn_metrics.top_k_accuracy_score(labels, table, k=2)
+    expected = {
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(labels, found.predicted),
+        "roc_auc": sklearn_metrics.roc_auc_score(labels, table, multi_class="ovr"),
+        "average_precision": sklearn_metrics.average_precision_score(truth, table),
+        "brier": ((table - truth) ** 2).sum(axis=1).mean(),
+        "log_loss": sklearn_metrics.log_loss(labels, table),
+    }
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value), name
+
+
+def test_ranking_knows_ties() -> None:
+    random = np.random.default_rng(0)
+    coarse = np.round(random.normal(0, 1, (200, 3)), 0)
+    found = predictions_of(random.integers(0, 3, 200), coarse)
+    for i, (area, average) in compute_ranked_scores(found).items():
+        truth, scores = found.labels == i, found.probabilities[:, i]
+        assert area == pytest.approx(sklearn_metrics.roc_auc_score(truth, scores))
+        assert average == pytest.approx(sklearn_metrics.average_precision_score(truth, scores))
+
+
+def test_weights_are_copies_of_images(make_predictions: Make) -> None:
+    found = make_predictions(images=120, classes=3, skill=1.0)
+    weights = next(iter(draw_weights(np.arange(120), 1, seed=3)))
+    copies = np.repeat(np.arange(120), weights[0].astype(int))
+    copied = predictions_of(found.labels[copies], found.logits[copies])
+    expected = compute_figures(copied, 1)
+    values = compute_weighted(found, weights) | compute_ranked(create_rankings(found), weights)
+    assert values["macro.f1"][0] == pytest.approx(expected["macro"]["f1"])
+    for name in ("log_loss", "brier", "ece", "roc_auc", "average_precision"):
+        assert values[name][0] == pytest.approx(expected[name]), name
+
+
+def test_every_figure_has_an_interval_that_holds_it(make_predictions: Make) -> None:
+    found = make_predictions(images=400, classes=4)
+    metrics = create_metrics(found, "d", alone(400), 2)
+    flat = compute_figures(found, 2)
+    for name, (low, high) in metrics["intervals"].items():
+        head, _, tail = name.partition(".")
+        value = flat[head][tail] if tail else flat[head]
+        if name != "ece":  # its estimate is too high, and its interval knows
+            assert low <= value <= high, name
+    for score in metrics["classes"]:
+        assert score["f1_interval"][0] <= score["f1"] <= score["f1_interval"][1]
+
+
+def test_images_in_groups_tell_less(make_predictions: Make) -> None:
+    found = make_predictions(images=100, classes=3, skill=1.0)
+    copies = np.repeat(np.arange(100), 5)
+    copied = predictions_of(found.labels[copies], found.logits[copies])
+    once = compute_intervals(found, alone(100), 1).overall
+    grouped = compute_intervals(copied, Sampling(copies, 0.95, 300), 1).overall
+    assert grouped["accuracy"] == pytest.approx(once["accuracy"], abs=0.005)
+    assert grouped["macro.f1"] == pytest.approx(once["macro.f1"], abs=1e-9)
+    blind = compute_intervals(copied, alone(500), 1).overall
+    assert np.ptp(blind["accuracy"]) < 0.6 * np.ptp(grouped["accuracy"])
+
+
+def test_wilson_is_scipys() -> None:
+    from scipy.stats import binomtest
+
+    for hits, images in ((0, 10), (3, 10), (10, 10), (57, 60)):
+        theirs = binomtest(hits, images).proportion_ci(0.95, method="wilson")
+        assert compute_wilson(hits / images, images, 0.95) == pytest.approx(tuple(theirs))
+        flags = np.arange(images) < hits
+        assert compute_share_interval(flags, np.arange(images), 0.95) == pytest.approx(
+            tuple(theirs)
+        )
+
+
+def test_holm_by_hand() -> None:
+    # Sorted: 0.01 · 4, 0.02 · 3, 0.03 · 2 → raised to 0.06, 0.5 · 1.
+    assert list(correct_holm([0.03, 0.01, 0.5, 0.02])) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert list(correct_holm([])) == []
+
+
+def test_a_bad_slice_is_found_and_a_small_one_is_not_judged() -> None:
+    random = np.random.default_rng(0)
+    camera = ["phone"] * 100 + ["scanner"] * 490 + ["drone"] * 10
+    chance = np.array([0.6] * 100 + [0.95] * 490 + [0.0] * 10)
+    correct = random.random(600) < chance
+    slices = {"camera": [(name, "") for name in camera]}
+    found = {one.value: one for one in judge_slices(slices, correct, alone(600), 30)}
+    assert found["phone"].is_worse
+    assert found["phone"].gap_interval[1] < 0
+    assert not found["scanner"].is_worse
+    assert not found["drone"].is_judged
+    assert found["drone"].p_value is None
+    assert (found["drone"].images, found["drone"].accuracy) == (10, 0.0)
+
+
+def test_equal_slices_are_seldom_called_worse() -> None:
+    random = np.random.default_rng(1)
+    false = 0
+    for _ in range(40):
+        correct = random.random(400) < 0.85
+        slices = {f"s{i}": [(str(v), "") for v in random.integers(0, 2, 400)] for i in range(5)}
+        false += any(one.is_worse for one in judge_slices(slices, correct, alone(400, 20), 30))
+    assert false <= 5  # 5 % of 40 are 2
+
+
+def test_the_threshold_keeps_the_error_it_was_asked_for() -> None:
+    sure = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    right = np.array([1, 1, 0, 1, 0], bool)
+    assert choose_threshold(sure, right, 0.0) == pytest.approx(0.75)
+    assert choose_threshold(sure, right, 0.25) == pytest.approx(0.55)
+    assert choose_threshold(sure, right, 0.4) == 0
+    assert choose_threshold(sure, ~right, 0.0) == NOTHING_SURE
+    # Images of one confidence go together.
+    assert choose_threshold(np.array([0.9, 0.8, 0.8]), np.array([1, 1, 0], bool), 0.1) == (
+        pytest.approx(0.85)
+    )
