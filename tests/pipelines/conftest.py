@@ -13,6 +13,15 @@ from PIL import Image
 from tests.conftest import load_digits
 from tests.docker.engine import find_image
 
+
+class Stub:
+    """An artifact as KFP's executor hands it to a task."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = str(path), path.name
+        self.metadata: dict[str, object] = {}
+
+
 CLASSES, PER_CLASS, SIZE_PX = 4, 25, 32
 
 
