@@ -1,0 +1,109 @@
+"""The probe against scikit-learn, and splits that lack a class or have one image of it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, log_loss
+
+from components.common.model import load_model, read_card
+from components.common.spec import Mlflow
+from components.train.probe import (
+    PENALTIES,
+    compute_accuracy,
+    compute_log_loss,
+    fit_head,
+    fit_logistic,
+)
+from components.train.run import run
+from components.train.spec import Finetune, Inputs, Outputs, Params
+from tests.conftest import load_digits
+from tests.train.digit_shards import write_digits
+
+
+def take(classes: list[int], per_class: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (the pixels, 0 to 1) and labels of some digits."""
+    pixels, labels = load_digits()
+    rows = [np.flatnonzero(labels == c)[start : start + per_class] for c in classes]
+    chosen = np.concatenate(rows)
+    return (pixels[chosen] / 255).reshape(-1, 64).astype(np.float32), labels[chosen]
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [0, 1, 2], list(range(10))])
+def test_probabilities_are_those_of_scikit_learn(classes: list[int]) -> None:
+    features, labels = take(classes, 20)
+    head = fit_logistic(features, labels, 1.0, len(classes))
+    oracle = LogisticRegression(C=1.0, max_iter=1000).fit(features, labels)
+    ours = softmax(head.compute_logits(features), axis=1)
+    assert ours == pytest.approx(oracle.predict_proba(features), abs=1e-5)
+
+
+@pytest.mark.parametrize("known", [[0, 2], [1, 2, 3]])
+def test_a_class_without_images_is_never_answered(known: list[int]) -> None:
+    features, labels = take(known, 15)
+    logits = fit_logistic(features, labels, 1.0, 5).compute_logits(features)
+    assert logits.shape == (len(labels), 5)
+    assert set(logits.argmax(axis=1)) == set(known)
+    absent = [c for c in range(5) if c not in known]
+    assert softmax(logits, axis=1)[:, absent].max() < 1e-6
+
+
+def test_the_penalty_is_the_best_on_validation() -> None:
+    (features, labels), (val, val_labels) = take(list(range(10)), 8), take(list(range(10)), 20, 8)
+    head = fit_head(features, labels, val, val_labels, 10)
+    losses = {
+        c: log_loss(
+            val_labels,
+            LogisticRegression(C=c, max_iter=2000).fit(features, labels).predict_proba(val),
+        )
+        for c in PENALTIES
+    }
+    assert head.penalty == min(losses, key=losses.__getitem__)
+
+
+def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(50, 4)), random.integers(0, 4, 50)
+    oracle = log_loss(labels, softmax(logits, axis=1), labels=range(4))
+    assert compute_log_loss(logits, labels) == pytest.approx(oracle)
+    assert compute_accuracy(logits, labels) == accuracy_score(labels, logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"train": (6, 6), "val": (3, 3)},  # two classes
+        {"train": (6, 6, 1), "val": (3, 3, 0)},  # one image of a class, and none to judge by
+        {"train": (6, 6, 6), "val": (3, 0, 3)},  # a class that validation lacks
+    ],
+    ids=["two-classes", "one-image", "class-not-in-val"],
+)
+def test_small_data_sets_train(
+    counts: dict[str, tuple[int, ...]], mlflow_store: Path, tmp_path: Path
+) -> None:
+    dataset = write_digits(tmp_path / "shards", counts)
+    outputs = Outputs(
+        model=tmp_path / "model.keras",
+        history=tmp_path / "history.csv",
+        label_issues=tmp_path / "label_issues.csv",
+        run=tmp_path / "run.json",
+    )
+    finetune = Finetune(epochs=1, batch_size=4, unfreeze=0)
+    params = Params(backbone="VGG16", weights="none", finetune=finetune, mlflow=Mlflow())
+    run(Inputs(tmp_path / "shards"), outputs, params)
+    assert read_card(outputs.model).class_names == dataset.class_names
+    answers = load_model(outputs.model).predict(np.zeros((1, 32, 32, 3)), verbose=0)
+    assert answers.shape == (1, len(dataset.class_names))
+    assert answers.sum() == pytest.approx(1.0)
+    with outputs.history.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["phase"] for row in rows] == ["probe", "fine-tune"]
+    assert all(np.isfinite(float(row["val_loss"])) for row in rows)
+    with outputs.label_issues.open() as stream:
+        alone = [n for n, c in zip(dataset.class_names, counts["train"], strict=True) if c == 1]
+        assert not [row for row in csv.DictReader(stream) if row["label"] in alone]
