@@ -214,7 +214,9 @@ def _run_trial(
     keras.utils.clear_session()
     with tempfile.TemporaryDirectory() as folder:
         files = {field.name: Path(folder) / field.name for field in dataclasses.fields(Outputs)}
-        files["model"] = files["model"].with_suffix(".keras")  # the format goes by it
+        # Their formats go by the suffix.
+        files["model"] = files["model"].with_suffix(".keras")
+        files["augmented"] = files["augmented"].with_suffix(".png")
         try:
             run(Inputs(search.shards), Outputs(**files), params, watch)
         except optuna.TrialPruned:

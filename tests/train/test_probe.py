@@ -86,12 +86,15 @@ def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
 def test_small_data_sets_train(
     counts: dict[str, tuple[int, ...]], mlflow_store: Path, tmp_path: Path
 ) -> None:
-    dataset = write_digits(tmp_path / "shards", counts)
+    tested = {"test": (3,) * len(counts["train"])}
+    dataset = write_digits(tmp_path / "shards", counts | tested)
     outputs = Outputs(
         model=tmp_path / "model.keras",
         history=tmp_path / "history.csv",
         label_issues=tmp_path / "label_issues.csv",
         run=tmp_path / "run.json",
+        probe=tmp_path / "probe.parquet",
+        augmented=tmp_path / "augmented.png",
     )
     finetune = Finetune(epochs=1, batch_size=4, unfreeze=0)
     params = Params(backbone="VGG16", weights="none", finetune=finetune, mlflow=Mlflow())

@@ -121,7 +121,7 @@ def test_a_search_from_trials_to_params(
     params: Path, space: Path, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = params.parent
-    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8)})
+    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
     words = ["--params", str(params), "--space", str(space), "--shards", str(folder / "shards")]
     words += ["--database", str(folder / "search.db")]
     main(["run", "--trials", "2", *words])
@@ -180,7 +180,7 @@ def test_bad_trials_are_pruned(
     params: Path, space: Path, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = params.parent
-    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8)})
+    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
     space.write_text("train.finetune.learning_rate: { low: 0.00001, high: 0.003, log: true }\n")
     words = ["--params", str(params), "--space", str(space), "--shards", str(folder / "shards")]
     words += ["--database", str(folder / "search.db")]
