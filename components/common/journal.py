@@ -89,15 +89,37 @@ class Recorder:
             stream.write(json.dumps(line | {"run_id": self._run_id}) + "\n")
 
 
+class Silent:
+    """Stands for the `mlflow` module where nothing is to be logged: takes all, does nothing."""
+
+    def __getattr__(self, name: str) -> Silent:
+        """Return itself, whatever is asked for."""
+        return self
+
+    def __call__(self, *arguments: Any, **options: Any) -> Silent:
+        """Do nothing."""
+        return self
+
+    def __contains__(self, item: object) -> bool:
+        """Hold nothing."""
+        return False
+
+
 @contextmanager
-def start_recorded_run(names: Mlflow, file: Path, earlier: str = "") -> Iterator[Recorder]:
+def start_recorded_run(
+    names: Mlflow, file: Path, earlier: str = "", silent: bool = False
+) -> Iterator[Any]:
     """Open the run of this pipeline execution, as `tracking.start_run`; the server may go away.
 
     Args:
         names: the experiment that holds the run.
         file: JSON file that will hold the run's id; written last.
         earlier: run of a training that was killed, to go on with.
+        silent: log nothing: of several machines that train together, one logs.
     """
+    if silent:
+        yield Silent()
+        return
     mlflow = import_mlflow()
     with explain_failures():
         mlflow.enable_system_metrics_logging()

@@ -23,17 +23,21 @@ class Checkpoint:
     Each part is one file, written whole or not at all: a kill leaves the part before.
     """
 
-    def __init__(self, model: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, model: Path, identity: Mapping[str, Any], writes: bool = True) -> None:
         """Find what an earlier run of the same identity left; of another, remove it.
 
         Args:
             model: file that the run will write.
             identity: all that decides the result: settings, digests, versions.
+            writes: whether this process writes; of several machines that share a folder, one.
         """
+        self.writes = writes
         self.folder = model.with_name(f"{model.stem}.checkpoint")
         text = json.dumps(identity, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()
         found = self.folder / "key"
+        if not writes:
+            return
         if self.folder.is_dir() and (not found.is_file() or found.read_text() != key):
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +47,8 @@ class Checkpoint:
 
     def save(self, part: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Write a part: numbers and words as JSON, and arrays."""
+        if not self.writes:
+            return
         packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
         with writing(self.folder / f"{part}.npz") as temporary:
             members: dict[str, Any] = {META: packed, **arrays}
@@ -65,8 +71,9 @@ class Checkpoint:
 
     def keep_run(self, run_id: str) -> None:
         """Note the MLflow run, for whoever goes on."""
-        self.save("run", {"run_id": run_id}, {})
+        self.save("run", {"run_id": str(run_id)}, {})
 
     def remove(self) -> None:
         """Remove the folder: the run is over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.writes:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,12 +8,17 @@ JAX_COORDINATOR_ADDRESS (host:port of the first), JAX_NUM_PROCESSES and JAX_PROC
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
 from components.common.terminal import say
+from components.train.spec import Outputs
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -61,6 +66,17 @@ def join_machines() -> Machines:
     keras.distribution.initialize(address, int(count), int(number))
     _split_batches()
     return Machines(int(number), int(count))
+
+
+@contextmanager
+def only_first_writes(machines: Machines, outputs: Outputs) -> Iterator[Outputs]:
+    """Yield where this process writes: the first as asked, others into a folder that goes away."""
+    if machines.is_first:
+        yield outputs
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+        yield Outputs(**{name: Path(folder) / path.name for name, path in paths.items()})
 
 
 def set_precision(wanted: str) -> str:

@@ -98,6 +98,14 @@ def find_body(network: keras.Model) -> keras.Model:
     return next(layer for layer in network.layers if isinstance(layer, keras.Model))
 
 
+def list_layers(network: keras.Model) -> list[Any]:
+    """Return all layers from the bottom up, those of networks inside in their place."""
+    found: list[Any] = []
+    for layer in network.layers:
+        found += list_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
+
+
 def _without_formats(config: Any) -> Any:
     """Return a layer's config without dtypes, all the way down."""
     if isinstance(config, dict):
@@ -117,11 +125,7 @@ def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
     """
     body = find_body(network)
     body.trainable = True
-    weighted = [
-        layer
-        for layer in body._flatten_layers(include_self=False)
-        if layer.weights and not isinstance(layer, keras.Model)
-    ]
+    weighted = [layer for layer in list_layers(body) if layer.weights]
     chosen = (
         weighted if layers_from_top == "all" else weighted[len(weighted) - int(layers_from_top) :]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.common.backend import keras
+from components.train.network import list_layers
 from components.train.spec import Finetune
 
 KINDS = {
@@ -25,6 +26,8 @@ def create_optimizer(
         scales: factor on the learning rate by the path of the variable; where absent, 1.
         accumulate: batches whose gradients make one step.
     """
+    # Keras counts every part of a step in its schedule.
+    steps *= accumulate
     warmup = round(settings.warmup_fraction * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else settings.learning_rate,
@@ -32,7 +35,9 @@ def create_optimizer(
         warmup_target=settings.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    options: dict[str, Any] = {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    # Keras takes a mean after every part of a step as well.
+    momentum = settings.ema_momentum ** (1 / accumulate)
+    options: dict[str, Any] = {"use_ema": True, "ema_momentum": momentum}
     if settings.clip_norm:
         options["global_clipnorm"] = settings.clip_norm
     if accumulate > 1:
@@ -42,7 +47,7 @@ def create_optimizer(
     if settings.optimizer == "sgd":
         options |= {"momentum": 0.9, "nesterov": True}
     kind = KINDS[settings.optimizer]
-    optimizer = (_slow_down(kind, scales) if scales else kind)(schedule, **options)
+    optimizer = _adapt(kind, scales or {})(schedule, **options)
     if settings.optimizer == "adamw":
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -55,11 +60,7 @@ def compute_scales(network: keras.Model, decay: float) -> dict[str, float]:
     """
     if decay == 1.0:
         return {}
-    layers = [
-        layer
-        for layer in network._flatten_layers(include_self=False)
-        if layer.trainable_weights and not isinstance(layer, keras.Model)
-    ]
+    layers = [layer for layer in list_layers(network) if layer.trainable_weights]
     return {
         weight.path: decay**above
         for above, layer in enumerate(reversed(layers))
@@ -72,12 +73,19 @@ def read_learning_rate(optimizer: keras.Optimizer) -> float:
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
-def _slow_down(kind: Any, scales: dict[str, float]) -> Any:
-    """Return an optimizer class whose steps are scaled variable by variable."""
+def _adapt(kind: Any, scales: dict[str, float]) -> Any:
+    """Return an optimizer class with steps scaled by variable, that never ends before its end."""
 
-    class LayerWise(kind):  # type: ignore[misc]
+    class Adapted(kind):  # type: ignore[misc]
+        def finalize_variable_values(self, var_list: Any) -> None:
+            """Do nothing: every `fit` would put the running mean in the weights' place."""
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            factor = scales.get(variable.path, 1.0)
-            super().update_step(gradient, variable, learning_rate * factor)
+            if not scales:
+                return super().update_step(gradient, variable, learning_rate)
+            # TensorFlow hands over its own variable, which knows no path.
+            own = self._trainable_variables[self._get_variable_index(variable)]
+            factor = scales.get(own.path, 1.0)
+            return super().update_step(gradient, variable, learning_rate * factor)
 
-    return LayerWise
+    return Adapted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +11,6 @@ from components.common.params import flatten
 from components.common.terminal import describe_seconds, say
 from components.common.tracking import log_params
 from components.train.backbones import Backbone
-from components.train.devices import Machines
 from components.train.history import Epoch
 from components.train.label_issues import LabelIssue, describe_label_issues
 from components.train.spec import Outputs, Params
@@ -93,13 +91,13 @@ def create_card(params: Params, dataset: Dataset, best: Epoch, temperature: floa
     )
 
 
-def identify(params: Params, dataset: Dataset, machines: Machines) -> dict[str, Any]:
+def identify(params: Params, dataset: Dataset, processes: int) -> dict[str, Any]:
     """Return all that decides the result: what a checkpoint belongs to."""
     shards = {
         name: [shard.sha256 for shard in split.shards] for name, split in dataset.splits.items()
     }
     versions = {name: version(name) for name in VERSIONS}
-    return settings_of(params) | digests_of(dataset) | versions | asdict(machines) | shards
+    return settings_of(params) | digests_of(dataset) | versions | {"processes": processes} | shards
 
 
 def digests_of(dataset: Dataset) -> dict[str, str]:

@@ -16,7 +16,13 @@ from components.train.backbones import create_body, find_backbone
 from components.train.batches import Recipe
 from components.train.calibration import fit_temperature
 from components.train.checkpoint import Checkpoint
-from components.train.devices import create_forward, join_machines, set_precision
+from components.train.devices import (
+    Machines,
+    create_forward,
+    join_machines,
+    only_first_writes,
+    set_precision,
+)
 from components.train.finetune import run_finetuning
 from components.train.history import Epoch, find_kept, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
@@ -42,10 +48,28 @@ def run(
         on_epoch: is told each epoch of both phases while the MLflow run is active; what it raises
             ends the run. The search watches its trials by it.
     """
+    machines = join_machines()
+    with only_first_writes(machines, outputs) as own:
+        checkpoint = Checkpoint(
+            outputs.model,
+            records.identify(params, read_dataset(inputs.shards), machines.processes),
+            writes=machines.is_first,
+        )
+        _train(inputs, own, params, machines, checkpoint, on_epoch or (lambda epoch: None))
+        checkpoint.remove()
+
+
+def _train(  # noqa: PLR0917 - run, inside its surroundings
+    inputs: Inputs,
+    outputs: Outputs,
+    params: Params,
+    machines: Machines,
+    checkpoint: Checkpoint,
+    tell: Callable[[Epoch], None],
+) -> None:
     watch = Stopwatch()
     backbone = find_backbone(params.backbone)
     dataset = read_dataset(inputs.shards)
-    machines = join_machines()
     keras.utils.set_random_seed(params.seed)
     # The same seed gives the same model, to the digit.
     tf.config.experimental.enable_op_determinism()
@@ -64,14 +88,14 @@ def run(
         machines.process,
         machines.processes,
     )
-    checkpoint = Checkpoint(outputs.model, records.identify(params, dataset, machines))
 
-    with start_recorded_run(params.mlflow, outputs.run, checkpoint.run_id) as mlflow:
+    with start_recorded_run(
+        params.mlflow, outputs.run, checkpoint.run_id, silent=not machines.is_first
+    ) as mlflow:
         checkpoint.keep_run(mlflow.active_run().info.run_id)
         records.track_start(mlflow, params, dataset)
         probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=checkpoint)
         epochs: list[Epoch] = []
-        tell = on_epoch or (lambda epoch: None)
         records.track_epoch(mlflow, epochs, probe.epoch)
         tell(probe.epoch)
         issues = find_label_issues(train, val, probe, names, params.seed)
@@ -104,7 +128,6 @@ def run(
         save_model(outputs.model, to_float32(network, backbone, names, temperature), card)
         write_history(outputs.history, epochs, kept)
         records.track_end(mlflow, kept, temperature, outputs)
-    checkpoint.remove()
     say(
         f"kept {kept.phase} epoch {kept.epoch}: validation accuracy {kept.val_accuracy:.1%} "
         f"({watch})"

@@ -1,0 +1,206 @@
+"""The second phase: what stays frozen, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common.errors import DarkroomError
+from components.common.examples import read_split
+from components.train.backbones import find_backbone
+from components.train.batches import Recipe
+from components.train.checkpoint import Checkpoint
+from components.train.finetune import Finetuning, Progress, run_finetuning, to_numpy
+from components.train.history import Epoch
+from components.train.network import create_network, find_body, to_float32, unfreeze
+from components.train.optimizers import compute_scales, create_optimizer
+from components.train.spec import Augment, Finetune
+from tests.train.tiny_run import create_tiny, register_tiny, run_tiny
+
+PROBE = Epoch("probe", 0, None, 1.0, 0.3, 2.0, 0.2, 1.0)
+UNBEATABLE = Epoch("probe", 0, None, 0.0, 1.0, -1.0, 1.0, 1.0)
+
+
+def make_recipe(augment: dict[str, Any] | None = None, **finetune: Any) -> Recipe:
+    settings = Finetune(**({"epochs": 2, "batch_size": 8, "dropout": 0.0} | finetune))
+    return Recipe(settings, Augment(**(augment or {})), flip=False, seed=0, classes=4)
+
+
+@pytest.fixture
+def create() -> Callable[..., Any]:
+    from components.common.backend import keras
+
+    def make(unfrozen: int | str = "all") -> Any:
+        register_tiny()
+        keras.utils.set_random_seed(0)
+        body = create_tiny(False, None, (32, 32, 3))
+        names = list("abcd")
+        network = create_network(find_backbone("Tiny"), body, names, size_px=32, dropout=0.0)
+        unfreeze(network, unfrozen)
+        return network
+
+    return make
+
+
+def train(network: Any, shards: Path, folder: Path, recipe: Recipe, first: Epoch = PROBE) -> Any:
+    examples = read_split(shards, "train"), read_split(shards, "val")
+    checkpoint = Checkpoint(folder / "model.keras", {})
+    return list(
+        run_finetuning(network, *examples, recipe=recipe, first=first, checkpoint=checkpoint)
+    )
+
+
+def read_weights(network: Any) -> dict[str, np.ndarray]:
+    return {weight.path: to_numpy(weight) for weight in network.weights}
+
+
+def test_batchnorm_statistics_stay_while_the_rest_moves(
+    create: Any, shards: Path, tmp_path: Path
+) -> None:
+    network = create()
+    before = read_weights(network)
+    train(network, shards, tmp_path, make_recipe(learning_rate=0.01))
+    after = read_weights(network)
+    moved = {path for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {path for path in before if "norm" not in path and "scaling" not in path}
+
+
+@pytest.mark.parametrize(("unfrozen", "moving"), [(0, set()), (1, {"high"}), (3, {"high", "low"})])
+def test_only_the_top_layers_move(
+    create: Any, shards: Path, tmp_path: Path, unfrozen: int, moving: set[str]
+) -> None:
+    network = create(unfrozen)
+    before = read_weights(network)
+    train(network, shards, tmp_path, make_recipe(learning_rate=0.01, epochs=1))
+    after = read_weights(network)
+    moved = {path.split("/")[0] for path in before if (before[path] != after[path]).any()}
+    assert moved == {"logits"} | moving
+
+
+def test_probe_is_kept_when_it_is_not_beaten(create: Any, shards: Path, tmp_path: Path) -> None:
+    network = create()
+    before = read_weights(network)
+    train(network, shards, tmp_path, make_recipe(learning_rate=0.01), UNBEATABLE)
+    after = read_weights(network)
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
+def test_loss_that_is_no_number_is_refused(create: Any, shards: Path, tmp_path: Path) -> None:
+    network = create()
+    weight = next(w for w in network.trainable_weights if w.path == "logits/kernel")
+    weight.assign(np.full(weight.shape, np.nan))
+    with pytest.raises(DarkroomError, match=r"loss became (nan|inf).*learning_rate"):
+        train(network, shards, tmp_path, make_recipe())
+
+
+def test_weights_are_not_replaced_by_their_mean_between_fits(create: Any, shards: Path) -> None:
+    network = create()
+    examples = read_split(shards, "train"), read_split(shards, "val")
+    phase = Finetuning(network, *examples, make_recipe(ema_momentum=0.99), Progress(1))
+    phase.fit(range(5))
+    means = phase.optimizer._model_variables_moving_average
+    pairs = list(zip(phase.model.trainable_variables, means, strict=True))
+    assert not any(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
+    with phase.averaged():
+        assert all(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
+
+
+def test_early_stopping(create: Any, shards: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(learning_rate=1e-8, epochs=9, patience=2)
+    assert len(train(create(), shards, tmp_path, recipe, UNBEATABLE)) == 2
+
+
+def test_out_of_memory_halves_the_batch(
+    create: Any, shards: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    fit = Finetuning.fit
+    real = Finetuning.__init__
+    seen = []
+
+    def limited(self: Any, *arguments: Any) -> None:
+        real(self, *arguments)
+        run = self.model.fit
+
+        def within_memory(batches: Any, **options: Any) -> Any:
+            size = int(next(iter(batches))[0].shape[0])
+            seen.append(size)
+            if size > 4:
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+            return run(batches, **options)
+
+        self.model.fit = within_memory
+
+    monkeypatch.setattr(Finetuning, "__init__", limited)
+    assert len(train(create(), shards, tmp_path, make_recipe())) == 2
+    assert Finetuning.fit is fit
+    assert max(seen[1:]) == 4
+    assert "out of memory with 8 images at once: going on with 4" in capsys.readouterr().out
+
+
+def test_accumulated_halves_step_as_one_whole(create: Any, shards: Path) -> None:
+    # Gradients are means over equal parts, so two halves give the step of the whole.
+    weights = []
+    for accumulate in (1, 2):
+        network = create()
+        recipe = make_recipe(optimizer="sgd", learning_rate=0.01, warmup_fraction=0.0)
+        examples = read_split(shards, "train"), read_split(shards, "val")
+        phase = Finetuning(network, *examples, recipe, Progress(100, accumulate))
+        phase.fit(range(3))
+        weights.append(read_weights(network))
+    for path, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][path], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_layer_decay_slows_the_lower_layers(create: Any, optimizer: str) -> None:
+    from components.common.backend import keras
+
+    network = create()
+    variables = network.trainable_variables
+    settings = Finetune(optimizer=optimizer, learning_rate=0.1, warmup_fraction=0, weight_decay=0.0)
+    scales = compute_scales(network, 0.5)
+    before = read_weights(network)
+    steps = create_optimizer(settings, 10, scales)
+    steps.apply([keras.ops.ones_like(variable) for variable in variables], variables)
+    moved = {
+        path.split("/")[0]: float(np.abs(value - before[path]).mean())
+        for path, value in read_weights(network).items()
+    }
+    assert moved["high"] == pytest.approx(moved["logits"] / 2, rel=1e-3)
+    assert moved["low"] == pytest.approx(moved["logits"] / 4, rel=1e-3)
+
+
+def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path) -> None:
+    from components.common.backend import keras
+
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = create()
+        plain = to_float32(network, find_backbone("Tiny"), list("abcd"), 2.0)
+        assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert {layer.dtype_policy.compute_dtype for layer in find_body(plain).layers} == {"float32"}
+    pixels = read_split(shards, "val").pixels
+    short = network.predict(pixels, verbose=0).argmax(axis=1)
+    assert (plain.predict(pixels, verbose=0).argmax(axis=1) == short).mean() > 0.9
+
+
+def test_same_seed_same_history(shards: Path, mlflow_store: Path) -> None:
+    rows = []
+    for folder in (mlflow_store / "one", mlflow_store / "two"):
+        run_tiny(shards, folder, finetune={"epochs": 2, "dropout": 0.3})
+        with (folder / "history.csv").open() as stream:
+            rows.append(
+                [
+                    {key: value for key, value in row.items() if "second" not in key}
+                    for row in csv.DictReader(stream)
+                ]
+            )
+        assert (folder / "augmented.png").stat().st_size > 0
+    assert rows[0] == rows[1]
