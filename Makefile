@@ -47,6 +47,10 @@ image: ## build the container image of the rooms (TARGET=gpu or jax: CUDA)
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
 	pytest $(ARGS)
 
+.PHONY: bench
+bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
+	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/')
+
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
 	ruff check .

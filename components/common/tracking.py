@@ -261,13 +261,16 @@ def open_run(mlflow: Any, experiment_id: str, earlier_id: str = "") -> Any:
     if earlier_id and _is_active(mlflow, earlier_id):
         return mlflow.start_run(run_id=earlier_id)
     kfp_run = os.environ.get(KFP_RUN_ID, "").strip()
+    # MLflow would draw a name from the seeded generator: every run would have the same.
+    name = time.strftime("%Y-%m-%d %H:%M:%S")
     if not kfp_run:
-        return mlflow.start_run()
+        return mlflow.start_run(run_name=name)
     earlier = mlflow.MlflowClient().search_runs(
         [experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'", max_results=1
     )
-    run_id = earlier[0].info.run_id if earlier else None
-    return mlflow.start_run(run_id=run_id, tags={KFP_TAG: kfp_run})
+    if earlier:
+        return mlflow.start_run(run_id=earlier[0].info.run_id, tags={KFP_TAG: kfp_run})
+    return mlflow.start_run(run_name=name, tags={KFP_TAG: kfp_run})
 
 
 def _is_active(mlflow: Any, run_id: str) -> bool:
