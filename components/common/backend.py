@@ -43,4 +43,6 @@ with _keep_quiet():
     import keras
     import tensorflow as tf
 
+tf.get_logger().setLevel(logging.ERROR)  # it complains of graphs made anew for small data sets
+
 __all__ = ["keras", "tf"]
