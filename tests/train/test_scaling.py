@@ -32,7 +32,8 @@ CASES = [(name, module) for module, names in MODULES.items() for name in names]
 
 
 def test_every_network_has_its_case() -> None:
-    assert {name for name, _ in CASES} | {"EfficientNetLite0"} == set(CATALOGUE)
+    others = {"EfficientNetLite0", "Tiny"}  # our own, and the one that other tests register
+    assert {name for name, _ in CASES} == set(CATALOGUE) - others
 
 
 @pytest.mark.parametrize(("name", "module"), CASES)
