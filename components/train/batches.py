@@ -32,6 +32,7 @@ class Recipe:
     classes: int
     process: int = 0  # which rows of each batch are made here …
     processes: int = 1  # … of so many equal parts
+    devices: int = 1  # that a batch is split over, of all processes together
 
     def count_steps(self, images: int) -> int:
         """Return the steps of one epoch; the last batch is filled up from its beginning."""
@@ -39,8 +40,8 @@ class Recipe:
 
     def batch_size(self, images: int) -> int:
         """Return the images in one step: as set, or as many as there are."""
-        size = min(self.finetune.batch_size, images)
-        return max(self.processes, size // self.processes * self.processes)
+        size, parts = min(self.finetune.batch_size, images), max(self.devices, self.processes)
+        return max(parts, size // parts * parts)
 
 
 def create_batches(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from components.common.files import writing
+from components.train.machines import agree_on
 
 META = "meta"  # member of a part that holds its JSON
 
@@ -29,7 +30,7 @@ class Checkpoint:
         Args:
             model: file that the run will write.
             identity: all that decides the result: settings, digests, versions.
-            writes: whether this process writes; of several machines that share a folder, one.
+            writes: whether this process reads and writes; of several machines, the first.
         """
         self.writes = writes
         self.folder = model.with_name(f"{model.stem}.checkpoint")
@@ -55,7 +56,13 @@ class Checkpoint:
             np.savez(temporary, **members)
 
     def load(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """Read a part; None if there is none, or a damaged one."""
+        """Read a part; None if there is none, or a damaged one.
+
+        Several machines get what the first reads, wherever it keeps it.
+        """
+        return agree_on(self._read(part) if self.writes else None)
+
+    def _read(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         try:
             with np.load(self.folder / f"{part}.npz", allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from components.common.backend import keras, tf
-from components.common.terminal import describe_seconds
-from components.train.batches import create_batches
+from components.common.errors import DarkroomError
+from components.common.examples import Examples
+from components.common.terminal import describe_seconds, say
+from components.train.batches import Recipe, create_batches
+from components.train.fitting import Finetuning, Progress
+from components.train.machines import agree, any_of
 
-if TYPE_CHECKING:
-    from components.train.finetune import Finetuning
-
+# How TensorFlow, XLA and Python say that memory is short.
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OOM when allocating", "out of memory")
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
@@ -49,6 +53,56 @@ class Speed:
             f"about {describe_seconds(self.epoch_seconds)}: "
             f"{describe_seconds(epochs * self.epoch_seconds)}"
         )
+
+
+def start_phase(
+    network: keras.Model, train: Examples, val: Examples, recipe: Recipe, budget_minutes: float
+) -> Finetuning:
+    """Measure the speed, fit the schedule into the budget, and find a batch that memory holds.
+
+    Raises:
+        DarkroomError: if not even one image at a time fits.
+    """
+    epochs, accumulate = recipe.finetune.epochs, 1
+    size = recipe.batch_size(len(train.labels))
+    own = size // max(recipe.processes, recipe.devices)  # images of a step on one device
+    while True:
+        phase = Finetuning(network, train, val, recipe, Progress(epochs, accumulate))
+        before = phase.read_state()
+        speed = _measure_within_memory(phase)
+        phase.write_state(before)
+        if any_of(speed is None):
+            if accumulate == own:
+                raise DarkroomError(
+                    "train: the device has too little memory for one image at a time; choose a "
+                    "smaller train.backbone or preprocess.size_px"
+                )
+            too_many = size // accumulate
+            # Equal parts, so that the mean of their gradients is that of the whole batch.
+            accumulate = next(n for n in range(2 * accumulate, own + 1) if own % n == 0)
+            say(
+                f"out of memory with {too_many} images at once: going on with "
+                f"{size // accumulate}, and {accumulate} parts to a step"
+            )
+            continue
+        assert speed is not None
+        fitting = int(agree(np.int64(speed.count_epochs(budget_minutes)))) if budget_minutes else 0
+        wanted = min(epochs, fitting) if budget_minutes else epochs
+        say(speed.describe(wanted))
+        if wanted == epochs:
+            return phase
+        say(f"train.budget_minutes: {budget_minutes:g} min are enough for {wanted} epochs")
+        return Finetuning(network, train, val, recipe, Progress(wanted, accumulate))
+
+
+def _measure_within_memory(phase: Finetuning) -> Speed | None:
+    """Return the speed, or None if memory does not hold a batch."""
+    try:
+        return measure_speed(phase)
+    except Exception as error:  # each backend has its own exception for it
+        if not any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY):
+            raise
+        return None
 
 
 def measure_speed(phase: Finetuning) -> Speed:

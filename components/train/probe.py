@@ -24,6 +24,7 @@ from components.train.batches import Recipe, create_batches, create_order
 from components.train.checkpoint import Checkpoint
 from components.train.devices import create_forward
 from components.train.history import Epoch
+from components.train.machines import agree, gather, share
 from components.train.network import HEAD_INPUT, set_head, take_part
 from components.train.spec import Params
 
@@ -89,6 +90,7 @@ def run_probe(
     head = fit_head(
         np.concatenate(known), np.concatenate(labels), val_features, val.labels, recipe.classes
     )
+    head = Head(agree(head.weights), agree(head.bias), float(agree(head.penalty)))
     set_head(network, head.weights, head.bias)
     logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
     epoch = Epoch(
@@ -133,16 +135,21 @@ def extract_features(
 
 
 def run_forward(forward: Forward, pixels: Any, batch_size: int, what: str) -> np.ndarray:
-    """Run a network over images: (images, size_px, size_px, 3) → (images, outputs)."""
-    answers = []
-    with bar(f"network over {what}", "images", len(pixels)) as progress:
-        for start in range(0, len(pixels), batch_size):
-            batch = np.asarray(pixels[start : start + batch_size])
+    """Run a network over images: (images, size_px, size_px, 3) → (images, outputs).
+
+    Several machines share them out, and each has all answers.
+    """
+    rows = share(len(pixels))
+    batch_size = min(batch_size, len(rows))
+    answers: list[np.ndarray] = []
+    with bar(f"network over {what}", "images", len(rows)) as progress:
+        for start in range(0, len(rows), batch_size):
+            batch = pixels[rows[start : start + batch_size]]
             # A last short batch is filled up, so that the network is not compiled anew for it.
-            filled = np.resize(batch, (min(batch_size, len(pixels)), *batch.shape[1:]))
+            filled = np.resize(batch, (batch_size, *batch.shape[1:]))
             answers.append(np.asarray(forward(filled), np.float32)[: len(batch)])
             progress.update(len(batch))
-    return np.concatenate(answers)
+    return gather(np.concatenate(answers))[: len(pixels)]
 
 
 def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:

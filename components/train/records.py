@@ -13,6 +13,7 @@ from components.common.tracking import log_params
 from components.train.backbones import Backbone
 from components.train.history import Epoch
 from components.train.label_issues import LabelIssue, describe_label_issues
+from components.train.machines import Machines
 from components.train.spec import Outputs, Params
 
 VERSIONS = ("keras", "tensorflow", "numpy", "pillow", "scikit-learn")
@@ -91,13 +92,14 @@ def create_card(params: Params, dataset: Dataset, best: Epoch, temperature: floa
     )
 
 
-def identify(params: Params, dataset: Dataset, processes: int) -> dict[str, Any]:
+def identify(params: Params, dataset: Dataset, machines: Machines) -> dict[str, Any]:
     """Return all that decides the result: what a checkpoint belongs to."""
     shards = {
         name: [shard.sha256 for shard in split.shards] for name, split in dataset.splits.items()
     }
     versions = {name: version(name) for name in VERSIONS}
-    return settings_of(params) | digests_of(dataset) | versions | {"processes": processes} | shards
+    hardware = {"processes": machines.processes, "devices": machines.devices}
+    return settings_of(params) | digests_of(dataset) | versions | hardware | shards
 
 
 def digests_of(dataset: Dataset) -> dict[str, str]:

@@ -16,16 +16,11 @@ from components.train.backbones import create_body, find_backbone
 from components.train.batches import Recipe
 from components.train.calibration import fit_temperature
 from components.train.checkpoint import Checkpoint
-from components.train.devices import (
-    Machines,
-    create_forward,
-    join_machines,
-    only_first_writes,
-    set_precision,
-)
+from components.train.devices import create_forward, set_precision
 from components.train.finetune import run_finetuning
 from components.train.history import Epoch, find_kept, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
+from components.train.machines import Machines, agree, join_machines, only_first_writes
 from components.train.mirror import choose_flip
 from components.train.network import create_network, take_part, to_float32, unfreeze
 from components.train.pictures import write_augmented
@@ -48,11 +43,11 @@ def run(
         on_epoch: is told each epoch of both phases while the MLflow run is active; what it raises
             ends the run. The search watches its trials by it.
     """
-    machines = join_machines()
+    machines = join_machines(params.seed)
     with only_first_writes(machines, outputs) as own:
         checkpoint = Checkpoint(
             outputs.model,
-            records.identify(params, read_dataset(inputs.shards), machines.processes),
+            records.identify(params, read_dataset(inputs.shards), machines),
             writes=machines.is_first,
         )
         _train(inputs, own, params, machines, checkpoint, on_epoch or (lambda epoch: None))
@@ -82,11 +77,12 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
     recipe = Recipe(
         params.finetune,
         params.augment,
-        choose_flip(params.augment.flip, train, val),
+        bool(agree(choose_flip(params.augment.flip, train, val))),
         params.seed,
         len(names),
         machines.process,
         machines.processes,
+        machines.devices,
     )
 
     with start_recorded_run(

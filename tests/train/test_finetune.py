@@ -15,7 +15,8 @@ from components.common.examples import read_split
 from components.train.backbones import find_backbone
 from components.train.batches import Recipe
 from components.train.checkpoint import Checkpoint
-from components.train.finetune import Finetuning, Progress, run_finetuning, to_numpy
+from components.train.finetune import run_finetuning
+from components.train.fitting import Finetuning, Progress, to_numpy
 from components.train.history import Epoch
 from components.train.network import create_network, find_body, to_float32, unfreeze
 from components.train.optimizers import compute_scales, create_optimizer

@@ -58,10 +58,29 @@ def make_params(finetune: dict[str, Any], augment: dict[str, Any], **others: Any
     )
 
 
-def run_tiny(shards: Path, folder: Path, **settings: Any) -> None:
+def keep_weights(file: Path) -> None:
+    """Write the weights that this process ends with, whether or not it writes the model."""
+    import numpy as np
+
+    from components.train import run
+
+    whole = run.to_float32
+
+    def to_float32(network: Any, *others: Any) -> Any:
+        model = whole(network, *others)
+        np.savez(file, **{w.path.replace("/", "|"): np.asarray(w) for w in model.weights})
+        return model
+
+    run.to_float32 = to_float32
+
+
+def run_tiny(shards: Path, folder: Path, save: str = "", **settings: Any) -> None:
     """Train in this process."""
     from components.train import finetune, probe
     from components.train.run import run
+
+    if save:
+        keep_weights(Path(save))
 
     register_tiny()
     # Checkpoints as often as in a run of hours, seen from its length.
