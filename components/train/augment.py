@@ -13,6 +13,7 @@ from components.train.colour import change_colours, change_policy_colours
 from components.train.dice import Dice
 from components.train.policies import Choice, choose_changes
 from components.train.spec import Augment
+from components.train.warp import warp
 
 
 def augment(pixels: Any, settings: Augment, flip: bool, dice: Dice) -> Any:
@@ -28,7 +29,7 @@ def augment(pixels: Any, settings: Augment, flip: bool, dice: Dice) -> Any:
         float32 tensor (b, size_px, size_px, 3), 0 to 255.
     """
     choice = choose_changes(settings.policy, dice)
-    changed = tf.cast(_warp(pixels, create_matrices(settings, flip, dice, choice)), tf.float32)
+    changed = warp(pixels, create_matrices(settings, flip, dice, choice))
     if choice is not None:
         changed = change_policy_colours(changed, choice)
     if settings.colour:
@@ -70,29 +71,6 @@ def _compose(outer: Any, inner: Any) -> Any:
     linear = outer[:, :, :2] @ inner[:, :, :2]
     shift = tf.linalg.matvec(outer[:, :, :2], inner[:, :, 2]) + outer[:, :, 2]
     return tf.concat([linear, shift[:, :, None]], axis=2)
-
-
-def _warp(pixels: Any, matrices: Any) -> Any:
-    """Resample each image once."""
-    size = pixels.shape[1]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels,
-        transforms=_around_centre(matrices, float(size)),
-        output_shape=[size, size],
-        interpolation="BILINEAR",
-        fill_mode="REFLECT",  # a border of one colour would be a feature of its own
-        fill_value=0.0,
-    )
-
-
-def _around_centre(matrices: Any, size: float) -> Any:
-    """Return the eight numbers an image that the warp takes: in pixels, from the first one."""
-    centre = (size - 1.0) / 2.0
-    linear, shift = matrices[:, :, :2], matrices[:, :, 2] * size / 2.0  # (b, 2, 2), (b, 2)
-    # x_old = L (x_new - c) + c + s
-    offset = shift + centre - centre * tf.reduce_sum(linear, axis=2)  # (b, 2)
-    rows = tf.concat([linear, offset[:, :, None]], axis=2)  # (b, 2, 3)
-    return tf.concat([tf.reshape(rows, (-1, 6)), tf.zeros([tf.shape(rows)[0], 2])], axis=1)
 
 
 def _erase(pixels: Any, share: float, dice: Dice) -> Any:
