@@ -139,6 +139,7 @@ def evaluate(
     mlflow: dict,
     predictions: Output[Dataset],
     metrics: Output[Metrics],
+    latency: Output[Artifact],
     plots: Output[Artifact],
     report: Output[HTML],
     model_card: Output[Markdown],

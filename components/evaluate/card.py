@@ -40,7 +40,7 @@ def render_card(content: Content) -> str:
             "rivals": [words.describe_rival(rival) for rival in metrics["against"]],
             "figures": FIGURES,
             "values": list_figures(metrics),
-            "cost": words.describe_cost(metrics["cost"]),
+            "cost": words.describe_cost(metrics["cost"], content.latency),
         }
     )
     return text

@@ -1,4 +1,8 @@
-"""What the model costs: parameters, bytes, floating-point operations, time for an answer."""
+"""What the model costs: parameters, bytes, floating-point operations; and time for an answer.
+
+What is counted is the same each time and stands in metrics.json. What is timed differs from run to
+run and from machine to machine, and stands in latency.json.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +18,17 @@ WARM_UP = 2  # passes that are not timed: the first compiles
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes to keep the model and to ask it, on this machine."""
+    """What it takes to keep the model and to ask it, on any machine."""
 
     parameters: int
     bytes: int  # of model.keras
     flops: int | None  # of one image, a multiplication and an addition are two; None: not known
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long an answer takes on this machine."""
+
     device: str
     latency_ms: float  # median, one image of ready pixels
     latency_p95_ms: float
@@ -32,15 +42,21 @@ class Cost:
         return 1000 * self.batch_size / self.batch_ms
 
 
-def measure_cost(network: Any, file: Path, batch_size: int, runs: int) -> Cost:
-    """Time a network, pixels → probabilities, as it answers now."""
-    side = network.input_shape[1]
-    one = time_passes(network, np.zeros((1, side, side, 3), np.uint8), runs)
-    many = time_passes(network, np.zeros((batch_size, side, side, 3), np.uint8), runs)
+def count_cost(network: Any, file: Path) -> Cost:
+    """Count what a network, pixels → probabilities, is made of."""
     return Cost(
         parameters=int(network.count_params()),
         bytes=file.stat().st_size,
         flops=count_flops(network),
+    )
+
+
+def measure_latency(network: Any, batch_size: int, runs: int) -> Latency:
+    """Time a network, pixels → probabilities, as it answers now."""
+    side = network.input_shape[1]
+    one = time_passes(network, np.zeros((1, side, side, 3), np.uint8), runs)
+    many = time_passes(network, np.zeros((batch_size, side, side, 3), np.uint8), runs)
+    return Latency(
         device=describe_device(),
         latency_ms=float(np.median(one)),
         latency_p95_ms=float(np.percentile(one, 95)),

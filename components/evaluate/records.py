@@ -33,6 +33,7 @@ def track(
     for file in (
         outputs.predictions,
         outputs.metrics,
+        outputs.latency,
         outputs.report,
         outputs.model_card,
     ):
@@ -49,7 +50,9 @@ def describe_speed(predictions: Predictions, seconds: float) -> str:
     )
 
 
-def describe(metrics: dict[str, Any], predictions: Predictions, level: float) -> Iterator[str]:
+def describe(
+    metrics: dict[str, Any], latency: dict[str, Any], predictions: Predictions, level: float
+) -> Iterator[str]:
     """Yield the findings for the terminal."""
     (low, high), (f1_low, f1_high) = (
         metrics["intervals"][name] for name in ("accuracy", "macro.f1")
@@ -73,5 +76,5 @@ def describe(metrics: dict[str, Any], predictions: Predictions, level: float) ->
     if metrics["robustness"]:
         yield words.describe_robustness(metrics)
     yield words.describe_sanity(metrics["gradcam_sanity"])
-    yield words.describe_cost(metrics["cost"])
+    yield words.describe_cost(metrics["cost"], latency)
     yield from metrics["notes"]

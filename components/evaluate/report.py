@@ -44,6 +44,7 @@ class Content:
     gallery: Gallery
     suspects: list[dict[str, Any]]  # rows of label_issues.csv, the most suspicious first
     augmented: str  # data URI of the picture of augmented images
+    latency: dict[str, Any]  # of latency.json
     doubts: list[str]
     level: float  # of the intervals
     run_id: str
@@ -84,7 +85,7 @@ def render_report(content: Content) -> str:
                 words.describe_robustness(content.metrics) if content.metrics["robustness"] else ""
             ),
             "sanity_in_words": words.describe_sanity(content.metrics["gradcam_sanity"]),
-            "cost_in_words": words.describe_cost(content.metrics["cost"]),
+            "cost_in_words": words.describe_cost(content.metrics["cost"], content.latency),
             "calibration_in_words": words.describe_calibration(content.metrics),
             "epochs": content.history.to_dict("records"),
             "is_probe_alone": len(content.history) == 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from components.common.dataset import read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import read_json, write_json, write_text, writing_folder
@@ -12,7 +14,7 @@ from components.common.tracking import continue_run
 from components.evaluate import records
 from components.evaluate.against import compare_with_rivals
 from components.evaluate.card import render_card
-from components.evaluate.cost import measure_cost
+from components.evaluate.cost import count_cost, measure_latency
 from components.evaluate.evaluation import Findings, create_evaluation
 from components.evaluate.gallery import choose_images, create_gallery
 from components.evaluate.history import read_history
@@ -74,11 +76,12 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 network, images, predictions.labels[sample], level, batch_size
             ),
             sanity=sanity,
-            cost=measure_cost(whole, inputs.model, batch_size, params.latency_runs),
+            cost=count_cost(whole, inputs.model),
         )
+        latency = asdict(measure_latency(whole, batch_size, params.latency_runs))
         metrics = create_evaluation(predictions, sampling, dataset, findings, params)
         doubts = find_doubts(card, dataset)
-        for finding in [*records.describe(metrics, predictions, level), *doubts]:
+        for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
         content = Content(
             metrics=metrics,
@@ -90,6 +93,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=read_suspects(inputs.label_issues),
             augmented=encode_file(inputs.augmented),
+            latency=latency,
             doubts=doubts,
             level=level,
             run_id=mlflow.active_run().info.run_id,
@@ -101,6 +105,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             write_plots(folder, predictions, metrics)
         write_text(outputs.report, page)
         write_text(outputs.model_card, render_card(content))
+        write_json(outputs.latency, latency)
         write_json(outputs.metrics, metrics)
-        records.track(mlflow, inputs, outputs, params, metrics)
+        costs = {"cost": metrics["cost"] | latency}
+        records.track(mlflow, inputs, outputs, params, metrics | costs)
     say(f"the report: {outputs.report} ({watch})")

@@ -120,13 +120,14 @@ def describe_sanity(sanity: dict[str, Any]) -> str:
     )
 
 
-def describe_cost(cost: dict[str, Any]) -> str:
-    """Return what the model costs."""
+def describe_cost(cost: dict[str, Any], latency: dict[str, Any]) -> str:
+    """Return what the model costs, as counted and as timed."""
     flops = f", {cost['flops'] / 1e9:.2f} GFLOPs an image" if cost["flops"] else ""
     return (
         f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['bytes'] / 1e6:.1f} MB{flops}; one "
-        f"image in {cost['latency_ms']:.0f} ms (95th percentile {cost['latency_p95_ms']:.0f}), "
-        f"{cost['batch_size']} in {cost['batch_ms']:.0f} ms on {cost['device']}."
+        f"image in {latency['latency_ms']:.0f} ms (95th percentile "
+        f"{latency['latency_p95_ms']:.0f}), {latency['batch_size']} in "
+        f"{latency['batch_ms']:.0f} ms on {latency['device']}."
     )
 
 

@@ -35,6 +35,7 @@ FILES = {
     "augmented": "augmented.png",
     "predictions": "predictions.parquet",
     "metrics": "metrics.json",
+    "latency": "latency.json",
     "report": "report.html",
     "model_card": "model_card.md",
     "verdict": "verdict.json",

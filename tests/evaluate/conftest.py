@@ -229,6 +229,7 @@ def room(trained: Path, mlflow_store: Path) -> Room:
         Outputs(
             predictions=reports / "predictions.parquet",
             metrics=reports / "metrics.json",
+            latency=reports / "latency.json",
             plots=reports / "plots",
             report=reports / "report.html",
             model_card=reports / "model_card.md",

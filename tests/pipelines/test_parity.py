@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -36,12 +35,6 @@ class Written:
     def compute_digests(self) -> dict[str, str]:
         files = [self.manifest, self.splits, *sorted(self.shards.iterdir())]
         return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-    def read_figures(self) -> dict[str, Any]:
-        """Return metrics.json without what it costs: milliseconds differ from run to run."""
-        found: dict[str, Any] = json.loads(self.metrics.read_text())
-        cost = found.pop("cost")
-        return found | {name: cost[name] for name in ("parameters", "flops")}
 
 
 def call(folder: Path, *words: str, **variables: str) -> str:
@@ -134,7 +127,7 @@ def by_docker(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Writt
 
 def check_equal(one: Written, other: Written) -> None:
     assert one.compute_digests() == other.compute_digests()
-    assert one.read_figures() == other.read_figures()
+    assert json.loads(one.metrics.read_text()) == json.loads(other.metrics.read_text())
     verdicts = [json.loads(each.verdict.read_text()) for each in (one, other)]
     assert verdicts[0]["verdict"] == verdicts[1]["verdict"]
     assert verdicts[0]["figures"] == verdicts[1]["figures"]
