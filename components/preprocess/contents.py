@@ -1,4 +1,4 @@
-"""Put together what the shards hold: from the splits to their rows, and to dataset.json."""
+"""Put together what the shards hold: from the manifest to splits and rows, and to dataset.json."""
 
 from __future__ import annotations
 
@@ -9,12 +9,60 @@ from typing import Any
 import pandas as pd
 
 from components.common.dataset import Dataset, Shard, Split, compute_split_digest
+from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.images import ImageForm
-from components.common.manifest import SPLITS
+from components.common.manifest import OK, SPLITS, read_manifest
+from components.common.terminal import say
+from components.preprocess.report import check_splits, describe_splits
 from components.preprocess.shards import Row, ShardPlan, plan_shards
 from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
+from components.preprocess.splits import assign_splits
+
+
+def read_usable(manifest: Path) -> pd.DataFrame:
+    """Return the rows of the images that may be used; raise DarkroomError if there is none."""
+    table = read_manifest(manifest)
+    usable = table[table["status"] == OK]
+    if usable.empty:
+        raise DarkroomError(
+            f"{manifest}: no usable image in it; see the reasons in its column `reason`"
+        )
+    return usable
+
+
+def draw_splits(
+    usable: pd.DataFrame, params: Params, earlier: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return the table of splits.parquet, after saying what is in it.
+
+    Args:
+        usable: rows of the manifest.
+        params: settings.
+        earlier: splits of an earlier run; its images stay where they are.
+
+    Raises:
+        DarkroomError: if nothing can be learned from these splits.
+    """
+    splits = assign_splits(
+        usable,
+        val_fraction=params.val_fraction,
+        test_fraction=params.test_fraction,
+        near_duplicate_bits=params.near_duplicate_bits,
+        leakage=params.leakage,
+        earlier=earlier,
+    )
+    class_names = list_classes(splits)
+    check_splits(splits, class_names)
+    for finding in describe_splits(splits, class_names):
+        say(finding)
+    return splits
+
+
+def list_classes(splits: pd.DataFrame) -> list[str]:
+    """Return the class names; a label is a position in them."""
+    return sorted(splits["label"].unique())
 
 
 def create_form(usable: pd.DataFrame, params: Params) -> ImageForm:

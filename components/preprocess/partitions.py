@@ -24,14 +24,18 @@ from components.common.files import (
     writing_folder,
 )
 from components.common.images import ImageForm
-from components.common.manifest import OK, read_manifest
 from components.common.params import flatten
 from components.common.terminal import Stopwatch, say
-from components.preprocess.contents import create_dataset, create_form, plan_splits
-from components.preprocess.report import check_splits, describe_splits
+from components.preprocess.contents import (
+    create_dataset,
+    create_form,
+    draw_splits,
+    list_classes,
+    plan_splits,
+    read_usable,
+)
 from components.preprocess.shards import ShardPlan, write_shards
 from components.preprocess.spec import Params
-from components.preprocess.splits import assign_splits
 
 WRITTEN = "written.json"  # of a partition; the last file it writes, so it marks it ready
 
@@ -45,19 +49,7 @@ def plan(manifest: Path, splits: Path, params: Params, most: int) -> int:
         params: settings.
         most: partitions that are wanted.
     """
-    usable = _read_usable(manifest)
-    table = assign_splits(
-        usable,
-        val_fraction=params.val_fraction,
-        test_fraction=params.test_fraction,
-        near_duplicate_bits=params.near_duplicate_bits,
-        leakage=params.leakage,
-        earlier=None,
-    )
-    class_names = sorted(table["label"].unique())
-    check_splits(table, class_names)
-    for finding in describe_splits(table, class_names):
-        say(finding)
+    table = draw_splits(read_usable(manifest), params)
     with writing(splits) as temporary:
         table.to_parquet(temporary, index=False)
     plans = _read_plan(manifest, splits, params).shards
@@ -155,18 +147,8 @@ class _Plan:
     shards: list[ShardPlan]
 
 
-def _read_usable(manifest: Path) -> pd.DataFrame:
-    table = read_manifest(manifest)
-    usable = table[table["status"] == OK]
-    if usable.empty:
-        raise DarkroomError(
-            f"{manifest}: no usable image in it; see the reasons in its column `reason`"
-        )
-    return usable
-
-
 def _read_plan(manifest: Path, splits: Path, params: Params) -> _Plan:
     table = pd.read_parquet(splits)
-    class_names = sorted(table["label"].unique())
-    form = create_form(_read_usable(manifest), params)
+    class_names = list_classes(table)
+    form = create_form(read_usable(manifest), params)
     return _Plan(table, class_names, form, plan_splits(table, class_names, form, params.shard_mb))

@@ -5,38 +5,27 @@ from __future__ import annotations
 from components.common.dataset import write_dataset
 from components.common.errors import DarkroomError
 from components.common.files import writing, writing_folder
-from components.common.manifest import OK, read_manifest
 from components.common.params import flatten
 from components.common.terminal import Stopwatch, say
-from components.preprocess.contents import create_dataset, create_form, plan_splits
-from components.preprocess.report import check_splits, describe_splits
+from components.preprocess.contents import (
+    create_dataset,
+    create_form,
+    draw_splits,
+    list_classes,
+    plan_splits,
+    read_usable,
+)
 from components.preprocess.shards import find_intact, take_over, write_shards
 from components.preprocess.spec import Inputs, Outputs, Params
-from components.preprocess.splits import assign_splits, read_earlier
+from components.preprocess.splits import read_earlier
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Write splits.parquet and the shards; dataset.json comes last and marks them ready."""
     watch = Stopwatch()
-    manifest = read_manifest(inputs.manifest)
-    usable = manifest[manifest["status"] == OK]
-    if usable.empty:
-        raise DarkroomError(
-            f"{inputs.manifest}: no usable image in it; see the reasons in its column `reason`"
-        )
-    splits = assign_splits(
-        usable,
-        val_fraction=params.val_fraction,
-        test_fraction=params.test_fraction,
-        near_duplicate_bits=params.near_duplicate_bits,
-        leakage=params.leakage,
-        earlier=read_earlier(outputs.splits),
-    )
-    class_names = sorted(splits["label"].unique())
-    check_splits(splits, class_names)
-    for finding in describe_splits(splits, class_names):
-        say(finding)
-
+    usable = read_usable(inputs.manifest)
+    splits = draw_splits(usable, params, read_earlier(outputs.splits))
+    class_names = list_classes(splits)
     form = create_form(usable, params)
     plans = plan_splits(splits, class_names, form, params.shard_mb)
     intact = find_intact(outputs.shards, plans)
