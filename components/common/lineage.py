@@ -12,9 +12,10 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.model import ModelCard
+from components.common.tracking import KFP_RUN_ID
 
 # Set by whoever starts the container; no process can read it from inside.
-IMAGE_DIGEST, KFP_RUN_ID = "DARKROOM_IMAGE_DIGEST", "DARKROOM_KFP_RUN_ID"
+IMAGE_DIGEST = "DARKROOM_IMAGE_DIGEST"
 # Set in the image: the commit that it was built from.
 IMAGE_COMMIT = "DARKROOM_GIT_COMMIT"
 # `dvc repro` itself writes it while the stages run, so it says nothing of the code.
