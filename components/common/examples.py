@@ -14,9 +14,9 @@ from components.common.errors import DarkroomError
 
 @dataclass(frozen=True)
 class Examples:
-    """One split in memory."""
+    """One split: in memory, or its pixels read when rows of them are taken."""
 
-    pixels: np.ndarray  # uint8 (examples, size_px, size_px, 3)
+    pixels: Any  # uint8 (examples, size_px, size_px, 3), an array or what is indexed as one
     labels: np.ndarray  # int64 (examples,)
     paths: list[str]
     sha256: list[str]
@@ -62,7 +62,7 @@ def stream_split(folder: Path, split: str, batch_size: int) -> Any:
 
 
 def read_split(folder: Path, split: str) -> Examples:
-    """Read one split whole; see :func:`stream_split` for what does not fit in memory.
+    """Read one split whole into memory; :func:`stream_split` holds one batch at a time.
 
     Raises:
         DarkroomError: if a shard is missing, or holds another number of examples than it should.

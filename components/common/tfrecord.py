@@ -20,7 +20,7 @@ def create_record(features: Mapping[str, bytes | int]) -> bytes:
     """
     data = serialize_example(features)
     length = struct.pack("<Q", len(data))
-    return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
+    return b"".join((length, compute_masked_crc(length), data, compute_masked_crc(data)))
 
 
 def serialize_example(features: Mapping[str, bytes | int]) -> bytes:
@@ -35,7 +35,7 @@ def serialize_example(features: Mapping[str, bytes | int]) -> bytes:
     return bytes(example.SerializeToString(deterministic=True))
 
 
-def _masked_crc(data: bytes) -> bytes:
+def compute_masked_crc(data: bytes) -> bytes:
     """Return the CRC32C of data, rotated and shifted as TFRecord wants it."""
     import google_crc32c
 

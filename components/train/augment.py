@@ -6,6 +6,7 @@ image is resampled once: quicker and sharper than one layer after the other.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from components.common.backend import tf
@@ -48,7 +49,7 @@ def create_matrices(settings: Augment, flip: bool, dice: Dice, choice: Choice | 
     turn = dice.around(0, settings.rotation_degrees * degree)
     shear = tf.tan(dice.around(1, settings.shear_degrees * degree))
     # Zooming in by z and out by z are equally far: 1 / (1 + z) to 1 + z, uniform in the logarithm.
-    zoom = tf.exp(dice.around(2, 1.0) * tf.math.log1p(settings.zoom))
+    zoom = tf.exp(dice.around(2, 1.0) * math.log1p(settings.zoom))
     right, down = dice.around(3, 2 * settings.shift), dice.around(4, 2 * settings.shift)
     mirror = tf.where(dice.around(5, 1.0) < 0.0, -1.0, 1.0) if flip else tf.ones_like(turn)
     if settings.crop:  # a part of the image, somewhere in it

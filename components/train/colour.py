@@ -94,17 +94,15 @@ def _autocontrast(image: Any, strength: Any, policy: Policy) -> Any:
 
 
 def _equalize(image: Any, strength: Any, policy: Policy) -> Any:
-    """Spread each channel so that its values are used equally often."""
+    """Spread each channel so that its values are used equally often, in the integers of Pillow."""
     levels = tf.cast(tf.round(image), tf.int32)
     channels = []
     for channel in tf.unstack(levels, axis=2):
         counts = tf.math.bincount(tf.reshape(channel, [-1]), minlength=256, maxlength=256)
-        sums = tf.cast(tf.cumsum(counts), tf.float32)
-        low = tf.reduce_min(tf.where(counts > 0, sums, sums[-1]))
-        table = (sums - low) * 255.0 / tf.maximum(sums[-1] - low, 1.0)
-        flat = tf.cast(channel, tf.float32)
-        channels.append(tf.where(sums[-1] > low, tf.gather(table, channel), flat))
-    return tf.clip_by_value(tf.stack(channels, axis=2), 0.0, 255.0)
+        step = (tf.reduce_sum(counts) - counts[tf.reduce_max(channel)]) // 255
+        table = (tf.cumsum(counts, exclusive=True) + step // 2) // tf.maximum(step, 1)
+        channels.append(tf.where(step > 0, tf.gather(table, channel), channel))
+    return tf.cast(tf.clip_by_value(tf.stack(channels, axis=2), 0, 255), tf.float32)
 
 
 CHANGES: dict[str, Callable[[Any, Any, Policy], Any]] = {

@@ -9,6 +9,7 @@ from components.common.terminal import say
 
 # A thumbnail of 16 px still shows which way a thing faces. 5,000 neighbours are enough to judge by.
 SIDE_PX, NEIGHBOURS, JUDGED = 16, 5000, 2000
+FEW = 256
 
 
 def choose_flip(setting: str, train: Examples, val: Examples) -> bool:
@@ -36,8 +37,8 @@ def is_mirror_safe(train: Examples, val: Examples) -> tuple[bool, float, float]:
     """
     known = np.linspace(0, len(train.labels) - 1, min(NEIGHBOURS, len(train.labels))).astype(int)
     asked = np.linspace(0, len(val.labels) - 1, min(JUDGED, len(val.labels))).astype(int)
-    neighbours, labels = compute_thumbnails(train.pixels[known]), train.labels[known]
-    thumbnails = compute_thumbnails(val.pixels[asked]).reshape(len(asked), SIDE_PX, SIDE_PX)
+    neighbours, labels = _shrink(train, known), train.labels[known]
+    thumbnails = _shrink(val, asked).reshape(len(asked), SIDE_PX, SIDE_PX)
 
     def judge(queries: np.ndarray) -> float:
         nearest = (queries.reshape(len(asked), -1) @ neighbours.T).argmax(axis=1)
@@ -46,6 +47,14 @@ def is_mirror_safe(train: Examples, val: Examples) -> tuple[bool, float, float]:
     plain, mirrored = judge(thumbnails), judge(thumbnails[:, :, ::-1])
     error = np.sqrt(plain * (1 - plain) / len(asked))
     return mirrored >= plain - 2 * max(error, 1 / len(asked)), plain, mirrored
+
+
+def _shrink(examples: Examples, rows: np.ndarray) -> np.ndarray:
+    """Return thumbnails of some images, few of which are held as they are at a time."""
+    starts = range(0, len(rows), FEW)
+    return np.concatenate(
+        [compute_thumbnails(examples.pixels[rows[start : start + FEW]]) for start in starts]
+    )
 
 
 def compute_thumbnails(pixels: np.ndarray) -> np.ndarray:

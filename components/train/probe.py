@@ -7,7 +7,8 @@ is also the baseline that fine-tuning must beat.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,34 +123,65 @@ def extract_features(
     Returns:
         float32 array (images, channels).
     """
-    part = f"features-{what}".replace(" ", "-")
-    found = checkpoint.load(part)
-    done = [found[1]["features"]] if found else []
-    first = len(done[0]) if done else 0
+    done: list[np.ndarray] = []
+    while found := checkpoint.load(f"features-{what}-{len(done):05d}"):
+        done.append(found[1]["features"])
     piece = batch_size * PIECE_BATCHES
-    for start in range(first, len(pixels), piece):
-        chunk = pixels[start : start + piece]
-        done = [np.concatenate([*done, run_forward(forward, chunk, batch_size, what)])]
-        checkpoint.save(part, {}, {"features": done[0]})
-    return done[0]
+    for start in range(sum(map(len, done)), len(pixels), piece):
+        rows = np.arange(start, min(start + piece, len(pixels)))
+        features = run_forward(forward, pixels, batch_size, what, rows)
+        checkpoint.save(f"features-{what}-{len(done):05d}", {}, {"features": features})
+        done.append(features)
+    return np.concatenate(done)
 
 
-def run_forward(forward: Forward, pixels: Any, batch_size: int, what: str) -> np.ndarray:
+def run_forward(
+    forward: Forward, pixels: Any, batch_size: int, what: str, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Run a network over images: (images, size_px, size_px, 3) → (images, outputs).
 
-    Several machines share them out, and each has all answers.
+    Several machines share them out, and each has all answers. The next batch is read while the
+    network works, and a GPU gets it before the last answer is fetched.
+
+    Args:
+        forward: pixels of a batch → answers.
+        pixels: uint8 (images, size_px, size_px, 3).
+        batch_size: images in one forward pass.
+        what: their name, for the progress bar.
+        rows: which images; by default all.
     """
-    rows = share(len(pixels))
-    batch_size = min(batch_size, len(rows))
+    wanted = np.arange(len(pixels)) if rows is None else rows
+    own = wanted[share(len(wanted))]
+    size = min(batch_size, len(own))
     answers: list[np.ndarray] = []
-    with bar(f"network over {what}", "images", len(rows)) as progress:
-        for start in range(0, len(rows), batch_size):
-            batch = pixels[rows[start : start + batch_size]]
+    waiting: list[tuple[Any, int]] = []
+
+    def fetch() -> None:
+        answer, count = waiting.pop(0)
+        answers.append(np.asarray(answer, np.float32)[:count])
+        progress.update(count)
+
+    with bar(f"network over {what}", "images", len(own)) as progress:
+        for batch in _read_ahead(pixels, own, size):
             # A last short batch is filled up, so that the network is not compiled anew for it.
-            filled = np.resize(batch, (batch_size, *batch.shape[1:]))
-            answers.append(np.asarray(forward(filled), np.float32)[: len(batch)])
-            progress.update(len(batch))
-    return gather(np.concatenate(answers))[: len(pixels)]
+            waiting.append((forward(np.resize(batch, (size, *batch.shape[1:]))), len(batch)))
+            if len(waiting) > 1:
+                fetch()
+        while waiting:
+            fetch()
+    return gather(np.concatenate(answers))[: len(wanted)]
+
+
+def _read_ahead(pixels: Any, rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield batches of pixels; the next one is read meanwhile."""
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(pixels.__getitem__, parts[0])
+        for part in [*parts[1:], None]:
+            batch = following.result()
+            if part is not None:
+                following = thread.submit(pixels.__getitem__, part)
+            yield batch
 
 
 def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
-from components.common.examples import read_split
 from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
 from components.common.reports import write_predictions
@@ -21,6 +20,7 @@ from components.train.finetune import run_finetuning
 from components.train.history import Epoch, find_kept, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
 from components.train.machines import Machines, agree, join_machines, only_first_writes
+from components.train.memory import read_train_and_val
 from components.train.mirror import choose_flip
 from components.train.network import create_network, take_part, to_float32, unfreeze
 from components.train.pictures import write_augmented
@@ -72,7 +72,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
     size, names = dataset.form.size_px, dataset.class_names
     body = create_body(backbone, params.weights, size)
     network = create_network(backbone, body, names, size_px=size, dropout=params.finetune.dropout)
-    train, val = read_split(inputs.shards, "train"), read_split(inputs.shards, "val")
+    train, val = read_train_and_val(inputs.shards, dataset)
     say(records.describe_start(backbone, params.weights, dataset))
     recipe = Recipe(
         params.finetune,

@@ -16,20 +16,28 @@ from tests.conftest import load_digits
 
 
 def write_digits(
-    folder: Path, counts: dict[str, tuple[int, ...]], size_px: int = 32, seed: int = 0
+    folder: Path,
+    counts: dict[str, tuple[int, ...]],
+    size_px: int = 32,
+    seed: int = 0,
+    files: int = 1,
 ) -> Dataset:
     """Write shards of digits.
 
     Args:
         folder: is made.
-        counts: split → images of class 0, 1, …; a split that is not named is empty.
+        counts: split → images of class 0, 1, …; a split that is not named is empty. Of more than
+            ten classes each holds some digits, whichever.
         size_px: side that the 8×8 digits are enlarged to.
         seed: which digits are taken.
+        files: shards of each split.
     """
     pixels, labels = load_digits()
     random = np.random.default_rng(seed)
     classes = max(len(each) for each in counts.values())
     names = [f"digit-{label}" for label in range(classes)]
+    if classes > 10:
+        labels = np.arange(len(labels)) % classes
     rows = [list(random.permutation(np.flatnonzero(labels == label))) for label in range(classes)]
     folder.mkdir(parents=True)
     splits = {}
@@ -49,11 +57,14 @@ def write_digits(
                 "sha256": digest.encode(),
             }
             records.append(create_record(features))
-        file = folder / f"{split}-00000-of-00001.tfrecord"
-        file.write_bytes(b"".join(records))
-        shard = Shard(file.name, len(records), compute_sha256(file))
+        written = []
+        for number in range(files):
+            file = folder / f"{split}-{number:05d}-of-{files:05d}.tfrecord"
+            held = records[number * len(records) // files : (number + 1) * len(records) // files]
+            file.write_bytes(b"".join(held))
+            written.append(Shard(file.name, len(held), compute_sha256(file)))
         images = dict(zip(names, per_class, strict=True))
-        splits[split] = Split(len(records), images, compute_split_digest(about), [shard])
+        splits[split] = Split(len(records), images, compute_split_digest(about), written)
     form = ImageForm(size_px, "crop", "#ffffff")
     dataset = Dataset(names, form, splits, "m" * 64, "s" * 64, {"preprocess.size_px": size_px})
     write_dataset(folder, dataset)

@@ -1,4 +1,4 @@
-"""Two real processes that train as two machines do: JAX backend, loopback, their own memory."""
+"""Two real processes that train as two machines do, and one with two devices: JAX, loopback."""
 
 from __future__ import annotations
 
@@ -75,14 +75,17 @@ def test_two_machines_end_as_one(shards: Path, tmp_path: Path, mlflow_database: 
         for number, folder in enumerate(folders)
     ]
     finish(pair)
-    alone = tmp_path / "alone"
-    finish([start(shards, alone, mlflow_database)])
+    alone, gpus = tmp_path / "alone", tmp_path / "gpus"
+    # A CPU that stands for two GPUs of one machine.
+    doubled = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    finish([start(shards, alone, mlflow_database), start(shards, gpus, mlflow_database, **doubled)])
 
-    first, second, one = (np.load(folder / "weights.npz") for folder in [*folders, alone])
+    first, second, one, two = (np.load(f / "weights.npz") for f in [*folders, alone, gpus])
     assert len(one.files) > 6
     for name in one.files:
         np.testing.assert_array_equal(first[name], second[name], name)
-        np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
+        for other in (first, two):
+            np.testing.assert_allclose(other[name], one[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
     # The first alone writes what the room writes.
     assert (folders[0] / "model.keras").exists()

@@ -26,7 +26,7 @@ SETTINGS = {
 }
 
 
-def start(shards: Path, folder: Path, database: Path) -> subprocess.Popen[str]:
+def start(shards: Path, folder: Path, database: Path, **more: bool) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     if not (folder / "mlflow.db").exists():
         shutil.copy(database, folder / "mlflow.db")
@@ -34,7 +34,7 @@ def start(shards: Path, folder: Path, database: Path) -> subprocess.Popen[str]:
         "PYTHONPATH": str(ROOT),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }
-    given = json.dumps({"shards": str(shards), "out": str(folder), **SETTINGS})
+    given = json.dumps({"shards": str(shards), "out": str(folder), **SETTINGS, **more})
     command = [sys.executable, str(ROOT / "tests/train/tiny_run.py"), given]
     return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
 
@@ -59,16 +59,18 @@ def test_killed_in_both_phases_ends_as_if_left_alone(
     assert start(shards, whole, mlflow_database).wait() == 0
     chance = random.Random(os.urandom(8))
     seen = []
-    for part in ("features-train", "finetune"):
-        process = start(shards, killed, mlflow_database)
+    for part in ("features-train-00000", "finetune"):
+        # Images that do not fit into memory are read from their shards, in the same order.
+        process = start(shards, killed, mlflow_database, little_memory=True)
         wait_for(process, killed / "model.checkpoint" / f"{part}.npz")
         delay = chance.uniform(0, 0.3)
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
         seen.append((part, round(delay, 3), process.returncode))
-    process = start(shards, killed, mlflow_database)
+    process = start(shards, killed, mlflow_database, little_memory=True)
     told, _ = process.communicate()
+    assert "read from the shards" in told
     assert process.returncode == 0, seen
     assert [code for _, _, code in seen] == [-signal.SIGKILL] * 2, seen
     with sqlite3.connect(killed / "mlflow.db") as store:  # all three went on in one run

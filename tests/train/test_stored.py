@@ -1,0 +1,148 @@
+"""Pixels that stay in their shards: what TensorFlow reads, in any order; what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.common.dataset import Dataset, read_dataset
+from components.common.errors import DarkroomError
+from components.common.examples import read_split
+from components.common.tfscan import scan_shard
+from components.train import memory, stored
+from components.train.batches import Recipe, create_batches
+from components.train.memory import find_free_memory, read_train_and_val
+from components.train.spec import Augment, Finetune
+from components.train.stored import open_split
+from tests.train.digit_shards import write_digits
+
+COUNTS = {"train": (9, 8, 7), "val": (3, 3, 3), "test": (1, 1, 1)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("stored") / "shards"
+    write_digits(found, COUNTS, files=3)
+    return found
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "shards"))
+
+
+@pytest.mark.parametrize("open_files", [256, 1])
+def test_they_are_what_tensorflow_reads(
+    folder: Path, open_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "OPEN_FILES", open_files)
+    dataset, oracle = read_dataset(folder), read_split(folder, "train")
+    found = open_split(folder, "train", dataset)
+    assert (found.paths, found.sha256) == (oracle.paths, oracle.sha256)
+    np.testing.assert_array_equal(found.labels, oracle.labels)
+    assert found.pixels.shape == oracle.pixels.shape
+    assert len(found.pixels) == 24
+    random = np.random.default_rng(0)
+    for rows in (slice(0, 24), slice(5, 8), random.integers(0, 24, 40), np.array([23]), []):
+        index = np.array(rows, int) if isinstance(rows, list) else rows
+        np.testing.assert_array_equal(found.pixels[index], oracle.pixels[index])
+
+
+def test_batches_are_the_same_to_the_bit(folder: Path) -> None:
+    dataset = read_dataset(folder)
+    recipe = Recipe(
+        Finetune(batch_size=8), Augment(mixup=0.3, colour=0.2), flip=True, seed=3, classes=3
+    )
+    kinds = (read_split(folder, "train"), open_split(folder, "train", dataset))
+    for one, other in zip(*(create_batches(kind, recipe, 2) for kind in kinds), strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_memory_decides_and_that_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = read_dataset(folder)
+    needed = (24 + 9) * 32 * 32 * 3
+    for free, kind, words in (
+        (2 * needed, np.ndarray, "kept in memory"),
+        (2 * needed - 1, stored.StoredPixels, "50% may be used: read from the shards"),
+    ):
+        monkeypatch.setattr(memory, "find_free_memory", lambda free=free: free)
+        train, val = read_train_and_val(folder, dataset)
+        assert isinstance(train.pixels, kind)
+        assert isinstance(val.pixels, kind)
+        assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "1000", "memory.current": "700"}, 300),
+        (
+            {
+                "memory.max": "1000",
+                "memory.current": "700",
+                "memory.stat": "anon 5\ninactive_file 150\nactive_file 50\n",
+            },
+            500,
+        ),
+        ({"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "1000"}, 0),
+    ],
+)
+def test_a_container_has_what_its_limit_leaves(
+    tmp_path: Path, files: dict[str, str], expected: int
+) -> None:
+    for name, text in ({"memory.stat": "", "memory/memory.stat": ""} | files).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert find_free_memory(tmp_path) == expected
+
+
+def test_without_a_limit_it_is_the_machine_s(tmp_path: Path) -> None:
+    import psutil
+
+    (tmp_path / "memory.max").write_text("max\n")
+    assert 0 < find_free_memory(tmp_path) <= psutil.virtual_memory().total
+
+
+def first_shard(folder: Path) -> tuple[Path, Dataset]:
+    dataset = read_dataset(folder)
+    return folder / dataset.splits["train"].shards[0].file, dataset
+
+
+def test_a_changed_pixel_is_found_when_it_is_read(copy: Path) -> None:
+    file, dataset = first_shard(copy)
+    found = open_split(copy, "train", dataset)
+    place = next(scan_shard(file))
+    with file.open("r+b") as stream:
+        stream.seek(place.start + place.pixels[0] + 100)
+        byte = stream.read(1)
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte[0] ^ 1]))
+    found.pixels[1:24]
+    with pytest.raises(DarkroomError, match=r"train-00000.*wrong checksum.*run preprocess again"):
+        found.pixels[0:4]
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda data: data[:-5], "damaged .it ends in the middle"),
+        (lambda data: bytes([data[0] ^ 1]) + data[1:], "damaged .a wrong checksum at byte 0"),
+        (lambda data: data + data, "do not hold the 24 examples"),
+        (lambda data: b"", "do not hold the 24 examples"),
+        (lambda data: None, "shard is missing"),
+    ],
+    ids=["cut", "length", "twice", "empty", "missing"],
+)
+def test_shards_that_are_not_as_they_should_be(copy: Path, harm: object, words: str) -> None:
+    file, dataset = first_shard(copy)
+    left = harm(file.read_bytes())  # type: ignore[operator]
+    file.unlink() if left is None else file.write_bytes(left)
+    with pytest.raises(DarkroomError, match=words):
+        open_split(copy, "train", dataset)
