@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,19 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.common.reports import Predictions
 from components.evaluate.intervals import compute_intervals
-from components.evaluate.metrics import compute_figures, create_metrics
+from components.evaluate.metrics import compute_class_scores, compute_figures, create_metrics
 from components.evaluate.shares import Sampling
 
 CLASSES = 5
 
 
-def draw(images: int, classes: int, seed: int) -> Predictions:
-    """Return predictions of a model of middling skill that is too sure of itself."""
+def draw(images: int, classes: int, seed: int, sharpness: float = 2.5) -> Predictions:
+    """Return predictions of a model of middling skill; 2: calibrated, above: too sure of itself."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, images)
     logits = random.normal(0, 1, (images, classes))
     logits[np.arange(images), labels] += 2.0
-    table = np.exp(2.5 * logits)
+    table = np.exp(sharpness * logits)
     table /= table.sum(axis=1, keepdims=True)
     return Predictions(
         class_names=[str(i) for i in range(classes)],
@@ -44,20 +45,28 @@ def draw(images: int, classes: int, seed: int) -> Predictions:
     )
 
 
-def measure_coverage(images: int, repeats: int, resamples: int) -> None:
+def measure_coverage(images: int, repeats: int, resamples: int, sharpness: float) -> None:
     """Print how often the intervals hold the figures of the population."""
-    truth = compute_figures(draw(1_000_000, CLASSES, 10**6), 2)
-    held: dict[str, int] = {}
+    population = draw(1_000_000, CLASSES, 10**6, sharpness)
+    truth = compute_figures(population, 2)
+    classes = [asdict(one) for one in compute_class_scores(population, [{}] * CLASSES)]
+    held: dict[str, list[bool]] = {}
+
+    def count(name: str, value: float, ends: tuple[float, float]) -> None:
+        held.setdefault(name, []).append(ends[0] <= value <= ends[1])
+
     for seed in range(repeats):
         sampling = Sampling(np.arange(images), 0.95, resamples)
-        overall = compute_intervals(draw(images, CLASSES, seed), sampling, 2).overall
-        for name, (low, high) in overall.items():
+        found = compute_intervals(draw(images, CLASSES, seed, sharpness), sampling, 2)
+        for name, ends in found.overall.items():
             head, _, tail = name.partition(".")
-            value = truth[head][tail] if tail else truth[head]
-            held[name] = held.get(name, 0) + (low <= value <= high)
+            count(name, truth[head][tail] if tail else truth[head], ends)
+        for known, own in zip(classes, found.classes, strict=True):
+            for name, ends in own.items():
+                count(f"a class's {name}", known[name], ends)
     print(f"{repeats} test splits of {images:,} images, {resamples} resamples")
-    for name, count in sorted(held.items()):
-        print(f"  {name:<22}{count / repeats:7.1%}")
+    for name, hits in sorted(held.items()):
+        print(f"  {name:<28}{np.mean(hits):7.1%}")
 
 
 def measure_time(images: int, classes: int) -> None:
@@ -75,9 +84,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1000, help="test splits that are drawn")
     parser.add_argument("--images", type=int, default=500, help="images in each")
     parser.add_argument("--resamples", type=int, default=500, help="of the bootstrap")
+    parser.add_argument("--sharpness", type=float, default=2.5, help="2 is calibrated")
     flags = parser.parse_args()
     measure_time(10_000, 10)
-    measure_coverage(flags.images, flags.repeats, flags.resamples)
+    measure_coverage(flags.images, flags.repeats, flags.resamples, flags.sharpness)
 
 
 if __name__ == "__main__":

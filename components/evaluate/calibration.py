@@ -55,3 +55,25 @@ def compute_ece(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -
     """
     gap = np.bincount(assign_bins(confidence, bins), confidence - correct, bins)
     return float(np.abs(gap).sum() / len(confidence))
+
+
+def compute_gaps(
+    confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, bins: int = BINS
+) -> np.ndarray:
+    """Return Σ (confidence - right) of each bin as a share of all images, (weightings, bins).
+
+    Their absolute values sum to the ECE.
+
+    Args:
+        confidence: (images,), probability of the predicted class.
+        correct: bool (images,).
+        weights: (weightings, images), how often each image counts.
+        bins: number of bins of equal width from 0 to 1.
+    """
+    from scipy.sparse import csr_array
+
+    images = np.arange(len(confidence))
+    gap = csr_array(
+        (confidence - correct, (images, assign_bins(confidence, bins))), (len(images), bins)
+    )
+    return np.asarray(weights @ gap / weights.sum(axis=1, keepdims=True))

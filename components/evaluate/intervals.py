@@ -8,17 +8,14 @@ import numpy as np
 
 from components.common.bootstrap import draw_weights
 from components.common.reports import Predictions
-from components.evaluate.calibration import BINS, assign_bins
+from components.evaluate.calibration import compute_gaps
+from components.evaluate.ends import Ends, compute_ece_ends, take_ends, take_logit_ends
 from components.evaluate.ranking import Ranking
-from components.evaluate.shares import Sampling, compute_share_interval
+from components.evaluate.shares import Sampling, compute_share_interval, count_effective
 
+UNBOUNDED = ("log_loss", "brier")  # figures that are no shares
 # Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
 MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
-# An estimate from bins is too high by about what its resamples are higher still: the interval is
-# mirrored at the estimate ("basic" bootstrap), which takes that away.
-BIASED = ("ece",)
-
-Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -49,33 +46,56 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     for weights in draw_weights(groups, sampling.resamples):
         figures = compute_weighted(predictions, weights)
         if done < ranked:
-            figures |= compute_ranked(rankings, weights)
+            figures |= compute_ranked(rankings, weights, classes)
         done += len(weights)
         for name, values in figures.items():
             found.setdefault(name, []).append(values)
-    estimates = compute_weighted(predictions, np.ones((1, len(predictions))))
-    overall: dict[str, Ends] = {}
-    per_class: list[dict[str, Ends]] = [{} for _ in range(classes)]
-    for name, parts in found.items():
-        values = np.concatenate(parts)  # (resamples,) or (resamples, classes)
+    resampled = {name: np.concatenate(parts) for name, parts in found.items()}
+    once = np.ones((1, len(predictions)))
+    gaps = compute_gaps(predictions.confidence, predictions.correct, once)[0]
+    overall = {"ece": compute_ece_ends(gaps, resampled.pop("gaps"), level)}
+    for name, values in resampled.items():
         if values.ndim == 1:
-            estimate = float(estimates[name][0]) if name in BIASED else None
-            overall[name] = _take_ends(values, level, estimate)
-            continue
-        for i in range(classes):
-            drawn = values[:, i][~np.isnan(values[:, i])]
-            if len(drawn):
-                per_class[i][name] = _take_ends(drawn, level)
+            count = None if name in UNBOUNDED else count_effective(predictions.correct, groups)
+            overall[name] = take_ends(values, level, count)
+    per_class = [
+        _compute_class_ends(predictions, i, resampled, sampling, rankings.get(i))
+        for i in range(classes)
+    ]
     hits = {"accuracy": predictions.correct, "top_k.accuracy": find_in_top(predictions, top_k)}
     for name, hit in hits.items():
         overall[name] = compute_share_interval(hit, groups, level)
     overall["balanced_accuracy"] = overall["macro.recall"]
-    for i, ends in enumerate(per_class):
-        for name, members in (("recall", predictions.labels), ("precision", predictions.predicted)):
-            of = members == i
-            if of.any():
-                ends[name] = compute_share_interval(predictions.correct[of], groups[of], level)
     return Intervals(overall, per_class)
+
+
+def _compute_class_ends(
+    predictions: Predictions,
+    label: int,
+    resampled: dict[str, np.ndarray],
+    sampling: Sampling,
+    ranking: Ranking | None,
+) -> dict[str, Ends]:
+    """Return the intervals of one class; what cannot be measured of it has none."""
+    groups, level = sampling.groups, sampling.level
+    ends = {}
+    for name, members in (("recall", predictions.labels), ("precision", predictions.predicted)):
+        of = members == label
+        if of.any():
+            ends[name] = compute_share_interval(predictions.correct[of], groups[of], level)
+    own = predictions.labels == label
+    if not own.any():
+        return ends
+    drawn = _drop_nan(resampled["class.f1"][:, label])
+    ends["f1"] = take_ends(drawn, level, len(np.unique(groups[own])))
+    if ranking is not None:
+        # Of a class that is ranked without a fault: the smaller side says how sure that is.
+        count = min(len(np.unique(groups[of])) for of in (own, ~own))
+        estimates = ranking.compute(np.ones((len(predictions), 1)))
+        for name, estimate in zip(("roc_auc", "average_precision"), estimates, strict=True):
+            drawn = _drop_nan(resampled[f"class.{name}"][:, label])
+            ends[name] = take_logit_ends(float(estimate[0]), drawn, level, count)
+    return ends
 
 
 def create_rankings(predictions: Predictions) -> dict[int, Ranking]:
@@ -88,24 +108,31 @@ def create_rankings(predictions: Predictions) -> dict[int, Ranking]:
     return rankings
 
 
-def compute_ranked(rankings: dict[int, Ranking], weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return ROC-AUC and average precision, one against the rest, averaged over the classes.
+def compute_ranked(
+    rankings: dict[int, Ranking], weights: np.ndarray, classes: int
+) -> dict[str, np.ndarray]:
+    """Return ROC-AUC and average precision, one against the rest, and their averages.
 
     Args:
         rankings: of :func:`create_rankings`.
         weights: (weightings, images), how often each image counts.
+        classes: number of classes.
 
     Returns:
-        `roc_auc` and `average_precision`: (weightings,).
+        `roc_auc` and `average_precision`: (weightings,); `class.roc_auc` and
+        `class.average_precision`: (weightings, classes), NaN where there are not both kinds.
     """
     if not rankings:
         return {}
     columns = np.ascontiguousarray(weights.T)
-    areas, averages = zip(*(one.compute(columns) for one in rankings.values()), strict=True)
-    return {
-        "roc_auc": np.nanmean(areas, axis=0),
-        "average_precision": np.nanmean(averages, axis=0),
-    }
+    values = np.full((2, len(weights), classes), np.nan)
+    for i, ranking in rankings.items():
+        values[:, :, i] = ranking.compute(columns)
+    figures = {}
+    for name, each in zip(("roc_auc", "average_precision"), values, strict=True):
+        figures[name] = np.nanmean(each[:, list(rankings)], axis=1)
+        figures[f"class.{name}"] = each
+    return figures
 
 
 def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -119,11 +146,12 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
         weights: (weightings, images), how often each image counts.
 
     Returns:
-        Dotted name → (weightings,); `f1` → (weightings, classes), NaN where none was drawn.
+        Dotted name → (weightings,); `class.f1` → (weightings, classes), NaN where none was drawn;
+        `gaps` → (weightings, bins), see :func:`components.evaluate.calibration.compute_gaps`.
     """
     labels, predicted = predictions.labels, predictions.predicted
     classes = len(predictions.class_names)
-    correct, confidence = predictions.correct, predictions.confidence
+    correct = predictions.correct
     total = weights.sum(axis=1)  # (weightings,)
     actual = _sum_by(weights, labels, classes)  # (weightings, classes)
     answered = _sum_by(weights, predicted, classes)
@@ -138,11 +166,10 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
     for name, values in parts.items():
         figures[f"macro.{name}"] = (values * (actual > 0)).sum(axis=1) / (actual > 0).sum(axis=1)
         figures[f"weighted.{name}"] = (values * share).sum(axis=1)
-    figures["f1"] = np.where(actual > 0, parts["f1"], np.nan)
+    figures["class.f1"] = np.where(actual > 0, parts["f1"], np.nan)
     figures["log_loss"] = weights @ compute_losses(predictions) / total
     figures["brier"] = weights @ compute_brier(predictions) / total
-    gaps = _sum_by(weights * (confidence - correct), assign_bins(confidence), BINS)
-    figures["ece"] = np.abs(gaps).sum(axis=1) / total
+    figures["gaps"] = compute_gaps(predictions.confidence, correct, weights)
     return figures
 
 
@@ -173,11 +200,8 @@ def find_in_top(predictions: Predictions, top_k: int) -> np.ndarray:
     return np.asarray(ahead.sum(axis=1) < top_k)
 
 
-def _take_ends(values: np.ndarray, level: float, estimate: float | None = None) -> Ends:
-    low, high = np.percentile(values, (50 * (1 - level), 50 * (1 + level)))
-    if estimate is not None:
-        low, high = max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)
-    return float(low), float(high)
+def _drop_nan(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values[~np.isnan(values)])
 
 
 def _sum_by(weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:

@@ -32,7 +32,9 @@ class ClassScore:
     f1: float | None
     f1_interval: list[float] | None
     roc_auc: float | None  # against the rest; None: it has no test image, or all are of it
+    roc_auc_interval: list[float] | None
     average_precision: float | None
+    average_precision_interval: list[float] | None
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,9 @@ def compute_class_scores(
                 f1=float(f1[i]) if count else None,
                 f1_interval=ends.get("f1") if count else None,
                 roc_auc=area,
+                roc_auc_interval=ends.get("roc_auc"),
                 average_precision=average,
+                average_precision_interval=ends.get("average_precision"),
             )
         )
     return scores
@@ -204,7 +208,7 @@ def describe_method(sampling: Sampling) -> list[str]:
     return [
         f"intervals hold {100 * sampling.level:g}%: accuracy, recall and precision after Wilson, "
         f"the others by the bootstrap over the test images, {sampling.resamples:,} resamples"
-        f"{grouped}",
+        f"{grouped}; a class's areas on the scale of the logit; ece by inverting a test",
         "averages are over the classes that have test images",
         "roc_auc and average_precision: each class against the rest, averaged",
         f"ece: {BINS} bins of equal width over the probability of the predicted class; brier: "

@@ -10,6 +10,8 @@ from sklearn import metrics as sklearn_metrics
 
 from components.common.bootstrap import draw_weights
 from components.common.reports import Predictions
+from components.evaluate.calibration import compute_ece, compute_gaps
+from components.evaluate.ends import compute_ece_ends
 from components.evaluate.intervals import (
     compute_intervals,
     compute_ranked,
@@ -62,10 +64,14 @@ def test_weights_are_copies_of_images(make_predictions: Make) -> None:
     copies = np.repeat(np.arange(120), weights[0].astype(int))
     copied = predictions_of(found.labels[copies], found.logits[copies])
     expected = compute_figures(copied, 1)
-    values = compute_weighted(found, weights) | compute_ranked(create_rankings(found), weights)
+    values = compute_weighted(found, weights) | compute_ranked(create_rankings(found), weights, 3)
     assert values["macro.f1"][0] == pytest.approx(expected["macro"]["f1"])
-    for name in ("log_loss", "brier", "ece", "roc_auc", "average_precision"):
+    for name in ("log_loss", "brier", "roc_auc", "average_precision"):
         assert values[name][0] == pytest.approx(expected[name]), name
+    assert np.abs(values["gaps"][0]).sum() == pytest.approx(expected["ece"])
+    for i, (area, average) in compute_ranked_scores(copied).items():
+        assert values["class.roc_auc"][0, i] == pytest.approx(area)
+        assert values["class.average_precision"][0, i] == pytest.approx(average)
 
 
 def test_every_figure_has_an_interval_that_holds_it(make_predictions: Make) -> None:
@@ -78,7 +84,44 @@ def test_every_figure_has_an_interval_that_holds_it(make_predictions: Make) -> N
         if name != "ece":  # its estimate is too high, and its interval knows
             assert low <= value <= high, name
     for score in metrics["classes"]:
-        assert score["f1_interval"][0] <= score["f1"] <= score["f1_interval"][1]
+        for name in ("precision", "recall", "f1", "roc_auc", "average_precision"):
+            low, high = score[f"{name}_interval"]
+            assert 0 <= low < score[name] < high <= 1, name
+
+
+def test_a_class_that_is_known_without_a_fault_is_not_sure_to_be() -> None:
+    labels = np.repeat([0, 1], [8, 92])
+    metrics = create_metrics(predictions_of(labels, 9.0 * np.eye(2)[labels]), "d", alone(100), 1)
+    rare, frequent = metrics["classes"]
+    for name in ("precision", "recall", "f1", "roc_auc", "average_precision"):
+        assert rare[f"{name}_interval"] == pytest.approx(compute_wilson(1, 8, 0.95)), name
+    assert frequent["f1_interval"][0] > rare["f1_interval"][0]
+    assert metrics["intervals"]["macro.f1"][0] < 1
+
+
+def test_the_interval_of_the_ece_knows_its_bias() -> None:
+    """Of a calibrated model the ECE of few images is far from 0; its interval holds the truth."""
+    held = above = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        confidence = random.uniform(0.5, 1, 200)
+        correct = random.random(200) < confidence  # calibrated: the true ECE is 0
+        weights = next(iter(draw_weights(np.arange(200), 300)))
+        gaps = compute_gaps(confidence, correct, np.ones((1, 200)))[0]
+        low, high = compute_ece_ends(gaps, compute_gaps(confidence, correct, weights), 0.95)
+        ece = compute_ece(confidence, correct)
+        assert np.abs(gaps).sum() == pytest.approx(ece)
+        held += low == 0
+        above += ece > 0.03
+        assert high < 2 * ece
+    assert above >= 30
+    assert held >= 36
+    # And of one that is surely off, it leaves 0 far behind.
+    confidence, correct = np.full(400, 0.95), np.arange(400) % 10 < 7
+    weights = next(iter(draw_weights(np.arange(400), 300)))
+    gaps = compute_gaps(confidence, correct, np.ones((1, 400)))[0]
+    low, high = compute_ece_ends(gaps, compute_gaps(confidence, correct, weights), 0.95)
+    assert 0.19 < low < 0.25 < high < 0.31
 
 
 def test_images_in_groups_tell_less(make_predictions: Make) -> None:
