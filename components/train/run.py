@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
-from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
+from components.common.recording import start_recorded_run
 from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
 from components.train import records

@@ -11,7 +11,7 @@ from typing import Any
 from components.common.backend import tf
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
 def warp(pixels: Any, matrices: Any) -> Any:
     """Return images whose pixels are looked up, between four neighbours, in the old ones.
 
