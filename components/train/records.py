@@ -102,6 +102,16 @@ def identify(params: Params, dataset: Dataset, machines: Machines) -> dict[str, 
     return settings_of(params) | digests_of(dataset) | versions | hardware | shards
 
 
+def identify_features(params: Params, dataset: Dataset, machines: Machines) -> dict[str, Any]:
+    """Return all that decides the features of the frozen network."""
+    found, own = identify(params, dataset, machines), ["backbone", "weights", "precision"]
+    own += ["probe_batch_size", "probe_views"]
+    wanted = {f"train.{name}" for name in own}
+    if params.probe_views > 1:  # further views are random, and changed as augment says
+        wanted |= {key for key in found if key.startswith(("train.seed", "train.augment."))}
+    return {key: value for key, value in found.items() if key in wanted or key[:6] != "train."}
+
+
 def digests_of(dataset: Dataset) -> dict[str, str]:
     """Return the digests of manifest and splits, and of the images of each split."""
     own = {"manifest": dataset.manifest_sha256, "splits": dataset.splits_sha256}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
+from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
-from components.common.recording import start_recorded_run
 from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
 from components.train import records
@@ -26,13 +24,14 @@ from components.train.network import create_network, take_part, to_float32, unfr
 from components.train.pictures import write_augmented
 from components.train.probe import answer_test, run_forward, run_probe
 from components.train.spec import Inputs, Outputs, Params
+from components.train.trial import Trial
 
 
 def run(
     inputs: Inputs,
     outputs: Outputs,
     params: Params,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    trial: Trial | None = None,
 ) -> None:
     """Train a classifier on the shards and keep one of its epochs.
 
@@ -40,8 +39,7 @@ def run(
         inputs: see the spec.
         outputs: see the spec.
         params: see the spec.
-        on_epoch: is told each epoch of both phases while the MLflow run is active; what it raises
-            ends the run. The search watches its trials by it.
+        trial: of a search, which wants the epochs and no outputs.
     """
     machines = join_machines(params.seed)
     with only_first_writes(machines, outputs) as own:
@@ -50,7 +48,7 @@ def run(
             records.identify(params, read_dataset(inputs.shards), machines),
             writes=machines.is_first,
         )
-        _train(inputs, own, params, machines, checkpoint, on_epoch or (lambda epoch: None))
+        _train(inputs, own, params, machines, checkpoint, trial)
         checkpoint.remove()
 
 
@@ -60,7 +58,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
     params: Params,
     machines: Machines,
     checkpoint: Checkpoint,
-    tell: Callable[[Epoch], None],
+    trial: Trial | None,
 ) -> None:
     watch = Stopwatch()
     backbone = find_backbone(params.backbone)
@@ -90,16 +88,19 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
     ) as mlflow:
         checkpoint.keep_run(mlflow.active_run().info.run_id)
         records.track_start(mlflow, params, dataset)
-        probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=checkpoint)
+        features = trial.find_features(params, dataset, machines) if trial else checkpoint
+        probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=features)
         epochs: list[Epoch] = []
         records.track_epoch(mlflow, epochs, probe.epoch)
-        tell(probe.epoch)
-        issues = find_label_issues(train, val, probe, names, params.seed)
-        write_label_issues(outputs.label_issues, issues)
-        records.track_label_issues(mlflow, issues, outputs)
-        write_augmented(outputs.augmented, train, recipe)
-        baseline = answer_test(network, inputs.shards, dataset, params.probe_batch_size)
-        write_predictions(outputs.probe, baseline)
+        if trial:
+            trial.tell(probe.epoch)
+        else:
+            issues = find_label_issues(train, val, probe, names, params.seed)
+            write_label_issues(outputs.label_issues, issues)
+            records.track_label_issues(mlflow, issues, outputs)
+            write_augmented(outputs.augmented, train, recipe)
+            baseline = answer_test(network, inputs.shards, dataset, params.probe_batch_size)
+            write_predictions(outputs.probe, baseline)
 
         if params.finetune.epochs:
             trainable = unfreeze(network, params.finetune.unfreeze)
@@ -114,7 +115,10 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
                 budget_minutes=params.budget_minutes,
             ):
                 records.track_epoch(mlflow, epochs, epoch)
-                tell(epoch)
+                if trial:
+                    trial.tell(epoch)
+        if trial:
+            return
 
         forward = create_forward(take_part(network, LOGITS))
         logits = run_forward(forward, val.pixels, 64, "val")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import tempfile
+import shutil
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from components.common.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
 from components.common.terminal import say
 from components.common.tracking import explain_failures, import_mlflow
-from components.train.history import Epoch, find_best
+from components.train.attempt import STOPPED, run_attempt
 from components.train.settings import create_params, read_settings
 from components.train.space import Space, describe_space, read_space
-from components.train.spec import Inputs, Outputs, Params
+from components.train.spec import Params
 
 if TYPE_CHECKING:
     import optuna
@@ -42,6 +42,11 @@ class Search:
     trials: int  # that shall have ended in all, earlier sessions' included
     timeout_seconds: float | None
     pruner: str  # median, hyperband or none
+
+    @property
+    def work(self) -> Path:
+        """The folder where trials keep their checkpoints, and all of them the features."""
+        return self.database.with_suffix(".work")
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,18 @@ def run_search(search: Search) -> Best:
     def objective(trial: optuna.Trial) -> float:
         settings = {key: part.suggest(trial, key) for key, part in space.items()}
         trial.set_user_attr("settings", settings)
-        return _run_trial(mlflow, trial, settings, search, parent)
+        params = create_params(search.params, settings)
+        folder = search.work / search.name / f"trial-{_find_first(study, trial.number)}"
+        return run_attempt(
+            mlflow, trial, params, shards=search.shards, folder=folder, parent=parent
+        )
 
+    _take_over(study)
     left = search.trials - count_ended(study)
     if left > 0:
         study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
+    if not _find_running(study):
+        shutil.rmtree(search.work / search.name, ignore_errors=True)
     best = find_best_trial(study)
     with explain_failures():
         client = mlflow.MlflowClient()
@@ -170,6 +182,36 @@ def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
     return study
 
 
+def _take_over(study: optuna.Study) -> None:
+    """Queue again the trials that an earlier session was in when it was stopped or killed."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback as Retry
+    from optuna.storages import fail_stale_trials
+
+    fail_stale_trials(study)
+    if running := _find_running(study):
+        numbers = ", ".join(map(str, running))
+        say(f"trial {numbers} was killed or runs elsewhere: {GRACE_SECONDS} s will tell")
+        time.sleep(GRACE_SECONDS)
+        fail_stale_trials(study)
+    queued = {number for trial in study.trials for number in Retry.retry_history(trial)}
+    for trial in study.trials:
+        stopped = trial.state.name == "FAIL" and trial.user_attrs.get(STOPPED)
+        if stopped and trial.number not in queued:
+            Retry()(study, trial)
+
+
+def _find_running(study: optuna.Study) -> list[int]:
+    """Return the numbers of trials that run, or whose process was killed a moment ago."""
+    return [trial.number for trial in study.trials if trial.state.name == "RUNNING"]
+
+
+def _find_first(study: optuna.Study, number: int) -> int:
+    """Return the number under which a trial was begun, for one that is tried again."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback as Retry
+
+    return [*Retry.retry_history(study.trials[number]), number][0]
+
+
 def _open_parent(mlflow: Any, study: optuna.Study, params: Params, search: Search) -> str:
     """Return the id of the MLflow run that the trials' runs lie below."""
     with explain_failures():
@@ -184,47 +226,3 @@ def _open_parent(mlflow: Any, study: optuna.Study, params: Params, search: Searc
             client.log_param(run.info.run_id, key, value)
         study.set_user_attr("mlflow_run", run.info.run_id)
         return str(run.info.run_id)
-
-
-def _run_trial(
-    mlflow: Any, trial: optuna.Trial, settings: Mapping[str, Any], search: Search, parent: str
-) -> float:
-    """Train once; return the best validation accuracy, or raise TrialPruned."""
-    import optuna
-
-    from components.common.backend import keras
-    from components.train.run import run
-
-    params = create_params(search.params, settings)
-    shown = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
-    print(f"\ntrial {trial.number} · {shown}", flush=True)
-    epochs: list[Epoch] = []
-    runs: list[str] = []
-
-    def watch(epoch: Epoch) -> None:
-        if not epochs:
-            runs.append(mlflow.active_run().info.run_id)
-            tags = {"mlflow.parentRunId": parent, "mlflow.runName": f"trial {trial.number}"}
-            mlflow.set_tags(tags | {"darkroom.trial": str(trial.number)})
-        epochs.append(epoch)
-        trial.report(epoch.val_accuracy, epoch.epoch)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    keras.utils.clear_session()
-    with tempfile.TemporaryDirectory() as folder:
-        files = {field.name: Path(folder) / field.name for field in dataclasses.fields(Outputs)}
-        # Their formats go by the suffix.
-        files["model"] = files["model"].with_suffix(".keras")
-        files["augmented"] = files["augmented"].with_suffix(".png")
-        try:
-            run(Inputs(search.shards), Outputs(**files), params, watch)
-        except optuna.TrialPruned:
-            say(f"pruned after epoch {epochs[-1].epoch}: others were better by then")
-            client = mlflow.MlflowClient()
-            client.set_tag(runs[0], "darkroom.pruned", "true")
-            client.set_terminated(runs[0], "KILLED")
-            raise
-    best = find_best(epochs)
-    trial.set_user_attr("val_loss", best.val_loss)
-    return best.val_accuracy

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import optuna
@@ -13,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.common.errors import DarkroomError
+from components.train import probe
 from components.train.search import main
 from components.train.settings import change_params, read_settings
 from components.train.space import Choices, Range, read_space
@@ -174,6 +179,78 @@ def test_a_search_from_trials_to_params(
     with pytest.raises(SystemExit):
         main(["run", *words])
     assert "was made with other settings" in capsys.readouterr().err
+
+
+def test_features_are_extracted_once(
+    params: Path, space: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, seen = params.parent, []
+    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
+    real = probe.run_forward
+
+    def count(forward: Any, pixels: Any, batch_size: int, what: str, *rest: Any) -> Any:
+        seen.append(what)
+        return real(forward, pixels, batch_size, what, *rest)
+
+    monkeypatch.setattr(probe, "run_forward", count)
+    space.write_text("train.seed: { low: 0, high: 9 }\n")
+    change_params(params, {"train.finetune.epochs": 0})
+    run_here(folder, trials=3)
+    assert seen == ["train", "val"]
+    assert not (folder / "search.work" / "search").exists()
+
+
+def test_a_killed_search_goes_on_in_the_middle_of_its_trial(
+    params: Path, space: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = params.parent
+    write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
+    change_params(params, {"train.finetune.epochs": 4})
+    words = [sys.executable, "-m", "components.train.search", "run", *list_words(folder, trials=2)]
+    process = subprocess.Popen(words, cwd=ROOT, start_new_session=True)
+    checkpoint = folder / "search.work/search/trial-0/model.checkpoint/finetune.npz"
+    wait_until(lambda: checkpoint.exists() or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+    monkeypatch.setattr("components.train.study.GRACE_SECONDS", 1)
+    run_here(folder, trials=2)
+    study = read_study(folder / "search.db", "search")
+    killed, *later = study.trials
+    assert killed.state.name == "FAIL"
+    assert [trial.state.name for trial in later] == ["COMPLETE", "COMPLETE"]
+    again = next(trial for trial in later if trial.params == killed.params)
+    # It went on in the MLflow run of the killed one, which has each epoch …
+    runs = mlflow.search_runs(experiment_names=["darkroom"])
+    assert len(runs) == 3
+    assert set(runs["status"]) == {"FINISHED"}
+    own = runs[runs["tags.mlflow.runName"] == f"trial {again.number}"].iloc[0]
+    found = mlflow.MlflowClient().get_metric_history(own["run_id"], "val_accuracy")
+    assert {metric.step for metric in found} == set(range(5))
+    # … and ended as a trial that nobody killed.
+    run_here(folder, trials=1, study="whole")
+    whole = read_study(folder / "search.db", "whole").trials[0]
+    assert whole.params == killed.params
+    assert again.intermediate_values == whole.intermediate_values
+
+
+def list_words(folder: Path, trials: int, study: str = "search") -> list[str]:
+    """Return the arguments of `run`."""
+    named = {"--params": "params.yaml", "--space": "search.yaml", "--shards": "shards"}
+    words = [word for flag, name in named.items() for word in (flag, str(folder / name))]
+    words += ["--database", str(folder / "search.db"), "--study", study]
+    return [*words, "--trials", str(trials)]
+
+
+def run_here(folder: Path, trials: int, study: str = "search") -> None:
+    main(["run", *list_words(folder, trials, study)])
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_bad_trials_are_pruned(
