@@ -24,6 +24,7 @@ from components.common.terminal import say
 
 KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kubeflow pipeline
 KFP_TAG = "darkroom.kfp_run_id"  # of the MLflow run
+CONTINUES = "darkroom.continues"  # of a run: the id of the one that this server does not know
 DEFAULT_URI = "sqlite:///mlflow.db"
 # Packages whose errors mean that a store of artifacts does not answer, or refuses.
 STORES = ("botocore", "boto3", "requests", "urllib3", "s3transfer")
@@ -38,6 +39,17 @@ QUIET = {
 }
 
 
+class MlflowAwayError(DarkroomError):
+    """Nothing answers at the address of MLflow; the message says what to do about it."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.finding = f"MLflow at {where} cannot be used ({reason})"
+        super().__init__(
+            f"{self.finding}; start it, or set MLFLOW_TRACKING_URI to another, or unset it to use "
+            "mlflow.db here"
+        )
+
+
 def import_mlflow(create: bool = True) -> Any:
     """Import MLflow, quiet, set on MLFLOW_TRACKING_URI or else on mlflow.db in the present folder.
 
@@ -45,7 +57,8 @@ def import_mlflow(create: bool = True) -> Any:
         create: make a database that is not there yet, where the address is that of an sqlite file.
 
     Raises:
-        DarkroomError: if nothing answers there, saying where and what to do.
+        MlflowAwayError: if nothing answers there.
+        DarkroomError: if it refuses, or is no MLflow.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -87,7 +100,7 @@ def start_run(names: Mlflow, file: Path) -> Iterator[Any]:
     mlflow = import_mlflow()
     with explain_failures():
         experiment = set_experiment(mlflow, names.experiment)
-        with open_run(mlflow, experiment.experiment_id) as run:
+        with open_run(mlflow, experiment) as run:
             yield mlflow
             write_json(file, {"run_id": run.info.run_id, "experiment": names.experiment})
 
@@ -100,28 +113,36 @@ def continue_run(names: Mlflow, file: Path) -> Iterator[Any]:
     deleted: then a new run is opened, and its tag `darkroom.continues` names the lost one. Whoever
     continues next finds the new one by that tag.
     """
-    run_id = read_run_id(file)
     mlflow = import_mlflow()
-    with explain_failures():
-        if not _is_active(mlflow, run_id):
-            experiment = set_experiment(mlflow, names.experiment)
-            later = mlflow.MlflowClient().search_runs(
-                [experiment.experiment_id], f"tags.`darkroom.continues` = '{run_id}'", max_results=1
-            )
-            if not later:
-                say(
-                    f"MLflow at {describe_uri(mlflow)} does not know run {run_id}: a new run "
-                    "goes on with it"
-                )
-                with mlflow.start_run(tags={"darkroom.continues": run_id}):
-                    yield mlflow
-                return
-            run_id = later[0].info.run_id
-        with mlflow.start_run(run_id=run_id):
-            from components.common.journal import find_journal, send_journal
+    with explain_failures(), resume_run(mlflow, names, file):
+        yield mlflow
 
-            send_journal(mlflow, run_id, find_journal(file))
-            yield mlflow
+
+def resume_run(mlflow: Any, names: Mlflow, file: Path) -> Any:
+    """Start the run that a file names, or the one that goes on with it; it is told what was kept.
+
+    Returns:
+        MLflow's active run, which ends with a `with` around it.
+    """
+    from components.common.journal import find_journal, send_journal
+
+    run_id = read_run_id(file)
+    send_journal(mlflow, names, find_journal(file), file)
+    if found := find_run(mlflow, names.experiment, run_id):
+        return mlflow.start_run(run_id=found)
+    say(f"MLflow at {describe_uri(mlflow)} does not know run {run_id}: a new run goes on with it")
+    return mlflow.start_run(tags={CONTINUES: run_id})
+
+
+def find_run(mlflow: Any, experiment: str, run_id: str) -> str:
+    """Return the id of a run, or of the one that goes on with it; empty if there is neither."""
+    found = set_experiment(mlflow, experiment)
+    if _is_active(mlflow, run_id):
+        return run_id
+    later = mlflow.MlflowClient().search_runs(
+        [found.experiment_id], f"tags.`{CONTINUES}` = '{run_id}'", max_results=1
+    )
+    return str(later[0].info.run_id) if later else ""
 
 
 def read_run_id(file: Path) -> str:
@@ -138,12 +159,24 @@ def log_params(mlflow: Any, params: Mapping[str, Any]) -> None:
     MLflow refuses a second value for a param. A room that runs again in the same run with other
     settings records them as tags `params.<name>` beside it.
     """
-    known = mlflow.get_run(mlflow.active_run().info.run_id).data.params
-    new = {key: value for key, value in params.items() if key not in known}
-    mlflow.log_params(new)
-    changed = {key: str(v) for key, v in params.items() if key in known and known[key] != str(v)}
-    if changed:
-        mlflow.set_tags({f"params.{key}": value for key, value in changed.items()})
+    if record := getattr(mlflow, "record_params", None):  # a Recorder's
+        record(params)
+    else:
+        add_params(mlflow, mlflow.active_run().info.run_id, params)
+
+
+def add_params(mlflow: Any, run_id: str, params: Mapping[str, Any]) -> None:
+    """Log settings to a run, as :func:`log_params` does."""
+    client, entities = mlflow.MlflowClient(), mlflow.entities
+    known = client.get_run(run_id).data.params
+    texts = {key: str(value) for key, value in params.items()}
+    new = [entities.Param(key, text) for key, text in texts.items() if key not in known]
+    changed = [
+        entities.RunTag(f"params.{key}", text)
+        for key, text in texts.items()
+        if known.get(key, text) != text
+    ]
+    client.log_batch(run_id, params=new, tags=changed)
 
 
 def find_uri() -> str:
@@ -189,7 +222,8 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
         first_contact: nothing but the address was asked for, so any complaint is about that.
 
     Raises:
-        DarkroomError: if the server or the database does not answer, or refuses.
+        MlflowAwayError: if the server or the database does not answer.
+        DarkroomError: if it refuses.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -205,10 +239,8 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
         # Of a chain of exceptions in one line the innermost says what happened.
         core = re.findall(r"\[Errno -?\d+\] [^\"')]+|[Rr]ead timed out", reason)
         reason = core[-1] if core else _hide_in(reason.strip().split("\n")[0], where)
-        raise DarkroomError(
-            f"MLflow at {hide_password(where)} cannot be used ({reason}); start it, or set "
-            "MLFLOW_TRACKING_URI to another, or unset it to use mlflow.db here"
-        ) from None
+        away = MlflowAwayError(hide_password(where), reason)
+        raise (away if is_away(error) else DarkroomError(str(away))) from None
     except Exception as error:
         if not _is_of_store(error):
             raise
@@ -216,6 +248,16 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
             f"the store of artifacts of MLflow cannot be used ({_name(error)}); see that it runs "
             "and that its keys are in the environment, then run again"
         ) from None
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an exception says that no server answered, however often it was asked."""
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, OperationalError):
+        return "sqlite" not in type(error.orig).__module__
+    words = ("failed with exception", "failed with timeout exception")
+    return _is_remote(error) and any(word in str(error) for word in words)
 
 
 def _is_remote(error: BaseException) -> bool:
@@ -256,21 +298,28 @@ def _hide_in(text: str, uri: str) -> str:
     return text
 
 
-def open_run(mlflow: Any, experiment_id: str, earlier_id: str = "") -> Any:
+def open_run(mlflow: Any, experiment: Any, earlier_id: str = "") -> Any:
     """Start a run, or go on with an earlier one; under Kubeflow with that of the same KFP run."""
-    if earlier_id and _is_active(mlflow, earlier_id):
-        return mlflow.start_run(run_id=earlier_id)
+    if earlier_id and (found := find_run(mlflow, experiment.name, earlier_id)):
+        return mlflow.start_run(run_id=found)
     kfp_run = os.environ.get(KFP_RUN_ID, "").strip()
-    # MLflow would draw a name from the seeded generator: every run would have the same.
-    name = time.strftime("%Y-%m-%d %H:%M:%S")
+    name = name_run()
     if not kfp_run:
         return mlflow.start_run(run_name=name)
     earlier = mlflow.MlflowClient().search_runs(
-        [experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'", max_results=1
+        [experiment.experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'", max_results=1
     )
     if earlier:
         return mlflow.start_run(run_id=earlier[0].info.run_id, tags={KFP_TAG: kfp_run})
     return mlflow.start_run(run_name=name, tags={KFP_TAG: kfp_run})
+
+
+def name_run() -> str:
+    """Return the name of a run that starts now.
+
+    MLflow would draw one from the seeded generator: every run would have the same.
+    """
+    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _is_active(mlflow: Any, run_id: str) -> bool:

@@ -8,9 +8,9 @@ from components.common.dataset import read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import read_json, write_json, write_text, writing_folder
 from components.common.model import read_card
+from components.common.recording import continue_recorded_run
 from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import continue_run
 from components.evaluate import records
 from components.evaluate.against import compare_with_rivals
 from components.evaluate.card import render_card
@@ -49,7 +49,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         raise DarkroomError(f"{inputs.validation}: holds no verdict; run validate again")
     level, batch_size = params.confidence, params.batch_size
 
-    with continue_run(params.mlflow, inputs.run) as mlflow:
+    with continue_recorded_run(params.mlflow, inputs.run) as mlflow:
         whole = load_network(inputs.model, dataset)
         network = take_logits(whole)
         watch = Stopwatch()

@@ -7,6 +7,7 @@ is also the baseline that fine-tuning must beat.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -264,7 +265,10 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, penalty: float, class
     """
     from sklearn.linear_model import LogisticRegression
 
-    found = LogisticRegression(C=penalty, max_iter=1000).fit(features, labels)
+    with warnings.catch_warnings():
+        # Classes of one image each are classes all the same.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        found = LogisticRegression(C=penalty, max_iter=1000).fit(features, labels)
     weights, bias = found.coef_.T, found.intercept_  # (channels, known), (known,)
     if len(found.classes_) == 2:  # scikit-learn gives one column, for the second class
         weights, bias = np.hstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from components.common.backend import keras, tf
 from components.common.dataset import read_dataset
-from components.common.journal import start_recorded_run
 from components.common.model import LOGITS, save_model
+from components.common.recording import start_recorded_run
 from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
 from components.train import records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.examples import read_split
+from components.common.files import read_json
 from components.train.backbones import find_backbone
 from components.train.batches import Recipe
 from components.train.checkpoint import Checkpoint
@@ -192,9 +194,14 @@ def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path
     assert (plain.predict(pixels, verbose=0).argmax(axis=1) == short).mean() > 0.9
 
 
-def test_same_seed_same_history(shards: Path, mlflow_store: Path) -> None:
+def test_same_seed_same_history_with_mlflow_or_without(
+    shards: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = []
-    for folder in (mlflow_store / "one", mlflow_store / "two"):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for name, address in (("one", ""), ("two", "http://127.0.0.1:9")):  # nothing listens there
+        folder = mlflow_store / name
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address or os.environ["MLFLOW_TRACKING_URI"])
         run_tiny(shards, folder, finetune={"epochs": 2, "dropout": 0.3})
         with (folder / "history.csv").open() as stream:
             rows.append(
@@ -205,3 +212,7 @@ def test_same_seed_same_history(shards: Path, mlflow_store: Path) -> None:
             )
         assert (folder / "augmented.png").stat().st_size > 0
     assert rows[0] == rows[1]
+    kept = read_json(mlflow_store / "two/run.json")["unsent"]
+    losses = [line["metrics"]["val_loss"] for line in kept if "val_loss" in line.get("metrics", {})]
+    assert losses == [float(row["val_loss"]) for row in rows[0]]
+    assert "unsent" not in read_json(mlflow_store / "one/run.json")

@@ -1,0 +1,210 @@
+"""Settings of the recipe, each against what it should do to weights, schedule or data."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+
+from components.common.examples import Examples, read_split
+from components.common.model import load_model, read_card
+from components.train import preflight
+from components.train.batches import Recipe, create_batches, create_order
+from components.train.checkpoint import Checkpoint
+from components.train.devices import create_forward
+from components.train.fitting import Finetuning, Progress, to_numpy
+from components.train.network import HEAD_INPUT, create_network, take_part, unfreeze
+from components.train.optimizers import create_optimizer
+from components.train.preflight import Speed, start_phase
+from components.train.probe import run_forward, run_probe
+from components.train.spec import Augment, Finetune
+from tests.train.digit_shards import write_digits
+from tests.train.tiny_run import create_tiny, make_params, register_tiny, run_tiny
+
+SPEED = Speed(
+    input=80.0, compute=80.0, train_images=80, val_images=24, shared=False, memory_mb=100.0
+)
+
+
+def create(size_px: int = 32, classes: int = 4) -> Any:
+    from components.common.backend import keras
+    from components.train.backbones import find_backbone
+
+    register_tiny()
+    keras.utils.set_random_seed(0)
+    body = create_tiny(False, None, (size_px, size_px, 3))
+    names = [str(number) for number in range(classes)]
+    return create_network(find_backbone("Tiny"), body, names, size_px=size_px, dropout=0.0)
+
+
+def make_recipe(**finetune: Any) -> Recipe:
+    settings = Finetune(**({"epochs": 8, "batch_size": 8, "dropout": 0.0} | finetune))
+    return Recipe(settings, Augment(), flip=False, seed=0, classes=4)
+
+
+@pytest.fixture(scope="module")
+def examples(shards: Path) -> tuple[Examples, Examples]:
+    return read_split(shards, "train"), read_split(shards, "val")
+
+
+@pytest.mark.parametrize(("clip_norm", "step"), [(0.0, 5.0), (1.0, 1.0), (100.0, 5.0)])
+def test_gradients_together_are_no_longer_than_clip_norm(clip_norm: float, step: float) -> None:
+    from components.common.backend import keras
+
+    settings = Finetune(optimizer="sgd", learning_rate=1.0, warmup_fraction=0, clip_norm=clip_norm)
+    variables = [keras.Variable(np.zeros(2)), keras.Variable(np.zeros(1))]
+    optimizer = create_optimizer(settings, 1000)
+    optimizer.apply([np.array([3.0, 0.0]), np.array([4.0])], variables)  # together 5 long
+    moved = np.concatenate([to_numpy(variable) for variable in variables])
+    # Nesterov's first step is 1.9 times the gradient.
+    assert np.linalg.norm(moved) == pytest.approx(1.9 * step, rel=1e-3)
+    assert moved[0] / moved[2] == pytest.approx(3 / 4)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "epochs"),
+    # An epoch takes 80 / 80 s, and judging 24 images a third of 24 / 80 s: 1.1 s.
+    [(0, 8), (3.4 / 60, 3), (8.9 / 60, 8), (1000, 8), (0.01 / 60, 1)],
+)
+def test_the_schedule_fits_the_budget(
+    minutes: float,
+    epochs: int,
+    examples: tuple[Examples, Examples],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(preflight, "measure_speed", lambda phase: SPEED)
+    phase = start_phase(create(), *examples, make_recipe(), minutes)
+    assert phase.progress.epochs == epochs
+    told = capsys.readouterr().out
+    assert (f"are enough for {epochs} epochs" in told) == (epochs < 8)
+    assert f"{epochs} epochs of about 1.1 s" in told
+    # The learning rate is 0 where the budget ends, not where all epochs would.
+    rates = phase.optimizer._learning_rate
+    assert float(rates(phase.steps * epochs)) == pytest.approx(0, abs=1e-9)
+    assert float(rates(phase.steps * epochs - 2)) > 0
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "fits", "parts"), [(12, 5, 4), (12, 1, 12), (7, 3, 7), (10, 4, 5)]
+)
+def test_short_memory_cuts_a_batch_into_equal_parts(
+    batch_size: int,
+    fits: int,
+    parts: int,
+    examples: tuple[Examples, Examples],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(phase: Finetuning) -> Speed:
+        if batch_size // phase.progress.accumulate > fits:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+        return SPEED
+
+    monkeypatch.setattr(preflight, "measure_speed", measure)
+    phase = start_phase(create(), *examples, make_recipe(batch_size=batch_size), 0)
+    assert phase.progress.accumulate == parts
+    assert batch_size % parts == 0
+
+
+def test_no_memory_for_one_image_is_refused(
+    examples: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.common.errors import DarkroomError
+
+    def measure(phase: Finetuning) -> Speed:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(preflight, "measure_speed", measure)
+    with pytest.raises(DarkroomError, match="too little memory for one image at a time"):
+        start_phase(create(), *examples, make_recipe(), 0)
+
+
+def test_views_are_learned_beside_the_images_themselves(
+    examples: tuple[Examples, Examples], tmp_path: Path
+) -> None:
+    train, val = examples
+    network = create()
+    params = replace(make_params({}, {}), probe_views=3)
+    checkpoint = Checkpoint(tmp_path / "model.keras", {})
+    probe = run_probe(
+        network, train, val, params=params, recipe=make_recipe(), checkpoint=checkpoint
+    )
+    forward = create_forward(take_part(network, HEAD_INPUT))
+    features, labels = [probe.features], [train.labels]
+    for view in (1, 2):
+        order = create_order(train.labels, make_recipe(), view)
+        batches = create_batches(train, make_recipe(), view)
+        changed = np.concatenate([pixels.numpy() for pixels, _ in batches])[: len(order)]
+        features.append(run_forward(forward, changed, 16, "views"))
+        labels.append(train.labels[order])
+    oracle = LogisticRegression(C=probe.head.penalty, max_iter=1000)
+    oracle.fit(np.concatenate(features), np.concatenate(labels))
+    expected = oracle.predict_proba(probe.val_features)
+    assert probe.epoch.val_loss == pytest.approx(log_loss(val.labels, expected), abs=1e-3)
+    alone = LogisticRegression(C=probe.head.penalty, max_iter=1000)
+    alone.fit(probe.features, train.labels)
+    other = log_loss(val.labels, alone.predict_proba(probe.val_features))
+    assert abs(other - probe.epoch.val_loss) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("finetune", "rare"), [({"balance": "none"}, 1.0), ({"balance": "weights"}, 4.0)]
+)
+def test_rare_classes_pull_harder_with_weights(finetune: dict[str, Any], rare: float) -> None:
+    """The head's bias moves by the mean of target minus probability, weighted or not."""
+    labels = np.array([0] * 12 + [1] * 4)
+    pixels = np.zeros((16, 32, 32, 3), np.uint8)
+    names = [str(number) for number in range(16)]
+    train = Examples(pixels, labels.astype(np.int64), names, names)
+    network = create(classes=2)
+    network.get_layer("logits").set_weights(
+        [np.zeros_like(network.get_layer("logits").get_weights()[0]), np.zeros(2)]
+    )
+    unfreeze(network, 0)
+    recipe = make_recipe(
+        batch_size=16, optimizer="sgd", learning_rate=0.1, warmup_fraction=0, **finetune
+    )
+    recipe = replace(recipe, classes=2, finetune=replace(recipe.finetune, label_smoothing=0.0))
+    Finetuning(network, train, train, recipe, Progress(1000)).fit(range(1))
+    bias = network.get_layer("logits").get_weights()[1]
+    common = 0.5 if rare == 1.0 else 16 / (2 * 12) * 0.5
+    own = 0.5 if rare == 1.0 else 16 / (2 * 4) * 0.5
+    gradient = (12 * common - 4 * own) / 16  # of the first class, towards more
+    assert bias[0] == pytest.approx(0.1 * 1.9 * gradient, abs=1e-5)
+    assert bias[1] == pytest.approx(-bias[0], abs=1e-6)
+
+
+def test_a_thousand_classes_of_one_image_each(tmp_path: Path, mlflow_store: Path) -> None:
+    few = (1,) * 50
+    counts = {"train": (1,) * 1000, "val": few + (0,) * 950, "test": (0,) * 50 + few + (0,) * 900}
+    write_digits(tmp_path / "shards", counts)
+    settings = {"epochs": 1, "batch_size": 256, "unfreeze": 0}
+    run_tiny(tmp_path / "shards", tmp_path / "out", finetune=settings)
+    model = tmp_path / "out/model.keras"
+    assert len(read_card(model).class_names) == 1000
+    answers = load_model(model).predict(np.zeros((2, 32, 32, 3)), verbose=0)
+    assert answers.shape == (2, 1000)
+    assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
+    with (tmp_path / "out/label_issues.csv").open() as stream:
+        doubted = {row["label"] for row in csv.DictReader(stream)}
+    # No other image tells what a class of one should look like; of fifty, val has a second.
+    assert doubted <= {f"digit-{number}" for number in range(50)}
+
+
+@pytest.mark.parametrize("size_px", [32, 45, 96])
+def test_images_of_any_size_train(size_px: int, tmp_path: Path) -> None:
+    dataset = write_digits(tmp_path / "shards", {"train": (8, 8), "val": (4, 4)}, size_px)
+    train, val = (read_split(tmp_path / "shards", split) for split in ("train", "val"))
+    assert train.pixels.shape[1:] == (size_px, size_px, 3)
+    network = create(size_px, classes=2)
+    recipe = replace(make_recipe(), classes=len(dataset.class_names))
+    phase = Finetuning(network, train, val, recipe, Progress(1))
+    loss, _ = phase.fit(range(2))
+    assert np.isfinite(loss)
+    assert phase.judge().shape == (8, 2)
