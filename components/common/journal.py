@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from components.common.failures import is_lost
 from components.common.files import read_json
 from components.common.spec import Mlflow
 from components.common.terminal import say
@@ -268,16 +269,3 @@ def _answers(uri: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def is_lost(error: Exception) -> bool:
-    """Whether an exception says that a server that was there does not answer, or refuses now."""
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import ConnectionError as NoConnection
-    from requests.exceptions import Timeout
-    from sqlalchemy.exc import OperationalError
-
-    if isinstance(error, (NoConnection, Timeout, OperationalError)):
-        return True
-    words = ("API request to", "Max retries exceeded", "Connection refused")
-    return isinstance(error, MlflowException) and any(word in str(error) for word in words)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.common.failures import MlflowAwayError, explain_failures
 from components.common.files import write_json
 from components.common.journal import (
     Recorder,
@@ -23,8 +24,6 @@ from components.common.terminal import say
 from components.common.tracking import (
     KFP_RUN_ID,
     KFP_TAG,
-    MlflowAwayError,
-    explain_failures,
     import_mlflow,
     name_run,
     open_run,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import http.client
 import logging
 import os
-import re
 import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.failures import explain_failures, hide_password
 from components.common.files import read_json, write_json
 from components.common.spec import Mlflow
 from components.common.terminal import say
@@ -26,8 +26,6 @@ KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kube
 KFP_TAG = "darkroom.kfp_run_id"  # of the MLflow run
 CONTINUES = "darkroom.continues"  # of a run: the id of the one that this server does not know
 DEFAULT_URI = "sqlite:///mlflow.db"
-# Packages whose errors mean that a store of artifacts does not answer, or refuses.
-STORES = ("botocore", "boto3", "requests", "urllib3", "s3transfer")
 # Set only where the environment says nothing: a stage prints its own findings, and sends none away.
 QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -37,17 +35,6 @@ QUIET = {
     # MLflow waits 4, 8, 16 … seconds between its tries: about a minute in all, not its four.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
 }
-
-
-class MlflowAwayError(DarkroomError):
-    """Nothing answers at the address of MLflow; the message says what to do about it."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        self.finding = f"MLflow at {where} cannot be used ({reason})"
-        super().__init__(
-            f"{self.finding}; start it, or set MLFLOW_TRACKING_URI to another, or unset it to use "
-            "mlflow.db here"
-        )
 
 
 def import_mlflow(create: bool = True) -> Any:
@@ -184,97 +171,9 @@ def find_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def retry(action: Callable[[], Any], pauses: tuple[float, ...] = (1.0, 4.0)) -> None:
-    """Do what sends files to a store of artifacts; where the line breaks, wait and do it again.
-
-    Args:
-        action: changes nothing when it is done twice.
-        pauses: seconds before each further try.
-    """
-    for pause in (*pauses, None):
-        try:
-            action()
-            return
-        except Exception as error:
-            lost = _is_of_store(error) or isinstance(error, (ConnectionError, TimeoutError))
-            if pause is None or not lost:
-                raise
-            print(f"  the store of artifacts: {_name(error)}; once more", file=sys.stderr)
-            time.sleep(pause)
-
-
 def describe_uri(mlflow: Any) -> str:
     """Return where MLflow is, without a password."""
     return hide_password(mlflow.get_tracking_uri())
-
-
-def hide_password(uri: str) -> str:
-    """Return an address without the user and password that it may hold."""
-    parts = urllib.parse.urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
-
-
-@contextmanager
-def explain_failures(first_contact: bool = False) -> Iterator[None]:
-    """Turn what a person can mend about the MLflow server into a DarkroomError.
-
-    Args:
-        first_contact: nothing but the address was asked for, so any complaint is about that.
-
-    Raises:
-        MlflowAwayError: if the server or the database does not answer.
-        DarkroomError: if it refuses.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, ImportError) as error:
-        if not (first_contact or _is_remote(error) or isinstance(error, DBAPIError)):
-            raise
-        where = mlflow.get_tracking_uri()
-        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        # Of a chain of exceptions in one line the innermost says what happened.
-        core = re.findall(r"\[Errno -?\d+\] [^\"')]+|[Rr]ead timed out", reason)
-        reason = core[-1] if core else _hide_in(reason.strip().split("\n")[0], where)
-        away = MlflowAwayError(hide_password(where), reason)
-        raise (away if is_away(error) else DarkroomError(str(away))) from None
-    except Exception as error:
-        if not _is_of_store(error):
-            raise
-        raise DarkroomError(
-            f"the store of artifacts of MLflow cannot be used ({_name(error)}); see that it runs "
-            "and that its keys are in the environment, then run again"
-        ) from None
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether an exception says that no server answered, however often it was asked."""
-    from sqlalchemy.exc import OperationalError
-
-    if isinstance(error, OperationalError):
-        return "sqlite" not in type(error.orig).__module__
-    words = ("failed with exception", "failed with timeout exception")
-    return _is_remote(error) and any(word in str(error) for word in words)
-
-
-def _is_remote(error: BaseException) -> bool:
-    """Whether these are words of MLflow's client for a request without an answer, or refused."""
-    from mlflow.exceptions import MlflowException
-
-    return isinstance(error, MlflowException) and "API request to" in str(error)
-
-
-def _is_of_store(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in STORES or _is_remote(error)
-
-
-def _name(error: BaseException) -> str:
-    """Return what broke in a line, without addresses, which may hold a signature."""
-    text = re.sub(r"https?://\S+", "…", str(error).strip().split("\n")[0])
-    return f"{type(error).__name__}: {text[:200]}"
 
 
 def _announce_waiting(uri: str) -> None:
@@ -288,14 +187,6 @@ def _announce_waiting(uri: str) -> None:
         return  # it answers; what it thinks of us is seen next
     except (OSError, ValueError, http.client.HTTPException):
         print(f"  MLflow at {address} does not answer; trying again for a while", file=sys.stderr)
-
-
-def _hide_in(text: str, uri: str) -> str:
-    parts = urllib.parse.urlsplit(uri)
-    secrets = (parts.netloc.rpartition("@")[0] + "@" if "@" in parts.netloc else "", parts.password)
-    for secret in secrets:
-        text = text.replace(secret, "") if secret else text
-    return text
 
 
 def open_run(mlflow: Any, experiment: Any, earlier_id: str = "") -> Any:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.failures import explain_failures
 from components.common.files import compute_sha256
-from components.common.tracking import describe_uri, explain_failures, import_mlflow
+from components.common.tracking import describe_uri, import_mlflow
 
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 ARTIFACT = "artifacts/model.keras"  # in the model that promote registers

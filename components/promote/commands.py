@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _opening(name: str) -> Iterator[object]:
     """Yield the registry of a registered model that is there."""
     from components.common.errors import DarkroomError
-    from components.common.tracking import describe_uri, explain_failures, import_mlflow
+    from components.common.failures import explain_failures
+    from components.common.tracking import describe_uri, import_mlflow
     from components.promote.registry import Registry
 
     mlflow = import_mlflow(create=False)

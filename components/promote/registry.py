@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.failures import retry
 from components.common.files import read_json
 from components.common.model import ModelCard
 from components.common.reports import read_predictions
-from components.common.tracking import retry
 from components.promote.evidence import Evidence, parse_evidence
 from components.promote.package import save_package
 from components.promote.sample import Sample, read_sample, write_sample

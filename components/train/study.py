@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
+from components.common.failures import explain_failures
 from components.common.terminal import say
-from components.common.tracking import explain_failures, import_mlflow
+from components.common.tracking import import_mlflow
 from components.train.attempt import STOPPED, run_attempt
 from components.train.settings import create_params, read_settings
 from components.train.space import Space, describe_space, read_space

@@ -13,10 +13,10 @@ import pytest
 
 from components.common import tracking
 from components.common.errors import DarkroomError
+from components.common.failures import hide_password
 from components.common.spec import Mlflow
 from components.common.tracking import (
     continue_run,
-    hide_password,
     import_mlflow,
     log_params,
     read_run_id,
