@@ -43,6 +43,9 @@ with _keep_quiet():
     import keras
     import tensorflow as tf
 
+if keras.backend.backend() != "tensorflow":
+    # It makes batches only, and would take the whole memory of every GPU for itself.
+    tf.config.set_visible_devices([], "GPU")
 tf.get_logger().setLevel(logging.ERROR)  # it complains of graphs made anew for small data sets
 
 __all__ = ["keras", "tf"]

@@ -74,11 +74,14 @@ def test_two_machines_end_as_one(shards: Path, tmp_path: Path, mlflow_database: 
         start(shards, folder, mlflow_database, JAX_PROCESS_ID=str(number), **common)
         for number, folder in enumerate(folders)
     ]
-    finish(pair)
     alone, gpus = tmp_path / "alone", tmp_path / "gpus"
     # A CPU that stands for two GPUs of one machine.
     doubled = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    finish([start(shards, alone, mlflow_database), start(shards, gpus, mlflow_database, **doubled)])
+    others = [
+        start(shards, alone, mlflow_database),
+        start(shards, gpus, mlflow_database, **doubled),
+    ]
+    finish([*pair, *others])
 
     first, second, one, two = (np.load(f / "weights.npz") for f in [*folders, alone, gpus])
     assert len(one.files) > 6
