@@ -71,7 +71,7 @@ def run_finetuning(
     saving = _Saving(checkpoint)
 
     def save(always: bool) -> None:
-        if saving.is_due() or always:
+        if checkpoint.writes and (saving.is_due() or always):
             kept = {f"b{number}": weight for number, weight in enumerate(best_weights)}
             saving.save(asdict(progress), phase.read_state() | kept)
 

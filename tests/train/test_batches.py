@@ -64,7 +64,7 @@ def test_a_part_of_an_epoch_is_what_the_whole_has_there() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("mixing", [{"mixup": 0.4}, {"cutmix": 1.0}, {}], ids=str)
+@pytest.mark.parametrize("mixing", [{"mixup": 0.4, "cutmix": 1.0}, {}], ids=str)
 def test_machines_make_equal_shares_of_the_same_batch(mixing: dict[str, float]) -> None:
     changes: dict[str, Any] = {"colour": 0.3, "erase": 0.5, "policy": "trivialaugment", **mixing}
     recipe = make_recipe(changes, balance="weights")
