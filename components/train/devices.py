@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from components.common.backend import keras, tf
+from components.common.errors import DarkroomError
+from components.common.terminal import say
 
+Result = TypeVar("Result")
+
+# How TensorFlow, XLA and Python say that memory is short.
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OOM when allocating", "out of memory")
+TOO_LITTLE = (
+    "train: the device has too little memory for one image at a time; choose a smaller "
+    "train.backbone or preprocess.size_px"
+)
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -41,6 +52,29 @@ def find_compute_capability() -> tuple[int, int] | None:
         return None
     major, minor = tf.config.experimental.get_device_details(gpus[0])["compute_capability"]
     return int(major), int(minor)
+
+
+def within_memory(images: int, work: Callable[[int], Result]) -> Result:
+    """Do work with so many images at once, or half as many until memory holds them.
+
+    Raises:
+        DarkroomError: if it does not hold one.
+    """
+    while True:
+        try:
+            return work(images)
+        except Exception as error:  # each backend has its own exception for it
+            if not is_out_of_memory(error):
+                raise
+        if images == 1:
+            raise DarkroomError(TOO_LITTLE)
+        say(f"out of memory with {images} images at once: going on with {images // 2}")
+        images //= 2
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says so."""
+    return any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY)
 
 
 def create_forward(model: keras.Model) -> Any:

@@ -15,10 +15,10 @@ from components.common.errors import DarkroomError
 from components.common.examples import Examples
 from components.common.model import LOGITS
 from components.train.batches import Recipe, create_batches
-from components.train.devices import create_forward
+from components.train.devices import create_forward, within_memory
 from components.train.network import take_part
 from components.train.optimizers import compute_scales, create_optimizer
-from components.train.probe import run_forward
+from components.train.passes import run_forward
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Finetuning:
 
     def judge(self) -> np.ndarray:
         """Return the logits of the validation split, by the weights as they are."""
-        return run_forward(self._forward, self.val.pixels, 64, "val")
+        return within_memory(64, lambda n: run_forward(self._forward, self.val.pixels, n, "val"))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

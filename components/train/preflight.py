@@ -12,11 +12,10 @@ from components.common.errors import DarkroomError
 from components.common.examples import Examples
 from components.common.terminal import describe_seconds, say
 from components.train.batches import Recipe, create_batches
+from components.train.devices import TOO_LITTLE, is_out_of_memory
 from components.train.fitting import Finetuning, Progress
 from components.train.machines import agree, any_of
 
-# How TensorFlow, XLA and Python say that memory is short.
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "OOM when allocating", "out of memory")
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
@@ -73,10 +72,7 @@ def start_phase(
         phase.write_state(before)
         if any_of(speed is None):
             if accumulate == own:
-                raise DarkroomError(
-                    "train: the device has too little memory for one image at a time; choose a "
-                    "smaller train.backbone or preprocess.size_px"
-                )
+                raise DarkroomError(TOO_LITTLE)
             too_many = size // accumulate
             # Equal parts, so that the mean of their gradients is that of the whole batch.
             accumulate = next(n for n in range(2 * accumulate, own + 1) if own % n == 0)
@@ -100,7 +96,7 @@ def _measure_within_memory(phase: Finetuning) -> Speed | None:
     try:
         return measure_speed(phase)
     except Exception as error:  # each backend has its own exception for it
-        if not any(words in f"{type(error).__name__} {error}" for words in OUT_OF_MEMORY):
+        if not is_out_of_memory(error):
             raise
         return None
 

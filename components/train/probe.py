@@ -8,9 +8,8 @@ is also the baseline that fine-tuning must beat.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from components.common.examples import Examples
 from components.common.forward import answer_split
 from components.common.model import LOGITS, compute_probabilities
 from components.common.reports import Predictions
-from components.common.terminal import Stopwatch, bar
+from components.common.terminal import Stopwatch
 from components.train.batches import Recipe, create_batches, create_order
 from components.train.checkpoint import Checkpoint
-from components.train.devices import create_forward
+from components.train.devices import create_forward, within_memory
 from components.train.history import Epoch
-from components.train.machines import agree, gather, share
+from components.train.machines import agree
 from components.train.network import HEAD_INPUT, set_head, take_part
+from components.train.passes import Forward, run_forward
 from components.train.spec import Params
 
 # Inverse strength of the L2 penalty; the best is found well inside this range on small and large
@@ -35,7 +35,6 @@ from components.train.spec import Params
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 PIECE_BATCHES = 20  # batches between two checkpoints
-Forward = Callable[[np.ndarray], np.ndarray]  # pixels of a batch → answers of a network
 ABSENT = -30.0  # logit of a class without an image: a probability of about 1e-13
 
 
@@ -128,61 +127,16 @@ def extract_features(
     while found := checkpoint.load(f"features-{what}-{len(done):05d}"):
         done.append(found[1]["features"])
     piece = batch_size * PIECE_BATCHES
-    for start in range(sum(map(len, done)), len(pixels), piece):
-        rows = np.arange(start, min(start + piece, len(pixels)))
-        features = run_forward(forward, pixels, batch_size, what, rows)
-        checkpoint.save(f"features-{what}-{len(done):05d}", {}, {"features": features})
-        done.append(features)
+
+    def extract_rest(size: int) -> None:
+        for start in range(sum(map(len, done)), len(pixels), piece):
+            rows = np.arange(start, min(start + piece, len(pixels)))
+            features = run_forward(forward, pixels, size, what, rows)
+            checkpoint.save(f"features-{what}-{len(done):05d}", {}, {"features": features})
+            done.append(features)
+
+    within_memory(batch_size, extract_rest)
     return np.concatenate(done)
-
-
-def run_forward(
-    forward: Forward, pixels: Any, batch_size: int, what: str, rows: np.ndarray | None = None
-) -> np.ndarray:
-    """Run a network over images: (images, size_px, size_px, 3) → (images, outputs).
-
-    Several machines share them out, and each has all answers. The next batch is read while the
-    network works, and a GPU gets it before the last answer is fetched.
-
-    Args:
-        forward: pixels of a batch → answers.
-        pixels: uint8 (images, size_px, size_px, 3).
-        batch_size: images in one forward pass.
-        what: their name, for the progress bar.
-        rows: which images; by default all.
-    """
-    wanted = np.arange(len(pixels)) if rows is None else rows
-    own = wanted[share(len(wanted))]
-    size = min(batch_size, len(own))
-    answers: list[np.ndarray] = []
-    waiting: list[tuple[Any, int]] = []
-
-    def fetch() -> None:
-        answer, count = waiting.pop(0)
-        answers.append(np.asarray(answer, np.float32)[:count])
-        progress.update(count)
-
-    with bar(f"network over {what}", "images", len(own)) as progress:
-        for batch in _read_ahead(pixels, own, size):
-            # A last short batch is filled up, so that the network is not compiled anew for it.
-            waiting.append((forward(np.resize(batch, (size, *batch.shape[1:]))), len(batch)))
-            if len(waiting) > 1:
-                fetch()
-        while waiting:
-            fetch()
-    return gather(np.concatenate(answers))[: len(wanted)]
-
-
-def _read_ahead(pixels: Any, rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Yield batches of pixels; the next one is read meanwhile."""
-    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(pixels.__getitem__, parts[0])
-        for part in [*parts[1:], None]:
-            batch = following.result()
-            if part is not None:
-                following = thread.submit(pixels.__getitem__, part)
-            yield batch
 
 
 def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:
@@ -191,7 +145,9 @@ def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -
     Nothing in training looks at it: evaluate compares the finished model with the probe by it.
     """
     forward = create_forward(take_part(network, LOGITS))
-    found = answer_split(forward, shards, "test", dataset, batch_size)
+    found = within_memory(
+        batch_size, lambda size: answer_split(forward, shards, "test", dataset, size)
+    )
     return found.with_probabilities(dataset.class_names, compute_probabilities(found.logits, 1.0))
 
 
@@ -208,7 +164,9 @@ def _extract_view(
     plain = replace(plain, finetune=replace(plain.finetune, balance="none"))
     order, features = create_order(train.labels, plain, view), []
     for batch in create_batches(train, plain, view):
-        features.append(np.asarray(forward(batch[0].numpy()), np.float32))
+        pixels = batch[0].numpy()
+        again = partial(run_forward, forward, pixels, what=f"view {view}")
+        features.append(within_memory(len(pixels), again))
     found_features = np.empty((len(order), features[0].shape[1]), np.float32)
     found_features[order] = np.concatenate(features)[: len(order)]  # the last batch was filled up
     checkpoint.save(part, {}, {"features": found_features})

@@ -13,7 +13,7 @@ from components.train.backbones import create_body, find_backbone
 from components.train.batches import Recipe
 from components.train.calibration import fit_temperature
 from components.train.checkpoint import Checkpoint
-from components.train.devices import create_forward, set_precision
+from components.train.devices import create_forward, set_precision, within_memory
 from components.train.finetune import run_finetuning
 from components.train.history import Epoch, find_kept, write_history
 from components.train.label_issues import find_label_issues, write_label_issues
@@ -21,8 +21,9 @@ from components.train.machines import Machines, agree, join_machines, only_first
 from components.train.memory import read_train_and_val
 from components.train.mirror import choose_flip
 from components.train.network import create_network, take_part, to_float32, unfreeze
+from components.train.passes import run_forward
 from components.train.pictures import write_augmented
-from components.train.probe import answer_test, run_forward, run_probe
+from components.train.probe import answer_test, run_probe
 from components.train.spec import Inputs, Outputs, Params
 from components.train.trial import Trial
 
@@ -121,7 +122,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
             return
 
         forward = create_forward(take_part(network, LOGITS))
-        logits = run_forward(forward, val.pixels, 64, "val")
+        logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
         temperature = fit_temperature(logits, val.labels)
         kept = find_kept(epochs, len(val.labels))
         card = records.create_card(params, dataset, kept, temperature)

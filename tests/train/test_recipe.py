@@ -21,8 +21,9 @@ from components.train.devices import create_forward
 from components.train.fitting import Finetuning, Progress, to_numpy
 from components.train.network import HEAD_INPUT, create_network, take_part, unfreeze
 from components.train.optimizers import create_optimizer
+from components.train.passes import run_forward
 from components.train.preflight import Speed, start_phase
-from components.train.probe import run_forward, run_probe
+from components.train.probe import extract_features, run_probe
 from components.train.spec import Augment, Finetune
 from tests.train.digit_shards import write_digits
 from tests.train.tiny_run import create_tiny, make_params, register_tiny, run_tiny
@@ -123,6 +124,24 @@ def test_no_memory_for_one_image_is_refused(
     monkeypatch.setattr(preflight, "measure_speed", measure)
     with pytest.raises(DarkroomError, match="too little memory for one image at a time"):
         start_phase(create(), *examples, make_recipe(), 0)
+
+
+def test_features_come_in_smaller_batches_where_memory_is_short(
+    examples: tuple[Examples, Examples], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels, sizes = examples[0].pixels, []
+
+    def forward(batch: np.ndarray) -> np.ndarray:
+        sizes.append(len(batch))
+        if len(sizes) > 22 and len(batch) > 1:  # in the second piece of 20 batches
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return batch.mean(axis=(1, 2))
+
+    checkpoint = Checkpoint(tmp_path / "model.keras", {})
+    found = extract_features(forward, pixels, 3, "train", checkpoint)
+    np.testing.assert_allclose(found, pixels.mean(axis=(1, 2)), rtol=1e-6)
+    assert sizes == [3] * 23 + [1] * (80 - 60)  # what was done before is not done again
+    assert "out of memory with 3 images at once: going on with 1" in capsys.readouterr().out
 
 
 def test_views_are_learned_beside_the_images_themselves(
