@@ -68,7 +68,7 @@ def run_finetuning(
     if phase is None:
         phase = start_phase(network, train, val, recipe, budget_minutes)
     progress = phase.progress
-    saving = _Saving(checkpoint)
+    saving = Saving(checkpoint)
 
     def save(always: bool) -> None:
         if checkpoint.writes and (saving.is_due() or always):
@@ -120,7 +120,7 @@ def run_finetuning(
         weight.assign(value)
 
 
-class _Saving:
+class Saving:
     """When to write a checkpoint: often, as long as it costs little."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.train.checkpoint import Checkpoint
+from components.train.finetune import Saving
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -85,6 +87,25 @@ def test_killed_in_both_phases_ends_as_if_left_alone(
     first, second = (load_model(folder / "model.keras").weights for folder in (whole, killed))
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_a_slow_disk_is_written_to_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    class SlowDisk(Checkpoint):
+        def save(self, part: str, meta: Any, arrays: Any) -> None:
+            super().save(part, meta, arrays)
+            clock[0] += 2
+
+    saving = Saving(SlowDisk(tmp_path / "model.keras", {}))
+    assert saving.is_due()
+    saving.save({}, {})
+    for wait, due in ((0, False), (49, False), (1, True)):  # 25 times the two seconds
+        clock[0] += wait
+        assert saving.is_due() == due
 
 
 def test_checkpoint_of_other_settings_is_removed(tmp_path: Path) -> None:
