@@ -67,57 +67,66 @@ def run_finetuning(
         say(f"going on where an earlier run was stopped: fine-tuning, {where}")
     if phase is None:
         phase = start_phase(network, train, val, recipe, budget_minutes)
-    progress = phase.progress
-    saving = Saving(checkpoint)
+    progress, saving, clock = phase.progress, Saving(checkpoint), Clock()
 
-    def save(always: bool) -> None:
-        if checkpoint.writes and (saving.is_due() or always):
-            kept = {f"b{number}": weight for number, weight in enumerate(best_weights)}
-            saving.save(asdict(progress), phase.read_state() | kept)
+    def save() -> None:
+        kept = {f"b{number}": weight for number, weight in enumerate(best_weights)}
+        saving.save(asdict(progress), phase.read_state() | kept)
 
     with bar("fine-tuning", "steps", phase.steps * progress.epochs) as shown:
-        shown.update((progress.epoch - 1) * phase.steps)
+        shown.update((progress.epoch - 1) * phase.steps + progress.step)
+
+        def look() -> None:
+            shown.update(SEGMENT_STEPS)
+            progress.seconds += clock.lap()
+            if saving.is_due():
+                save()
+
         while progress.epoch <= progress.epochs and not _is_stuck(epochs, recipe.finetune.patience):
-            start = time.perf_counter()
-
-            shown.update(progress.step)
-
-            def stand() -> None:
-                nonlocal start
-                shown.update(SEGMENT_STEPS)
-                now = time.perf_counter()
-                progress.seconds, start = progress.seconds + now - start, now
-                save(always=False)
-
-            rest = range(progress.step, phase.steps)
-            loss, accuracy = phase.fit(rest, SEGMENT_STEPS, stand)
+            clock.lap()
+            means = phase.fit(range(progress.step, phase.steps), SEGMENT_STEPS, look)
             shown.update(phase.steps % SEGMENT_STEPS or SEGMENT_STEPS)
-            fitted = progress.seconds + time.perf_counter() - start
+            progress.seconds += clock.lap()
             with phase.averaged():
-                logits = phase.judge()
-                judged = compute_log_loss(logits, val.labels), compute_accuracy(logits, val.labels)
-                val_loss, val_accuracy = (float(number) for number in agree(np.array(judged)))
-                epoch = Epoch(
-                    phase="fine-tune",
-                    epoch=progress.epoch,
-                    learning_rate=read_learning_rate(phase.optimizer),
-                    train_loss=loss,
-                    train_accuracy=accuracy,
-                    val_loss=val_loss,
-                    val_accuracy=val_accuracy,
-                    seconds=progress.seconds + time.perf_counter() - start,
-                    images_per_second=len(train.labels) / fitted,
-                )
-                epochs.append(epoch)
-                if find_kept(epochs, len(val.labels)) is epoch:
+                epochs.append(_judge(phase, means, clock))
+                if find_kept(epochs, len(val.labels)) is epochs[-1]:
                     best_weights = [to_numpy(weight) for weight in network.weights]
-            progress.done.append(asdict(epoch))
-            progress.epoch, progress.step = progress.epoch + 1, 0
-            progress.loss = progress.accuracy = progress.seconds = 0.0
-            save(always=True)
-            yield epoch
+            progress.end_epoch(asdict(epochs[-1]))
+            save()
+            yield epochs[-1]
     for weight, value in zip(network.weights, best_weights, strict=True):
         weight.assign(value)
+
+
+def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Epoch:
+    """Return the row of an epoch that was just trained, by the weights as they are."""
+    progress, labels = phase.progress, phase.val.labels
+    logits = phase.judge()
+    found = compute_log_loss(logits, labels), compute_accuracy(logits, labels)
+    val_loss, val_accuracy = (float(number) for number in agree(np.array(found)))
+    return Epoch(
+        phase="fine-tune",
+        epoch=progress.epoch,
+        learning_rate=read_learning_rate(phase.optimizer),
+        train_loss=means[0],
+        train_accuracy=means[1],
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        seconds=progress.seconds + clock.lap(),
+        images_per_second=len(phase.train.labels) / progress.seconds,
+    )
+
+
+class Clock:
+    """Seconds between one look at it and the next."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last time."""
+        before, self.last = self.last, time.perf_counter()
+        return self.last - before
 
 
 class Saving:
@@ -128,7 +137,7 @@ class Saving:
 
     def is_due(self) -> bool:
         """Whether the last one is old enough; the first is due at once."""
-        return time.perf_counter() - self.last >= REST * self.took
+        return self.checkpoint.writes and time.perf_counter() - self.last >= REST * self.took
 
     def save(self, meta: dict[str, object], arrays: dict[str, np.ndarray]) -> None:
         """Write one."""

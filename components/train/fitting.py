@@ -34,6 +34,12 @@ class Progress:
     seconds: float = 0.0
     done: list[dict[str, Any]] = field(default_factory=list)  # epochs, as Epoch has them
 
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Go on to the next epoch; `row` is the history's."""
+        self.done.append(row)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss = self.accuracy = self.seconds = 0.0
+
 
 class Finetuning:
     """A network in training."""
