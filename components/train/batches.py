@@ -44,61 +44,80 @@ class Recipe:
         return max(parts, size // parts * parts)
 
 
-def create_batches(
-    train: Examples, recipe: Recipe, epoch: int, steps: Iterable[int] | None = None
-) -> Any:
-    """Return a tf.data.Dataset: pixels (b, s, s, 3), targets (b, classes), weights (b,), float32.
+class Feed:
+    """Makes the batches of one training run; what TensorFlow compiles for it is compiled once."""
 
-    Weights are there only with `balance: weights`. Every batch has the same size.
+    def __init__(self, train: Examples, recipe: Recipe) -> None:
+        """Prepare for batches of a split, by a recipe."""
+        self.train, self.recipe = train, recipe
+        self.size = recipe.batch_size(len(train.labels))
+        self.weights = compute_class_weights(train.labels, recipe.classes).astype(np.float32)
+        self._orders: dict[int, np.ndarray] = {}
+        self._make = tf.function(self._make_batch, autograph=False)
 
-    Args:
-        train: the training split.
-        recipe: what to do to it.
-        epoch: 1, 2, …
-        steps: which batches of the epoch; by default all.
-    """
-    images = len(train.labels)
-    size = recipe.batch_size(images)
-    order = create_order(train.labels, recipe, epoch)
-    wanted = np.array(range(recipe.count_steps(images)) if steps is None else list(steps), np.int64)
-    own = np.arange(size).reshape(recipe.processes, -1)[recipe.process]  # rows made here
-    weights = compute_class_weights(train.labels, recipe.classes)
+    def create_batches(self, epoch: int, steps: Iterable[int] | None = None) -> Any:
+        """Return a tf.data.Dataset: pixels (b, s, s, 3), targets (b, classes), weights (b,).
 
-    def load(step: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return augmented pixels, one-hot targets and labels of some rows of a batch."""
+        All are float32. Weights are there only with `balance: weights`. Every batch has the same
+        size.
 
-        def gather(number: Any) -> tuple[np.ndarray, np.ndarray]:
-            chosen = np.take(order, number * size + rows, mode="wrap")
-            return train.pixels[chosen], train.labels[chosen]
+        Args:
+            epoch: 1, 2, …
+            steps: which batches of the epoch; by default all.
+        """
+        self._orders = {epoch: create_order(self.train.labels, self.recipe, epoch)} | {
+            number: order for number, order in self._orders.items() if number == epoch - 1
+        }
+        count = self.recipe.count_steps(len(self.train.labels))
+        wanted = np.array(range(count) if steps is None else list(steps), np.int64)
+        epochs = np.full(len(wanted), epoch, np.int64)
+        batches = tf.data.Dataset.from_tensor_slices((epochs, wanted))
+        made = batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return made.prefetch(tf.data.AUTOTUNE)
 
-        pixels, labels = tf.numpy_function(gather, [step], (tf.uint8, tf.int64), stateful=False)
-        pixels.set_shape((len(rows), *train.pixels.shape[1:]))
-        labels.set_shape((len(rows),))
-        dice = create_dice(recipe.seed, epoch, step, size, rows)
-        changed = augment(pixels, recipe.augment, recipe.flip, dice)
-        return changed, tf.one_hot(labels, recipe.classes), labels
-
-    def make(step: Any) -> tuple[Any, ...]:
-        pixels, targets, labels = load(step, own)
+    def _make_batch(self, epoch: Any, step: Any) -> tuple[Any, ...]:
+        """Return this machine's rows of a batch."""
+        recipe = self.recipe
+        own = np.arange(self.size).reshape(recipe.processes, -1)[recipe.process]
+        pixels, targets, labels = self._load(epoch, step, own)
         weighted = recipe.finetune.balance == "weights"
-        extra = (tf.gather(tf.constant(weights, tf.float32), labels),) if weighted else ()
+        extra = (tf.gather(tf.constant(self.weights), labels),) if weighted else ()
         if mixes(recipe.augment):
             if recipe.processes == 1:
                 partners = (pixels[::-1], targets[::-1])
             else:
-                partners = load(step, size - 1 - own)[:2]
-            dice = create_dice(recipe.seed, epoch, step, size, own)
+                partners = self._load(epoch, step, self.size - 1 - own)[:2]
+            dice = create_dice(recipe.seed, epoch, step, self.size, own)
             pixels, targets = mix((pixels, targets), partners, recipe.augment, dice)
         return pixels, targets, *extra
 
-    batches = tf.data.Dataset.from_tensor_slices(wanted)
-    made = batches.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return made.prefetch(tf.data.AUTOTUNE)
+    def _load(self, epoch: Any, step: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return augmented pixels, one-hot targets and labels of some rows of a batch."""
+        recipe, train = self.recipe, self.train
+
+        def gather(epoch_: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chosen = np.take(self._orders[int(epoch_)], number * self.size + rows, mode="wrap")
+            return train.pixels[chosen], train.labels[chosen]
+
+        kinds = (tf.uint8, tf.int64)
+        pixels, labels = tf.numpy_function(gather, [epoch, step], kinds, stateful=False)
+        pixels.set_shape((len(rows), *train.pixels.shape[1:]))
+        labels.set_shape((len(rows),))
+        dice = create_dice(recipe.seed, epoch, step, self.size, rows)
+        changed = augment(pixels, recipe.augment, recipe.flip, dice)
+        return changed, tf.one_hot(labels, recipe.classes), labels
 
 
-def create_dice(seed: int, epoch: int, step: Any, size: int, rows: np.ndarray) -> Dice:
-    """Return the random numbers of some rows of one batch."""
-    return Dice(tf.stack([tf.constant(seed * 100_003 + epoch, tf.int64), step]), size, rows)
+def create_batches(
+    train: Examples, recipe: Recipe, epoch: int, steps: Iterable[int] | None = None
+) -> Any:
+    """Return batches of one epoch, as :class:`Feed` makes them."""
+    return Feed(train, recipe).create_batches(epoch, steps)
+
+
+def create_dice(seed: int, epoch: Any, step: Any, size: int, rows: np.ndarray) -> Dice:
+    """Return the random numbers of some rows of one batch; epoch and step are numbers, int64."""
+    return Dice(tf.stack([tf.constant(seed * 100_003, tf.int64) + epoch, step]), size, rows)
 
 
 def create_order(labels: np.ndarray, recipe: Recipe, epoch: int) -> np.ndarray:

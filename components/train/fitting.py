@@ -14,7 +14,7 @@ from components.common.backend import keras
 from components.common.errors import DarkroomError
 from components.common.examples import Examples
 from components.common.model import LOGITS
-from components.train.batches import Recipe, create_batches
+from components.train.batches import Feed, Recipe
 from components.train.devices import create_forward, within_memory
 from components.train.network import take_part
 from components.train.optimizers import compute_scales, create_optimizer
@@ -53,6 +53,7 @@ class Finetuning:
         progress: Progress,
     ) -> None:
         self.train, self.val, self.recipe, self.progress = train, val, recipe, progress
+        self.feed = Feed(train, recipe)
         self.steps = recipe.count_steps(len(train.labels))
         self.model = take_part(network, LOGITS)
         settings = recipe.finetune
@@ -89,7 +90,7 @@ class Finetuning:
         Raises:
             DarkroomError: if the loss is no number any more.
         """
-        batches = create_batches(self.train, self.recipe, self.progress.epoch, steps)
+        batches = self.feed.create_batches(self.progress.epoch, steps)
         if self.progress.accumulate > 1:
             own = self.recipe.batch_size(len(self.train.labels)) // self.recipe.processes
             batches = batches.unbatch().batch(own // self.progress.accumulate)

@@ -11,7 +11,7 @@ from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
 from components.common.examples import Examples
 from components.common.terminal import describe_seconds, say
-from components.train.batches import Recipe, create_batches
+from components.train.batches import Recipe
 from components.train.devices import TOO_LITTLE, is_out_of_memory
 from components.train.fitting import Finetuning, Progress
 from components.train.machines import agree, any_of
@@ -110,7 +110,7 @@ def measure_speed(phase: Finetuning) -> Speed:
 
     images, recipe = len(phase.train.labels), phase.recipe
     size = recipe.batch_size(images)
-    batches = iter(create_batches(phase.train, recipe, 1).repeat())
+    batches = iter(phase.feed.create_batches(1).repeat())
     batch = next(batches)  # the first waits for the graph to be made
     start, made = time.perf_counter(), 0
     while made < TRIAL_STEPS or (time.perf_counter() - start < TRIAL_SECONDS and made < 100):
