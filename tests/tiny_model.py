@@ -33,6 +33,7 @@ def make_model(file: Path, card: ModelCard | None = None, seed: int = 0) -> Path
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3))  # 0 to 255
     flat = keras.layers.Flatten()(keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels))
     logits = keras.layers.Dense(len(card.class_names), name=LOGITS)(flat)
-    scaled = keras.layers.Rescaling(1 / card.temperature, name=TEMPERATURE)(logits)
+    scales = [one / card.temperature for one in card.scales] or 1 / card.temperature
+    scaled = keras.layers.Rescaling(scales, card.offsets or 0.0, name=TEMPERATURE)(logits)
     save_model(file, keras.Model(pixels, keras.layers.Softmax(name=PROBABILITIES)(scaled)), card)
     return file

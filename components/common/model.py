@@ -22,8 +22,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 CARD = "darkroom.json"
-# Names of the last three layers: logits → divided by the temperature → softmax.
+# Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
 LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From logits to honest probabilities: softmax(scales · logits / temperature + offsets)."""
+
+    temperature: float = 1.0
+    scales: list[float] = field(default_factory=list)  # of each class; empty: 1
+    offsets: list[float] = field(default_factory=list)  # of each class; empty: 0
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Return the logits that the softmax is taken of, float64 (images, classes)."""
+        import numpy as np
+
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        return scaled * np.array(self.scales) + np.array(self.offsets) if self.scales else scaled
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,13 @@ class ModelCard:
     digests: dict[str, str] = field(default_factory=dict)  # manifest, splits, train, val, test
     params: dict[str, Any] = field(default_factory=dict)  # settings that shaped it, dotted keys
     versions: dict[str, str] = field(default_factory=dict)  # of the packages that made it
+    scales: list[float] = field(default_factory=list)  # vector scaling, see Calibration
+    offsets: list[float] = field(default_factory=list)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the model does with its logits."""
+        return Calibration(self.temperature, self.scales, self.offsets)
 
 
 def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from components.common.bootstrap import draw_weights
 from components.common.dataset import Dataset
 from components.common.model import compute_probabilities
 from components.common.reports import Predictions
 from components.evaluate.against import Rival
-from components.evaluate.calibration import compute_bins, compute_ece
+from components.evaluate.calibration import compute_bins, compute_ece, compute_gaps
 from components.evaluate.cost import Cost
+from components.evaluate.ends import compute_ece_ends
 from components.evaluate.gradcam import Sanity
 from components.evaluate.intervals import compute_losses
 from components.evaluate.metrics import create_metrics
@@ -50,7 +52,7 @@ def create_evaluation(
     top_k = min(params.top_k, len(predictions.class_names))
     digest = dataset.splits["test"].digest
     metrics = create_metrics(predictions, digest, sampling, top_k)
-    metrics |= describe_calibration_before(predictions)
+    metrics |= describe_calibration_before(predictions, sampling)
     metrics |= describe_thresholds(predictions, sampling, params.max_error)
     metrics["slices"] = [asdict(one) for one in findings.slices]
     metrics["against"] = [rival.as_json() for rival in findings.rivals]
@@ -68,7 +70,7 @@ def create_evaluation(
     return metrics
 
 
-def describe_calibration_before(predictions: Predictions) -> dict[str, Any]:
+def describe_calibration_before(predictions: Predictions, sampling: Sampling) -> dict[str, Any]:
     """Return the figures that the logits give without calibration."""
     raw = compute_probabilities(predictions.logits, 1.0)
     before = Predictions(
@@ -79,14 +81,17 @@ def describe_calibration_before(predictions: Predictions) -> dict[str, Any]:
         predictions.logits,
         raw,
     )
+    pair = before.confidence, before.correct
+    weights = draw_weights(sampling.groups, sampling.resamples)
+    resampled = np.concatenate([compute_gaps(*pair, some) for some in weights])
+    gaps = compute_gaps(*pair, np.ones((1, len(before))))[0]
     return {
         "uncalibrated": {
-            "ece": compute_ece(before.confidence, before.correct),
+            "ece": compute_ece(*pair),
+            "ece_interval": list(compute_ece_ends(gaps, resampled, sampling.level)),
             "log_loss": float(compute_losses(before).mean()),
         },
-        "reliability_uncalibrated": [
-            asdict(one) for one in compute_bins(before.confidence, before.correct)
-        ],
+        "reliability_uncalibrated": [asdict(one) for one in compute_bins(*pair)],
     }
 
 

@@ -112,8 +112,15 @@ def draw_history(history: pd.DataFrame, kind: str, alt: str) -> str:
     return _render(figure, f"history-{kind}", alt)
 
 
-def draw_reliability(bins: list[Bin], level: float, alt: str) -> str:
-    """Return the reliability diagram: how often it is right, against how sure it is."""
+def draw_reliability(bins: list[Bin], level: float, alt: str, name: str = "reliability") -> str:
+    """Return the reliability diagram: how often it is right, against how sure it is.
+
+    Args:
+        bins: of the diagram.
+        level: of the intervals of their accuracies.
+        alt: what a person who cannot see it should know.
+        name: of the figure, its own in the page.
+    """
     figure, axes = _create_figure(height=4.4)
     used = [one for one in bins if one.images]
     sure = [one.confidence or 0.0 for one in used]
@@ -143,7 +150,7 @@ def draw_reliability(bins: list[Bin], level: float, alt: str) -> str:
     axes.set_xlabel("the model's probability")
     axes.set_ylabel("how often it is right")
     _add_legend(axes, 3)
-    return _render(figure, "reliability", alt)
+    return _render(figure, name, alt)
 
 
 def draw_confusion(shares: Any, alt: str) -> str:

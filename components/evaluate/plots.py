@@ -22,7 +22,7 @@ def write_plots(folder: Path, predictions: Predictions, metrics: dict[str, Any])
 
 
 def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return name → table: confusion, classes, reliability, thresholds, slices, robustness.
+    """Return name → table; `dvc plots` names each, and DVC's templates want one file a figure.
 
     Args:
         predictions: of the test split.
@@ -55,18 +55,8 @@ def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str
                 for score in metrics["classes"]
             ]
         ),
-        "reliability": pd.DataFrame(
-            [
-                {
-                    "confidence": one["confidence"],
-                    "accuracy": one["accuracy"],
-                    "ideal": one["confidence"],
-                    "images": one["images"],
-                }
-                for one in metrics["reliability"]
-                if one["images"]
-            ]
-        ),
+        "reliability": _create_reliability(metrics["reliability"]),
+        "reliability_uncalibrated": _create_reliability(metrics["reliability_uncalibrated"]),
         "thresholds": pd.DataFrame(curve, columns=["threshold", "coverage", "error"]),
         "slices": pd.DataFrame(
             [
@@ -77,3 +67,18 @@ def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str
         ),
         "robustness": pd.DataFrame(spoilt, columns=["corruption", "strength", "accuracy"]),
     }
+
+
+def _create_reliability(bins: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "confidence": one["confidence"],
+                "accuracy": one["accuracy"],
+                "ideal": one["confidence"],
+                "images": one["images"],
+            }
+            for one in bins
+            if one["images"]
+        ]
+    )

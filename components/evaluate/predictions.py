@@ -86,7 +86,7 @@ def predict_split(
     """
     found = answer_split(network.predict_on_batch, shards, SPLIT, dataset, batch_size)
     _check_finite(found.logits, found.paths)
-    probabilities = compute_probabilities(found.logits, card.temperature)
+    probabilities = compute_probabilities(card.calibration.apply(found.logits), 1.0)
     return found.with_probabilities(dataset.class_names, probabilities)
 
 

@@ -87,6 +87,7 @@ def render_report(content: Content) -> str:
             "sanity_in_words": words.describe_sanity(content.metrics["gradcam_sanity"]),
             "cost_in_words": words.describe_cost(content.metrics["cost"], content.latency),
             "calibration_in_words": words.describe_calibration(content.metrics),
+            "method_in_words": words.describe_scaling(content.card),
             "epochs": content.history.to_dict("records"),
             "is_probe_alone": len(content.history) == 1,
             "most_images": max(score["images"] for score in content.metrics["classes"]),
@@ -100,12 +101,13 @@ def _draw(content: Content) -> dict[str, str]:
     """Return the figures, name → SVG; alt texts say what a table beside them does not."""
     history, metrics = content.history, content.metrics
     best = history[history["is_best"]].iloc[0]
+    alts = {
+        "reliability": words.describe_calibration(metrics),
+        "reliability_uncalibrated": words.describe_uncalibrated(metrics),
+    }
     figures = {
-        "reliability": draw_reliability(
-            [Bin(**one) for one in metrics["reliability"]],
-            content.level,
-            words.describe_calibration(metrics),
-        )
+        name: draw_reliability([Bin(**one) for one in metrics[name]], content.level, alt, name)
+        for name, alt in alts.items()
     }
     if len(history) > 1:
         for kind in ("accuracy", "loss"):

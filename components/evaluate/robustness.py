@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -33,12 +33,16 @@ def choose_sample(images: int, count: int) -> np.ndarray:
 
 
 def measure_robustness(
-    network: Any, images: list[np.ndarray], labels: np.ndarray, level: float, batch_size: int
+    answer: Callable[[np.ndarray], np.ndarray],
+    images: list[np.ndarray],
+    labels: np.ndarray,
+    level: float,
+    batch_size: int,
 ) -> list[Robustness]:
-    """Judge the network on the same images, spoilt in every way.
+    """Judge a network on the same images, spoilt in every way.
 
     Args:
-        network: pixels → logits or probabilities.
+        answer: pixels (b, side, side, 3) → calibrated logits or probabilities (b, classes).
         images: each uint8 (side, side, 3); none: nothing is judged.
         labels: int64 (images,).
         level: of the intervals.
@@ -57,7 +61,7 @@ def measure_robustness(
             for start in range(0, len(spoilt), size):
                 batch = spoilt[start : start + size]
                 full = np.pad(batch, ((0, size - len(batch)), (0, 0), (0, 0), (0, 0)))
-                taken.append(np.asarray(network.predict_on_batch(full))[: len(batch)])
+                taken.append(answer(full)[: len(batch)])
                 progress.update(len(batch))
             hits = np.concatenate(taken).argmax(axis=1) == labels
             ends = compute_share_interval(hits, np.arange(len(hits)), level)

@@ -73,7 +73,11 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             slices=judge_slices(*judged),
             rivals=compare_with_rivals(predictions, probe, dataset, sampling),
             robustness=measure_robustness(
-                network, images, predictions.labels[sample], level, batch_size
+                lambda batch: card.calibration.apply(network.predict_on_batch(batch)),
+                images,
+                predictions.labels[sample],
+                level,
+                batch_size,
             ),
             sanity=sanity,
             cost=count_cost(whole, inputs.model),

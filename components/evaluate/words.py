@@ -40,15 +40,25 @@ def describe_confusion(pairs: Sequence[Confusion]) -> str:
 
 def describe_calibration(metrics: dict[str, Any]) -> str:
     """Return what the calibration error means."""
-    ece = metrics["ece"]
-    words = f"On average the probabilities are {100 * ece:.1f} percentage points off"
-    bins = [one for one in metrics["reliability"] if one["images"]]
-    lean = sum(one["images"] * (one["confidence"] - one["accuracy"]) for one in bins)
-    lean /= metrics["images"]
-    if abs(lean) < 0.01:
-        return f"{words}, to no one side."
-    side = "it is surer than it should be" if lean > 0 else "it is right more often than it says"
-    return f"{words}: {side}."
+    return _describe_bins(metrics["ece"], metrics["reliability"])
+
+
+def describe_uncalibrated(metrics: dict[str, Any]) -> str:
+    """Return what the error would be without calibration."""
+    words = _describe_bins(metrics["uncalibrated"]["ece"], metrics["reliability_uncalibrated"])
+    return f"Before calibration: {words[0].lower()}{words[1:]}"
+
+
+def describe_scaling(card: ModelCard) -> str:
+    """Return how the probabilities were calibrated."""
+    fitted = "fitted on the validation split"
+    if not card.scales:
+        return f"The logits were divided by a temperature of {card.temperature:.2f}, {fitted}."
+    low, high = (end / card.temperature for end in (min(card.scales), max(card.scales)))
+    return (
+        f"The logits of each class were scaled by a factor of its own ({low:.2f} to {high:.2f}) "
+        f"and shifted (by {min(card.offsets):+.2f} to {max(card.offsets):+.2f}), {fitted}."
+    )
 
 
 def describe_rival(rival: dict[str, Any]) -> str:
@@ -113,6 +123,8 @@ def describe_robustness(metrics: dict[str, Any]) -> str:
 
 def describe_sanity(sanity: dict[str, Any]) -> str:
     """Return whether the maps of Grad-CAM show what was learnt."""
+    if sanity["passed"] is None:
+        return "Whether Grad-CAM's maps show what was learnt cannot be checked: they are flat."
     outcome = "change" if sanity["passed"] else "hardly change: do not trust them"
     return (
         f"Grad-CAM's maps {outcome} when the weights are shuffled (rank correlation "
@@ -158,3 +170,14 @@ def _choose_base(rate: float) -> int:
     while rate * base < 1.5 and base < 1_000_000:
         base *= 10
     return base
+
+
+def _describe_bins(ece: float, bins: list[dict[str, Any]]) -> str:
+    words = f"On average the probabilities are {100 * ece:.1f} percentage points off"
+    used = [one for one in bins if one["images"]]
+    lean = sum(one["images"] * (one["confidence"] - one["accuracy"]) for one in used)
+    lean /= sum(one["images"] for one in used)
+    if abs(lean) < 0.01:
+        return f"{words}, to no one side."
+    side = "it is surer than it should be" if lean > 0 else "it is right more often than it says"
+    return f"{words}: {side}."

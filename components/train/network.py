@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from components.common.backend import keras
-from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE
+from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE, Calibration
 from components.train.backbones import Backbone
 
 FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
@@ -20,7 +20,7 @@ def create_network(
     *,
     size_px: int,
     dropout: float,
-    temperature: float = 1.0,
+    calibration: Calibration | None = None,
 ) -> keras.Model:
     """Return the whole classifier on top of a backbone's body.
 
@@ -30,7 +30,7 @@ def create_network(
         class_names: one output each.
         size_px: side of the square images.
         dropout: share of the features that training drops before the head.
-        temperature: that the logits are divided by.
+        calibration: of the logits; None: they go into the softmax as they are.
 
     Returns:
         A Keras model: (size_px, size_px, 3) pixels, 0 to 255 → (classes,) probabilities. The layers
@@ -49,7 +49,7 @@ def create_network(
         features = keras.ops.sqrt(features + 0.01)
     features = layers.Dropout(dropout, name=HEAD_INPUT, dtype="float32")(features)
     logits = layers.Dense(len(class_names), name=LOGITS, dtype="float32")(features)  # (classes,)
-    scaled = layers.Rescaling(1.0 / temperature, name=TEMPERATURE, dtype="float32")(logits)
+    scaled = _calibrate(logits, calibration or Calibration())
     return keras.Model(
         pixels, layers.Softmax(name=PROBABILITIES, dtype="float32")(scaled), name="darkroom"
     )
@@ -66,9 +66,9 @@ def set_head(network: keras.Model, weights: np.ndarray, bias: np.ndarray) -> Non
 
 
 def to_float32(
-    network: keras.Model, backbone: Backbone, class_names: list[str], temperature: float
+    network: keras.Model, backbone: Backbone, class_names: list[str], calibration: Calibration
 ) -> keras.Model:
-    """Return the network as it is saved: in float32, its logits divided by the temperature.
+    """Return the network as it is saved: in float32, its logits calibrated.
 
     Training may compute in shorter numbers, which a CPU that serves the model is slower with.
     """
@@ -83,7 +83,7 @@ def to_float32(
         plain = keras.Model.from_config(config)
         size = network.input.shape[1]
         whole = create_network(
-            backbone, plain, class_names, size_px=size, dropout=0.0, temperature=temperature
+            backbone, plain, class_names, size_px=size, dropout=0.0, calibration=calibration
         )
         for to, own in zip(whole.weights, network.weights, strict=True):
             to.assign(keras.ops.convert_to_numpy(own))
@@ -133,6 +133,15 @@ def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
         is_statistics = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = layer in chosen and not is_statistics
     return sum(int(np.prod(w.shape)) for w in network.trainable_weights)
+
+
+def _calibrate(logits: Any, calibration: Calibration) -> Any:
+    """Return the logits that the softmax is taken of, by one layer of Keras's own."""
+    scale: Any = 1.0 / calibration.temperature
+    if calibration.scales:
+        scale = [scale * one for one in calibration.scales]
+    offset: Any = calibration.offsets or 0.0
+    return keras.layers.Rescaling(scale, offset, name=TEMPERATURE, dtype="float32")(logits)
 
 
 def _scale(pixels: Any, backbone: Backbone) -> Any:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from components.common.dataset import Dataset
-from components.common.model import ModelCard
+from components.common.model import Calibration, ModelCard
 from components.common.params import flatten
 from components.common.terminal import describe_seconds, say
 from components.common.tracking import log_params
@@ -69,26 +69,30 @@ def track_label_issues(mlflow: Any, issues: list[LabelIssue], outputs: Outputs) 
     mlflow.log_artifact(str(outputs.label_issues), "train")
 
 
-def track_end(mlflow: Any, best: Epoch, temperature: float, outputs: Outputs) -> None:
+def track_end(mlflow: Any, best: Epoch, card: ModelCard, outputs: Outputs) -> None:
     """Log which epoch was kept, the history and the model file."""
     mlflow.log_metrics({"best_epoch": best.epoch, "best_val_accuracy": best.val_accuracy})
-    mlflow.log_metrics({"best_val_loss": best.val_loss, "temperature": temperature})
+    mlflow.log_metrics({"best_val_loss": best.val_loss, "temperature": card.temperature})
     mlflow.set_tag("darkroom.kept_phase", best.phase)
     mlflow.log_artifact(str(outputs.history), "train")
 
 
-def create_card(params: Params, dataset: Dataset, best: Epoch, temperature: float) -> ModelCard:
+def create_card(
+    params: Params, dataset: Dataset, best: Epoch, calibration: Calibration
+) -> ModelCard:
     """Return what the model file says of itself."""
     return ModelCard(
         class_names=dataset.class_names,
         form=dataset.form,
         backbone=params.backbone,
         weights=params.weights,
-        temperature=temperature,
+        temperature=calibration.temperature,
         phase=best.phase,
         digests=digests_of(dataset),
         params=settings_of(params) | dataset.params,
         versions={name: version(name) for name in VERSIONS},
+        scales=calibration.scales,
+        offsets=calibration.offsets,
     )
 
 

@@ -11,7 +11,7 @@ from components.common.terminal import Stopwatch, say
 from components.train import records
 from components.train.backbones import create_body, find_backbone
 from components.train.batches import Recipe
-from components.train.calibration import fit_temperature
+from components.train.calibration import fit_calibration
 from components.train.checkpoint import Checkpoint
 from components.train.devices import create_forward, set_precision, within_memory
 from components.train.finetune import run_finetuning
@@ -123,12 +123,12 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
 
         forward = create_forward(take_part(network, LOGITS))
         logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
-        temperature = fit_temperature(logits, val.labels)
+        calibration = fit_calibration(params.calibration, logits, val.labels)
         kept = find_kept(epochs, len(val.labels))
-        card = records.create_card(params, dataset, kept, temperature)
-        save_model(outputs.model, to_float32(network, backbone, names, temperature), card)
+        card = records.create_card(params, dataset, kept, calibration)
+        save_model(outputs.model, to_float32(network, backbone, names, calibration), card)
         write_history(outputs.history, epochs, kept)
-        records.track_end(mlflow, kept, temperature, outputs)
+        records.track_end(mlflow, kept, card, outputs)
     say(
         f"kept {kept.phase} epoch {kept.epoch}: validation accuracy {kept.val_accuracy:.1%} "
         f"({watch})"

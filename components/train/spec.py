@@ -123,6 +123,9 @@ class Params:
     probe_views: Annotated[int, Between(1, 32)] = param(
         1, "views of each training image that the probe learns: itself, then augmented ones"
     )
+    calibration: Literal["temperature", "vector"] = param(
+        "temperature", "one number for all logits, or two for each class, fitted on validation"
+    )
     finetune: Finetune = section(Finetune, "second phase, from the probe on")
     augment: Augment = section(Augment, "random changes of the training images in the second phase")
     mlflow: Mlflow = shared(Mlflow)

@@ -83,6 +83,7 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
         "classes.csv",
         "confusion.csv",
         "reliability.csv",
+        "reliability_uncalibrated.csv",
         "robustness.csv",
         "slices.csv",
         "thresholds.csv",

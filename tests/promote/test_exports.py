@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.common.errors import DarkroomError
+from components.common.images import read_pixels
+from components.common.model import load_model
 from components.common.reports import Predictions
 from components.common.tracking import import_mlflow
 from components.promote import exports
 from components.promote.exports import FILES, export
 from components.promote.registry import Registry
 from components.promote.sample import Sample, take_sample
+from tests.tiny_model import make_card, make_model
 
 FORMS = [form for form in FILES if importlib.util.find_spec("tf2onnx") or form != "onnx"]
 
@@ -31,6 +35,17 @@ def test_every_form_answers_as_was_measured(
     assert sorted(gaps) == sorted(FORMS)
     assert max(gaps.values()) <= 1e-4
     assert all((tmp_path / FILES[form]).exists() for form in FORMS)
+
+
+def test_a_calibration_of_each_class_is_in_every_form(sample: Sample, tmp_path: Path) -> None:
+    card = replace(make_card(), scales=[0.5, 2.0], offsets=[1.0, -1.0])
+    model = make_model(tmp_path / "model.keras", card)
+    plain = make_model(tmp_path / "plain.keras")
+    images = np.stack([read_pixels(one, card.form) for one in sample.images])
+    ours, theirs = (load_model(one).predict(images, verbose=0) for one in (model, plain))
+    assert np.abs(ours - theirs).max() > 0.1
+    gaps = export(model, FORMS, sample, tmp_path)
+    assert max(gaps.values()) <= 1e-4
 
 
 def test_form_that_answers_differently_is_refused(
@@ -56,7 +71,6 @@ def test_exports_lie_beside_the_registered_model(
 ) -> None:
     from components.common.spec import Mlflow
     from components.common.tracking import start_run
-    from tests.tiny_model import make_card
 
     with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         registry = Registry(mlflow, "darkroom")

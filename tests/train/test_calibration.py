@@ -1,4 +1,4 @@
-"""The temperature against what made the logits."""
+"""Temperature and vector scaling against what made the logits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from components.train.calibration import fit_temperature
+from components.common.model import Calibration
+from components.train.calibration import fit_calibration, fit_temperature, fit_vector
 
 
 def draw(temperature: float, images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -37,3 +38,48 @@ def test_it_stays_within_reason() -> None:
     logits = np.eye(3)[[0, 1, 2, 0]] * 5.0
     assert 0.05 <= fit_temperature(logits, np.array([0, 1, 2, 0])) < 0.2  # without a mistake
     assert 19.0 < fit_temperature(logits, np.array([1, 2, 0, 1])) <= 20.0  # nothing but mistakes
+
+
+def test_a_vector_undoes_what_was_done_to_each_class() -> None:
+    logits, labels = draw(1.0)
+    scales, offsets = np.array([0.5, 1.0, 1.5, 2.0]), np.array([-1.0, 0.5, 0.0, 0.5])
+    spoilt = (logits - offsets) / scales
+    found, shifts = fit_vector(spoilt, labels)
+    assert found == pytest.approx(scales, rel=0.12)
+    # All offsets may move together: the softmax does not see it.
+    assert shifts - shifts.mean() == pytest.approx(offsets - offsets.mean(), abs=0.12)
+
+
+def test_a_vector_is_at_its_minimum() -> None:
+    """SciPy's optimiser without our slopes finds no better place."""
+    from scipy.optimize import minimize
+
+    logits, labels = draw(2.0, 300)
+
+    def compute(values: np.ndarray) -> float:
+        scaled = np.exp(values[:4]) * logits + values[4:]
+        loss = log_loss(labels, softmax(scaled, axis=1), labels=range(4))
+        return float(loss + 0.5 * values @ values / len(labels))
+
+    scales, offsets = fit_vector(logits, labels)
+    ours = compute(np.concatenate([np.log(scales), offsets]))
+    assert ours == pytest.approx(minimize(compute, np.zeros(8), tol=1e-10).fun, abs=1e-6)
+
+
+def test_a_vector_of_few_images_stays_close_to_the_temperature() -> None:
+    logits, labels = draw(2.0, 30)
+    labels[labels == 3] = 2  # no image of the last class
+    found = fit_calibration("vector", logits, labels)
+    assert max(map(abs, found.offsets)) < 3
+    assert 0.2 < min(found.scales) <= max(found.scales) < 5
+
+
+def test_calibrations_are_what_they_say() -> None:
+    logits, labels = draw(2.0, 500)
+    alone = fit_calibration("temperature", logits, labels)
+    assert alone == Calibration(fit_temperature(logits, labels))
+    assert alone.apply(logits) == pytest.approx(logits / alone.temperature)
+    both = fit_calibration("vector", logits, labels)
+    assert both.temperature == alone.temperature
+    losses = [log_loss(labels, softmax(one.apply(logits), axis=1)) for one in (both, alone)]
+    assert losses[0] < losses[1]
