@@ -24,9 +24,9 @@ MOST_ALIKE = 0.5
 class Sanity:
     """Whether the maps depend on what the network has learnt (Adebayo et al. 2018)."""
 
-    images: int
-    correlation: float  # mean |rank correlation| of maps before and after the weights are shuffled
-    passed: bool
+    images: int  # whose maps show more than one strength
+    correlation: float | None  # mean |rank correlation| of maps before and after the shuffle
+    passed: bool | None  # None: there was nothing to compare
 
 
 class GradCam:
@@ -83,9 +83,13 @@ class GradCam:
             after = self.compute_maps(pixels, classes)
         finally:
             self._network.set_weights(weights)
-        alike = [_correlate(a, b) for a, b in zip(before, after, strict=True)]
+        pairs = zip(before, after, strict=True)
+        # A map of one place, or of nothing that speaks for the class, looks like any other such.
+        alike = [_correlate(*pair) for pair in pairs if np.ptp(pair[0]) > 0]
+        if not alike:
+            return Sanity(0, None, None)
         mean = float(np.mean(np.abs(alike)))
-        return Sanity(len(pixels), mean, mean < MOST_ALIKE)
+        return Sanity(len(alike), mean, mean < MOST_ALIKE)
 
 
 def find_feature_map(network: Any) -> Any:
@@ -123,9 +127,9 @@ def compute_slopes(head: Any, maps: np.ndarray, classes: np.ndarray) -> np.ndarr
 
 
 def _correlate(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the rank correlation of two maps; 0 where one of them is flat."""
+    """Return the rank correlation of two maps; 0 where one is flat or holds no numbers."""
     from scipy.stats import spearmanr
 
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    if np.ptp(first) == 0 or not np.isfinite(second).all() or np.ptp(second) == 0:
         return 0.0
     return float(spearmanr(first.ravel(), second.ravel()).statistic)
