@@ -72,7 +72,8 @@ class Finetuning:
             # On CPU compiling the graph costs more than it gains on runs of minutes.
             jit_compile=keras.backend.backend() == "jax" or has_gpu(),
         )
-        self.optimizer.build(self.model.trainable_variables)
+        # In float16 Keras puts another around it, which scales the loss.
+        self.model.optimizer.build(self.model.trainable_variables)
         self._forward = create_forward(self.model)
 
     def fit(
@@ -137,13 +138,16 @@ class Finetuning:
 
     def read_state(self) -> dict[str, np.ndarray]:
         """Return all numbers that the next step depends on."""
-        variables = [*self.model.variables, *self.optimizer.variables]
-        return {f"v{number}": to_numpy(variable) for number, variable in enumerate(variables)}
+        variables = enumerate(self._list_variables())
+        return {f"v{number}": to_numpy(variable) for number, variable in variables}
 
     def write_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Put back what :meth:`read_state` gave."""
-        for number, variable in enumerate([*self.model.variables, *self.optimizer.variables]):
+        for number, variable in enumerate(self._list_variables()):
             variable.assign(arrays[f"v{number}"])
+
+    def _list_variables(self) -> list[Any]:
+        return [*self.model.variables, *self.model.optimizer.variables]
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]

@@ -20,6 +20,7 @@ from components.common.model import LOGITS, Calibration, load_model, read_card, 
 from components.train.backbones import find_backbone
 from components.train.batches import Recipe
 from components.train.checkpoint import Checkpoint
+from components.train.devices import set_precision
 from components.train.finetune import run_finetuning
 from components.train.fitting import Finetuning, Progress, to_numpy
 from components.train.history import Epoch
@@ -115,6 +116,33 @@ def test_weights_are_not_replaced_by_their_mean_between_fits(create: Any, shards
     assert not any(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
     with phase.averaged():
         assert all(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_state_holds_all_that_the_next_step_depends_on(
+    create: Any, shards: Path, precision: str
+) -> None:
+    from components.common.backend import keras
+
+    examples = read_split(shards, "train"), read_split(shards, "val")
+    recipe = make_recipe(dropout=0.3, learning_rate=0.01)
+    set_precision(precision)
+    try:
+        whole = Finetuning(create(), *examples, recipe, Progress(1))
+        whole.fit(range(3))
+        state, progress = whole.read_state(), replace(whole.progress)
+        whole.fit(range(3, 6))
+        again = Finetuning(create(), *examples, recipe, progress)
+        again.write_state(state)
+        again.fit(range(3, 6))
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert len(state) > 20
+    for name, value in whole.read_state().items():
+        np.testing.assert_array_equal(again.read_state()[name], value, name)
+    assert again.progress == whole.progress
+    scaled = [value for value in state.values() if value.shape == () and value == 2.0**15]
+    assert len(scaled) == (precision == "float16")  # the factor that keeps small gradients
 
 
 def test_early_stopping(create: Any, shards: Path, tmp_path: Path) -> None:
