@@ -153,24 +153,31 @@ def draw_reliability(bins: list[Bin], level: float, alt: str, name: str = "relia
     return _render(figure, name, alt)
 
 
-def draw_confusion(shares: Any, alt: str) -> str:
+def draw_confusion(shares: Any, alt: str) -> tuple[str, list[float]]:
     """Return the confusion matrix as a picture, for more classes than a table can show.
 
     Args:
         shares: (classes, classes), each row as shares of its sum.
         alt: what a person who cannot see it should know.
+
+    Returns:
+        The figure, and where its cells are: left, top, width and height as shares of its sides, so
+        that the page finds the cell of a click.
     """
     import numpy as np
 
     figure, axes = _create_figure(height=5.4)
     image = np.zeros((*shares.shape, 4))
     image[..., :3] = (0.12, 0.47, 0.86)  # one blue for both themes; the strength is the opacity
-    image[..., 3] = np.nan_to_num(shares) ** 0.6
+    # A single mistake among many must be seen as well.
+    image[..., 3] = np.where(shares > 0, 0.25 + 0.75 * shares**0.6, 0)
     axes.imshow(image, interpolation="nearest", aspect="equal")
     axes.grid(visible=False)
     axes.set_xlabel("taken for (number of the class)")
     axes.set_ylabel("is (number of the class)")
-    return _render(figure, "confusion", alt)
+    svg = _render(figure, "confusion", alt)
+    box = axes.get_window_extent().transformed(figure.transFigure.inverted())
+    return svg, [round(float(one), 4) for one in (box.x0, 1 - box.y1, box.width, box.height)]
 
 
 def draw_robustness(rows: list[dict[str, Any]], alt: str) -> str:

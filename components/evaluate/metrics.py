@@ -45,6 +45,7 @@ class Confusion:
     predicted: str
     images: int
     share: float  # of the images of the actual class
+    key: str  # of the cell: label-answer
 
 
 def create_metrics(
@@ -191,7 +192,9 @@ def find_confusions(predictions: Predictions, most: int) -> list[Confusion]:
     order = np.argsort(-counts, axis=None, kind="stable")[:most]
     pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
     return [
-        Confusion(names[i], names[j], int(counts[i, j]), float(counts[i, j] / images[i]))
+        Confusion(
+            names[i], names[j], int(counts[i, j]), float(counts[i, j] / images[i]), f"{i}-{j}"
+        )
         for i, j in pairs
         if counts[i, j]
     ]

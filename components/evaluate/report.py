@@ -57,6 +57,8 @@ def render_report(content: Content) -> str:
 
     environment = create_environment()
     pairs = find_confusions(content.predictions, PAIRS_SHOWN)
+    cells = _describe_cells(content)
+    drawn, box = _draw(content)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     page: str = environment.get_template(
         "report.html.j2"
@@ -68,12 +70,13 @@ def render_report(content: Content) -> str:
             "pair_pictures": content.gallery.pairs,
             "pictures": content.gallery.pictures,
             "maps": content.gallery.maps,
-            "cells": {f"{i}-{j}" for i, j in content.gallery.cells},
-            "cells_json": Markup(_write_cells(content.gallery)),  # noqa: S704 - escaped there
+            "cells": cells,
+            "cells_json": Markup(_write_cells(content.gallery, cells)),  # noqa: S704 - escaped there
+            "confusion_box": box,
             "suspects": content.suspects[:SUSPECTS_SHOWN],
             "suspects_more": max(0, len(content.suspects) - SUSPECTS_SHOWN),
             "style": Markup(style),  # noqa: S704 - our own file
-            "figures": {name: Markup(svg) for name, svg in _draw(content).items()},  # noqa: S704
+            "figures": {name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
             "confusion": _shade(content.metrics) if _has_table(content) else [],
             "pairs": pairs,
             "errors_in_words": words.describe_errors(content.metrics),
@@ -97,8 +100,11 @@ def render_report(content: Content) -> str:
     return page
 
 
-def _draw(content: Content) -> dict[str, str]:
-    """Return the figures, name → SVG; alt texts say what a table beside them does not."""
+def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
+    """Return the figures, name → SVG, and where the cells of the confusion are, if it is one.
+
+    Alt texts say what a table beside them does not.
+    """
     history, metrics = content.history, content.metrics
     best = history[history["is_best"]].iloc[0]
     alts = {
@@ -121,12 +127,13 @@ def _draw(content: Content) -> dict[str, str]:
     if metrics["robustness"]:
         alt = words.describe_robustness(metrics)
         figures["robustness"] = draw_robustness(metrics["robustness"], alt)
+    box: list[float] = []
     if not _has_table(content):
         counts = np.array(metrics["confusion"], np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         alt = "Confusion matrix; the pairs that are mixed up most are listed beside it"
-        figures["confusion"] = draw_confusion(shares, alt)
-    return figures
+        figures["confusion"], box = draw_confusion(shares, alt)
+    return figures, box
 
 
 def _has_table(content: Content) -> bool:
@@ -155,10 +162,29 @@ def _shade(metrics: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return rows
 
 
-def _write_cells(gallery: Gallery) -> str:
+def _describe_cells(content: Content) -> dict[str, str]:
+    """Return what each cell with pictures holds, the most frequent mistakes first."""
+    counts, names = content.metrics["confusion"], content.metrics["class_names"]
+    order = sorted(
+        content.gallery.cells, key=lambda cell: (cell[0] == cell[1], -counts[cell[0]][cell[1]])
+    )
+    found = {}
+    for i, j in order:
+        share = counts[i][j] / sum(counts[i])
+        what = f"{names[i]}, named rightly" if i == j else f"{names[i]} taken for {names[j]}"
+        found[f"{i}-{j}"] = f"{what}: {counts[i][j]:,} ({share:.1%} of the class)"
+    return found
+
+
+def _write_cells(gallery: Gallery, titles: dict[str, str]) -> str:
     """Return the pictures behind the cells as JSON that may stand in a script element."""
     found = {
-        f"{i}-{j}": [[one.path, f"{one.probability:.0%}", gallery.small[one.path]] for one in some]
+        f"{i}-{j}": {
+            "title": titles[f"{i}-{j}"],
+            "photos": [
+                [one.path, f"{one.probability:.0%}", gallery.small[one.path]] for one in some
+            ],
+        }
         for (i, j), some in gallery.cells.items()
     }
     return json.dumps(found).replace("<", "\\u003c")

@@ -125,10 +125,12 @@ def describe_sanity(sanity: dict[str, Any]) -> str:
     """Return whether the maps of Grad-CAM show what was learnt."""
     if sanity["passed"] is None:
         return "Whether Grad-CAM's maps show what was learnt cannot be checked: they are flat."
-    outcome = "change" if sanity["passed"] else "hardly change: do not trust them"
+    outcome, advice = (
+        ("change", "") if sanity["passed"] else ("hardly change", ": do not trust them")
+    )
     return (
         f"Grad-CAM's maps {outcome} when the weights are shuffled (rank correlation "
-        f"{sanity['correlation']:.2f} over {sanity['images']} images)."
+        f"{sanity['correlation']:.2f} over {sanity['images']} images){advice}."
     )
 
 
