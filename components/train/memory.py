@@ -22,12 +22,17 @@ def read_train_and_val(folder: Path, dataset: Dataset) -> tuple[Examples, Exampl
     """
     images = dataset.splits["train"].examples + dataset.splits["val"].examples
     needed, free = images * dataset.form.size_px**2 * 3, find_free_memory()
-    sizes = f"train and val are {needed / 1e9:.1f} GB as pixels, {free / 1e9:.1f} GB of memory free"
+    sizes = f"train and val are {_describe(needed)} as pixels, {_describe(free)} of memory are free"
     if needed <= SHARE * free:
         say(f"{sizes}: kept in memory")
         return read_split(folder, "train"), read_split(folder, "val")
     say(f"{sizes}, of which {SHARE:.0%} may be used: read from the shards as they are wanted")
     return open_split(folder, "train", dataset), open_split(folder, "val", dataset)
+
+
+def _describe(size: int) -> str:
+    """Return bytes as a person says them: `35 MB`, `21.6 GB`."""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
 
 
 def find_free_memory(cgroup: Path = CGROUP) -> int:

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 
 from components.common.examples import Examples, read_split
 from components.common.model import load_model, read_card
-from components.train import preflight
+from components.train import preflight, probe
 from components.train.batches import Recipe, create_batches, create_order
 from components.train.checkpoint import Checkpoint
 from components.train.devices import create_forward
@@ -127,8 +127,12 @@ def test_no_memory_for_one_image_is_refused(
 
 
 def test_features_come_in_smaller_batches_where_memory_is_short(
-    examples: tuple[Examples, Examples], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    examples: tuple[Examples, Examples],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(probe, "PIECE_BATCHES", 20)
     pixels, sizes = examples[0].pixels, []
 
     def forward(batch: np.ndarray) -> np.ndarray:
@@ -151,25 +155,25 @@ def test_views_are_learned_beside_the_images_themselves(
     network = create()
     params = replace(make_params({}, {}), probe_views=3)
     checkpoint = Checkpoint(tmp_path / "model.keras", {})
-    probe = run_probe(
+    found = run_probe(
         network, train, val, params=params, recipe=make_recipe(), checkpoint=checkpoint
     )
     forward = create_forward(take_part(network, HEAD_INPUT))
-    features, labels = [probe.features], [train.labels]
+    features, labels = [found.features], [train.labels]
     for view in (1, 2):
         order = create_order(train.labels, make_recipe(), view)
         batches = create_batches(train, make_recipe(), view)
         changed = np.concatenate([pixels.numpy() for pixels, _ in batches])[: len(order)]
         features.append(run_forward(forward, changed, 16, "views"))
         labels.append(train.labels[order])
-    oracle = LogisticRegression(C=probe.head.penalty, max_iter=1000)
+    oracle = LogisticRegression(C=found.head.penalty, max_iter=1000)
     oracle.fit(np.concatenate(features), np.concatenate(labels))
-    expected = oracle.predict_proba(probe.val_features)
-    assert probe.epoch.val_loss == pytest.approx(log_loss(val.labels, expected), abs=1e-3)
-    alone = LogisticRegression(C=probe.head.penalty, max_iter=1000)
-    alone.fit(probe.features, train.labels)
-    other = log_loss(val.labels, alone.predict_proba(probe.val_features))
-    assert abs(other - probe.epoch.val_loss) > 1e-3
+    expected = oracle.predict_proba(found.val_features)
+    assert found.epoch.val_loss == pytest.approx(log_loss(val.labels, expected), abs=4e-3)
+    alone = LogisticRegression(C=found.head.penalty, max_iter=1000)
+    alone.fit(found.features, train.labels)
+    other = log_loss(val.labels, alone.predict_proba(found.val_features))
+    assert abs(other - found.epoch.val_loss) > 1e-2
 
 
 @pytest.mark.parametrize(
