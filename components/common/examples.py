@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +63,26 @@ def stream_split(folder: Path, split: str, batch_size: int) -> Any:
     return records.batch(batch_size).map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
+@contextmanager
+def explain_damage(folder: Path, split: str) -> Iterator[None]:
+    """Turn what TensorFlow says of a damaged shard into a DarkroomError."""
+    from components.common.backend import tf
+
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise DarkroomError(
+            f"{folder}: a shard of {split} is damaged ({error.message.splitlines()[0]}); run "
+            "preprocess again"
+        ) from None
+
+
 def read_split(folder: Path, split: str) -> Examples:
     """Read one split whole into memory; :func:`stream_split` holds one batch at a time.
 
     Raises:
-        DarkroomError: if a shard is missing, or holds another number of examples than it should.
+        DarkroomError: if a shard is missing, damaged, or holds another number of examples than it
+            should.
     """
     dataset = read_dataset(folder)
     size, expected = dataset.form.size_px, dataset.splits[split].examples
@@ -73,13 +90,14 @@ def read_split(folder: Path, split: str) -> Examples:
     labels = np.empty(expected, np.int64)
     paths: list[str] = []
     sha256: list[str] = []
-    for batch, batch_labels, batch_paths, batch_sha256 in stream_split(folder, split, 64):
-        start, stop = len(paths), len(paths) + len(batch_labels)
-        if stop > expected:
-            break
-        pixels[start:stop], labels[start:stop] = batch.numpy(), batch_labels.numpy()
-        paths += [path.decode() for path in batch_paths.numpy()]
-        sha256 += [digest.decode() for digest in batch_sha256.numpy()]
+    with explain_damage(folder, split):
+        for batch, batch_labels, batch_paths, batch_sha256 in stream_split(folder, split, 64):
+            start, stop = len(paths), len(paths) + len(batch_labels)
+            if stop > expected:
+                break
+            pixels[start:stop], labels[start:stop] = batch.numpy(), batch_labels.numpy()
+            paths += [path.decode() for path in batch_paths.numpy()]
+            sha256 += [digest.decode() for digest in batch_sha256.numpy()]
     if len(paths) != expected:
         raise DarkroomError(
             f"{folder}: the shards of {split} do not hold the {expected} examples of dataset.json; "

@@ -11,7 +11,7 @@ import numpy as np
 
 from components.common.dataset import Dataset
 from components.common.errors import DarkroomError
-from components.common.examples import stream_split
+from components.common.examples import explain_damage, stream_split
 from components.common.reports import Predictions
 from components.common.terminal import bar
 
@@ -61,7 +61,7 @@ def answer_split(
     labels: list[np.ndarray] = []
     paths: list[str] = []
     sha256: list[str] = []
-    with bar(f"{split} images", "images", expected) as progress:
+    with explain_damage(shards, split), bar(f"{split} images", "images", expected) as progress:
         for pixels, batch_labels, batch_paths, batch_sha256 in stream_split(
             shards, split, batch_size
         ):

@@ -127,6 +127,8 @@ def test_a_changed_pixel_is_found_when_it_is_read(copy: Path) -> None:
     found.pixels[1:24]
     with pytest.raises(DarkroomError, match=r"train-00000.*wrong checksum.*run preprocess again"):
         found.pixels[0:4]
+    with pytest.raises(DarkroomError, match=r"a shard of train is damaged .*run preprocess again"):
+        read_split(copy, "train")
 
 
 @pytest.mark.parametrize(
