@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_TABLE_CLASSES = 40  # a confusion table of more is no longer read; a picture is shown instead
 PAIRS_SHOWN = 8
 SUSPECTS_SHOWN = 50
+PATHS_SHOWN = 50  # of the images won or lost against another
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def render_report(content: Content) -> str:
             "cost_in_words": words.describe_cost(content.metrics["cost"], content.latency),
             "calibration_in_words": words.describe_calibration(content.metrics),
             "method_in_words": words.describe_scaling(content.card),
+            "most_paths": PATHS_SHOWN,
             "epochs": content.history.to_dict("records"),
             "is_probe_alone": len(content.history) == 1,
             "most_images": max(score["images"] for score in content.metrics["classes"]),

@@ -14,6 +14,7 @@ from components.common.model import ModelCard, read_card
 from components.common.reports import read_predictions
 from components.common.terminal import Stopwatch, say
 from components.common.tracking import continue_run, describe_uri, find_uri
+from components.promote.differences import describe_differences, list_differences
 from components.promote.evidence import Evidence, parse_evidence
 from components.promote.exports import add_exports, check_installed
 from components.promote.gate import check_rules, decide, judge_data
@@ -110,6 +111,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         tags = {f"{PREFIX}verdict": decision.verdict, f"{PREFIX}verdict_words": decision.words}
         tags[f"{PREFIX}served"] = "failed" if served.problem else "passed"
         registry.set_tags(version, challenge.create_tags(run_id) | tags)
+        differences = list_differences(challenge.evidence, champion)
         verdict = {
             "verdict": decision.verdict,
             "words": decision.words,
@@ -117,6 +119,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             "version": version,
             "aliases": registry.list_aliases(version),
             "newly_registered": is_new,
+            "against_champion": differences,
             "champion_before": champion.version if champion else None,
             "figures": challenge.figures,
             "served": asdict(served),
@@ -128,6 +131,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         mlflow.log_dict(verdict, "promote/verdict.json")
     for line in describe_outcomes(verdict["rules"]):
         say(line)
+    if differences:
+        say(describe_differences(differences))
     say(f"{decision.verdict}: {decision.words} ({watch})")
     write_json(outputs.verdict, verdict)
 

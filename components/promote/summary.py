@@ -10,6 +10,7 @@ from typing import Any
 from components.common.cli import exit_on_error
 from components.common.errors import DarkroomError
 from components.common.files import read_json
+from components.promote.differences import describe_differences
 from components.promote.outcomes import (
     AWAITING,
     FAILED,
@@ -49,6 +50,8 @@ def describe_verdict(verdict: Mapping[str, Any], reports: Path) -> Iterator[str]
     yield "─" * len(title)
     yield from describe_figures(verdict["figures"])
     yield from describe_outcomes(verdict["rules"])
+    if verdict.get("against_champion"):
+        yield describe_differences(verdict["against_champion"])
     if verdict["verdict"] != PROMOTED:
         yield f"→ {verdict['words']}"
     yield ""

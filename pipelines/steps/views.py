@@ -14,6 +14,7 @@ from pipelines.steps.rooms import one_line
 
 MOST_CLASSES = 40  # a larger confusion matrix is not readable, and too much for KFP's metadata
 MOST_POINTS = 100  # of a ROC curve
+MOST_PATHS = 50  # of images won or lost against the champion
 
 
 @one_line
@@ -81,6 +82,11 @@ def show_verdict(verdict: Any, page: Any) -> None:
         lines += ["| outcome | rule |", "| --- | --- |"]
         lines += [f"| {one['outcome']} | {_cell(one['words'])} |" for one in found["rules"]]
         lines += [""]
+    against = found.get("against_champion") or {}
+    for words in ("won", "lost"):
+        if paths := against.get(f"{words}_paths"):
+            lines += [f"Images {words} against version {against['version']}: {against[words]}", ""]
+            lines += [f"- `{_cell(path)}`" for path in paths[:MOST_PATHS]] + [""]
     lines += [f"- MLflow: {found['mlflow']}, run `{found['run_id']}`"]
     lines += [f"- aliases: {', '.join(found['aliases']) or 'none'}"]
     lines += [f"- champion before: {found['champion_before'] or 'none'}"]

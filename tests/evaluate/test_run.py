@@ -75,7 +75,13 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert "digit-1/0001.png" in page  # the label suspect
     assert "http" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
     assert found["gradcam_sanity"]["passed"]
-    assert {rival["name"] for rival in found["against"]} == {"probe", "majority"}
+    probe, majority = found["against"]
+    assert (probe["name"], majority["name"]) == ("probe", "majority")
+    baseline = pd.read_parquet(room.inputs.probe)
+    lost = set(baseline["path"][baseline["correct"] & ~table["correct"]])
+    assert set(probe["lost_paths"]) == lost
+    assert lost
+    assert all(f"<code>{path}</code>" in page for path in sorted(lost)[:50])
     assert figures["slices.camera.phone.images"] == 64 == figures["robustness.noise.1.images"] * 4
     assert 0 <= found["unsure_below"] <= 1
     assert "# Model card" in room.outputs.model_card.read_text()

@@ -10,6 +10,7 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
+from components.common.reports import Predictions
 from components.common.spec import Mlflow
 from components.common.tracking import import_mlflow, read_run_id, start_run
 from components.promote import registry
@@ -227,7 +228,9 @@ def test_broken_upload_leaves_no_version_and_is_healed(
     assert mlflow.get_run(read_run_id(mlflow_store / "run.json")).info.status == "FINISHED"
 
 
-def test_paired_rule_and_threshold_go_through(promote: Promote) -> None:
+def test_paired_rule_and_threshold_go_through(
+    promote: Promote, evaluations: list[Predictions], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The second model is right on all 30 images, the first on fewer: no luck."""
     better = Rule("accuracy", better_by=0)
     assert promote(0, rules=[better])["verdict"] == "promoted"
@@ -241,6 +244,16 @@ def test_paired_rule_and_threshold_go_through(promote: Promote) -> None:
     verdict = promote(0, rules=[better])
     assert verdict["verdict"] == "rejected"
     assert "worse than the champion's on 30 same images" in verdict["words"]
+    # The images are named; the champion is right on all of them.
+    mine, best = evaluations[0], evaluations[1]
+    wrong = [p for p, right in zip(mine.paths, mine.correct, strict=True) if not right]
+    found = verdict["against_champion"]
+    assert best.correct.all()
+    assert wrong
+    assert (found["won_paths"], found["lost_paths"]) == ([], wrong)
+    assert (found["won"], found["lost"], found["images"]) == (0, len(wrong), 30)
+    said = capsys.readouterr().out
+    assert f"version 2: 0 images won, {len(wrong)} lost of 30 that both saw" in said
     # Another threshold is another model to those who are served.
     assert promote(1, rules=[better], unsure_below=0.8)["version"] == "3"
 
