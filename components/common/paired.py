@@ -85,13 +85,17 @@ def compute_difference_interval(
         resamples: of the bootstrap.
     """
     gap = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
-    if not gap.any():
-        # A bootstrap of nothing but ties finds no spread. So many images without one difference
-        # still allow a share of them: the end of Wilson's interval of 0 in `images`.
+    if np.ptp(gap) == 0 and abs(gap[0]) in (0.0, 1.0):
+        # A bootstrap of nothing but ties, or of nothing but images won, finds no spread. So many
+        # groups without another outcome still allow a share of it: the end of Wilson's interval of
+        # 0 in so many. An image lost instead of won counts twice.
         from scipy.stats import binomtest
 
-        most = float(binomtest(0, len(gap)).proportion_ci(level, method="wilson").high)
-        return -most, most
+        count = len(gap) if groups is None else len(np.unique(groups))
+        most = float(binomtest(0, count).proportion_ci(level, method="wilson").high)
+        if not gap[0]:
+            return -most, most
+        return (1 - 2 * most, 1.0) if gap[0] > 0 else (-1.0, 2 * most - 1)
     groups = np.arange(len(gap)) if groups is None else groups
     found = [weights @ gap / weights.sum(axis=1) for weights in draw_weights(groups, resamples)]
     low, high = np.percentile(np.concatenate(found), (50 * (1 - level), 50 * (1 + level)))

@@ -28,6 +28,7 @@ FIGURES = (
 def render_card(content: Content) -> str:
     """Return the model card."""
     metrics = content.metrics
+    values = list_figures(metrics)
     environment = create_environment(is_html=False)
     text: str = environment.get_template("model_card.md.j2").render(
         vars(content)
@@ -38,8 +39,8 @@ def render_card(content: Content) -> str:
             "slices": words.describe_slices(metrics),
             "robustness": words.describe_robustness(metrics) if metrics["robustness"] else "",
             "rivals": [words.describe_rival(rival) for rival in metrics["against"]],
-            "figures": FIGURES,
-            "values": list_figures(metrics),
+            "figures": [(name, about) for name, about in FIGURES if name in values],
+            "values": values,
             "cost": words.describe_cost(metrics["cost"], content.latency),
         }
     )

@@ -17,7 +17,7 @@ from components.evaluate.cost import Cost
 from components.evaluate.ends import compute_ece_ends
 from components.evaluate.gradcam import Sanity
 from components.evaluate.intervals import compute_losses
-from components.evaluate.metrics import create_metrics
+from components.evaluate.metrics import create_metrics, list_names
 from components.evaluate.robustness import CLEAN, Robustness
 from components.evaluate.shares import Sampling
 from components.evaluate.slices import Slice
@@ -62,12 +62,26 @@ def create_evaluation(
         metrics["spoilt_accuracy"] = float(np.mean(spoilt))
     metrics["gradcam_sanity"] = asdict(findings.sanity)
     metrics["cost"] = asdict(findings.cost)
+    metrics["notes"] += describe_unlearnt(dataset)
     if metrics["unsure_below"] == NOTHING_SURE:
         metrics["notes"].append(
             f"No probability is high enough to keep the share of wrong answers at "
             f"{params.max_error:.1%} (evaluate.max_error): every answer counts as unsure."
         )
     return metrics
+
+
+def describe_unlearnt(dataset: Dataset) -> list[str]:
+    """Return in words which classes are tested and were never trained on."""
+    learnt, asked = (dataset.splits[name].examples_per_class for name in ("train", "test"))
+    names = [name for name in dataset.class_names if asked.get(name) and not learnt.get(name)]
+    if not names:
+        return []
+    return [
+        f"No training image of {list_names(names)}: the model cannot have learnt "
+        f"{'it' if len(names) == 1 else 'them'}, and their test images count as mistakes; give "
+        "the class more images, or another split."
+    ]
 
 
 def describe_calibration_before(predictions: Predictions, sampling: Sampling) -> dict[str, Any]:

@@ -226,18 +226,19 @@ def describe_gaps(classes: list[ClassScore]) -> list[str]:
     silent = [score.name for score in classes if score.images and not score.predicted]
     if absent:
         notes.append(
-            f"No test image of {_list(absent)}: nothing is measured of "
+            f"No test image of {list_names(absent)}: nothing is measured of "
             f"{'it' if len(absent) == 1 else 'them'}, and the averages leave "
             f"{'it' if len(absent) == 1 else 'them'} out."
         )
     if silent:
         notes.append(
-            f"No test image was taken for {_list(silent)}: precision is undefined there, and "
+            f"No test image was taken for {list_names(silent)}: precision is undefined there, and "
             "counts as 0 in the averages."
         )
     return notes
 
 
-def _list(names: list[str]) -> str:
+def list_names(names: list[str]) -> str:
+    """Return names with commas, eight at most."""
     more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more

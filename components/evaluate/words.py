@@ -113,7 +113,8 @@ def describe_slices(metrics: dict[str, Any]) -> str:
 def describe_robustness(metrics: dict[str, Any]) -> str:
     """Return what spoilt images do to the accuracy."""
     clean = next(one["accuracy"] for one in metrics["robustness"] if not one["strength"])
-    worst = min(metrics["robustness"], key=lambda one: float(one["accuracy"]))
+    spoilt = [one for one in metrics["robustness"] if one["strength"]]
+    worst = min(spoilt, key=lambda one: float(one["accuracy"]))
     return (
         f"On spoilt images {metrics['spoilt_accuracy']:.1%} of the answers are right, on the same "
         f"{worst['images']:,} unspoilt {clean:.1%}; worst: {worst['corruption']} at strength "

@@ -61,6 +61,16 @@ def test_no_difference_is_not_certainty() -> None:
     assert 0.02 < found.high < 0.06
 
 
+def test_images_won_without_exception_are_not_certainty_either() -> None:
+    right, wrong = np.ones(3, bool), np.zeros(3, bool)
+    found = compare(right, wrong)
+    # Wilson's interval of 0 in 3 ends at 0.56: so many images may be lost, not won.
+    assert (found.low, found.high) == (pytest.approx(1 - 2 * 0.5615, abs=1e-3), 1)
+    assert compute_difference_interval(wrong, right) == (-found.high, -found.low)
+    grouped = compute_difference_interval(right, wrong, np.array([0, 0, 1]))
+    assert grouped[0] < found.low
+
+
 def test_a_sure_winner_is_seen() -> None:
     ours, theirs = answers(5000)
     found = compare(ours, theirs)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from components.common.dataset import read_dataset, write_dataset
 from components.common.errors import DarkroomError
-from components.common.model import load_model, read_card, save_model
+from components.common.images import ImageForm
+from components.common.model import LOGITS, load_model, read_card, save_model
 from components.evaluate.metrics import create_metrics
 from components.evaluate.run import run
 from components.evaluate.shares import Sampling
 from components.evaluate.slices import judge_slices
 from components.evaluate.spec import Params
-from tests.evaluate.conftest import Room, predictions_of
+from tests.evaluate.conftest import Room, predictions_of, write_shards, write_tables
 
 
 def test_one_image_and_classes_without_any() -> None:
@@ -46,3 +51,46 @@ def test_a_model_of_other_classes_is_refused(room: Room) -> None:
     save_model(room.inputs.model, network, replace(card, class_names=["1", "3", "8", "shirt"]))
     with pytest.raises(DarkroomError, match="only the model has shirt; only the data has 9"):
         run(room.inputs, room.outputs, Params(resamples=100))
+
+
+def test_a_model_of_another_form_or_of_other_outputs_is_refused(room: Room) -> None:
+    from components.common.backend import keras
+
+    network, card = load_model(room.inputs.model), read_card(room.inputs.model)
+    save_model(room.inputs.model, network, replace(card, form=ImageForm(16, "crop", "#ffffff")))
+    with pytest.raises(DarkroomError, match=r"crop to 16 px .* holds crop to 8 px"):
+        run(room.inputs, room.outputs, Params(resamples=100))
+    flow = keras.layers.Flatten()(network.input)
+    logits = keras.layers.Dense(3, name=LOGITS)(flow)
+    save_model(room.inputs.model, keras.Model(network.input, logits), card)
+    with pytest.raises(DarkroomError, match="gives 3 logits for 4 classes"):
+        run(room.inputs, room.outputs, Params(resamples=100))
+
+
+def test_the_stage_takes_a_single_test_image(room: Room) -> None:
+    """Four classes, three of them without a test image, and one image in all."""
+    shutil.rmtree(room.inputs.shards)
+    write_shards(room.inputs.shards, {"1": 0, "3": 0, "8": 1, "9": 0})
+    write_tables(room.folder)
+    run(room.inputs, room.outputs, Params(resamples=100, latency_runs=1))
+    text = room.outputs.metrics.read_text()
+    found = json.loads(text)
+    assert "NaN" not in text
+    assert found["images"] == 1
+    assert found["intervals"]["accuracy"][1] - found["intervals"]["accuracy"][0] > 0.7
+    assert "No test image of 1, 3, 9" in found["notes"][0]
+    assert found["notes"][0] in html.unescape(room.outputs.report.read_text())
+    assert not any(one["is_judged"] for one in found["slices"])
+    assert len(pd.read_parquet(room.outputs.predictions)) == 1
+
+
+def test_a_class_that_training_never_saw_is_said_to_be_so(room: Room) -> None:
+    dataset = read_dataset(room.inputs.shards)
+    train = dataset.splits["train"]
+    counts = train.examples_per_class | {"9": 0}
+    splits = dataset.splits | {"train": replace(train, examples_per_class=counts)}
+    write_dataset(room.inputs.shards, replace(dataset, splits=splits))
+    run(room.inputs, room.outputs, Params(resamples=100, latency_runs=1, robustness_images=0))
+    notes = json.loads(room.outputs.metrics.read_text())["notes"]
+    assert any("No training image of 9: the model cannot have learnt it" in one for one in notes)
+    assert "No training image of 9" in room.outputs.model_card.read_text()
