@@ -59,6 +59,8 @@ def run_attempt(
 
     def watch(epoch: Epoch) -> None:
         if not epochs:
+            if mlflow.active_run() is None:  # the run is recorded apart
+                raise DarkroomError("a search keeps its trials in MLflow: go on when it is back")
             runs.append(mlflow.active_run().info.run_id)
             tags = {"mlflow.parentRunId": parent, "mlflow.runName": f"trial {trial.number}"}
             mlflow.set_tags(tags | {"darkroom.trial": str(trial.number)})
