@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from components.common.model import Calibration
+from components.common.model import Calibration, read_card
 from components.train.calibration import fit_calibration, fit_temperature, fit_vector
+from tests.train.tiny_run import run_tiny
 
 
 def draw(temperature: float, images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -83,3 +86,10 @@ def test_calibrations_are_what_they_say() -> None:
     assert both.temperature == alone.temperature
     losses = [log_loss(labels, softmax(one.apply(logits), axis=1)) for one in (both, alone)]
     assert losses[0] < losses[1]
+
+
+def test_the_room_fits_what_it_is_told_to(shards: Path, mlflow_store: Path) -> None:
+    run_tiny(shards, mlflow_store / "out", finetune={"epochs": 0}, calibration="vector")
+    card = read_card(mlflow_store / "out/model.keras")
+    assert len(card.scales) == len(card.offsets) == len(card.class_names)
+    assert len(set(card.scales)) > 1
