@@ -36,6 +36,8 @@ def render_card(content: Content) -> str:
             "errors": words.describe_errors(metrics),
             "automation": words.describe_automation(metrics),
             "calibration": words.describe_calibration(metrics),
+            "uncalibrated": words.describe_uncalibrated(metrics),
+            "scaling": words.describe_scaling(content.card),
             "slices": words.describe_slices(metrics),
             "robustness": words.describe_robustness(metrics) if metrics["robustness"] else "",
             "rivals": [words.describe_rival(rival) for rival in metrics["against"]],
