@@ -7,7 +7,7 @@ python benchmarks/train.py step --backend jax --precision bfloat16 --batch-size 
     --backbones EfficientNetLite0 ResNet50 --torch-python VENV/bin/python    # one line, on a GPU
 
 Photos are the shards that `dvc repro` wrote: --shards. PyTorch lives in an environment of its own:
-`python -m venv VENV && VENV/bin/pip install torch efficientnet-lite-pytorch` (ResNet50 needs
+`python -m venv VENV && VENV/bin/pip install torch numpy efficientnet-lite-pytorch` (ResNet50 needs
 torchvision as well). Each figure is a ratio of two measurements of this run, taken in turns, so it
 means the same on another machine.
 """
@@ -37,8 +37,8 @@ def main() -> None:
     step.add_argument("--backbones", nargs="+", default=["EfficientNetLite0"], metavar="NAME")
     step.add_argument("--precision", default="auto", help="as train.precision")
     step.add_argument("--batch-size", type=int, default=32)
-    step.add_argument("--steps", type=int, default=8, help="in one measurement")
-    step.add_argument("--repeats", type=int, default=5, help="measurements of each kind")
+    step.add_argument("--steps", type=int, default=6, help="in one measurement")
+    step.add_argument("--repeats", type=int, default=4, help="measurements of each kind")
     step.add_argument("--torch-python", type=Path, help="Python of an environment with PyTorch")
     step.add_argument("--torch-compile", action="store_true", help="torch.compile as well")
     step.add_argument(

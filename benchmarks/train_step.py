@@ -65,6 +65,8 @@ def compare_steps(backbone: str, flags: Any) -> None:
                     costs[name].append(measure(work, flags.steps))
                 for name, cost in ask_torch().items():
                     costs.setdefault(name, []).append(cost)
+                last = {name: f"{1000 * own[-1][0]:.0f}" for name, own in costs.items()}
+                print("ms:", ", ".join(f"{name} {ms}" for name, ms in last.items()), flush=True)
     print(f"\n{backbone}, {size} images a step, {precision}")
     report(costs, size, read_gpu())
 
