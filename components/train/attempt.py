@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
+from components.common.failures import explain_failures
 from components.common.terminal import say
 from components.train.history import Epoch, find_best
 from components.train.spec import Inputs, Outputs, Params
@@ -16,6 +17,7 @@ from components.train.trial import Trial
 if TYPE_CHECKING:
     import optuna
 
+RUN = "run.json"  # of all trials of a search
 STOPPED = "stopped"  # attribute of a trial that Ctrl-C ended, and that is gone on with
 
 
@@ -55,30 +57,32 @@ def run_attempt(
     print(f"\ntrial {trial.number} · {shown}", flush=True)
     epochs: list[Epoch] = []
     runs: list[str] = []
-    client = mlflow.MlflowClient()
 
-    def watch(epoch: Epoch) -> None:
+    def watch(epoch: Epoch, recorder: Any) -> None:
         if not epochs:
-            if mlflow.active_run() is None:  # the run is recorded apart
-                raise DarkroomError("a search keeps its trials in MLflow: go on when it is back")
-            runs.append(mlflow.active_run().info.run_id)
+            runs.append(recorder.active_run().info.run_id)
             tags = {"mlflow.parentRunId": parent, "mlflow.runName": f"trial {trial.number}"}
-            mlflow.set_tags(tags | {"darkroom.trial": str(trial.number)})
+            recorder.set_tags(tags | {"darkroom.trial": str(trial.number)})
         epochs.append(epoch)
+        best = find_best(epochs).val_accuracy
+        recorder.log_metrics({"best_val_accuracy": best}, step=epoch.epoch)
         trial.report(epoch.val_accuracy, epoch.epoch)
         if trial.should_prune():
+            recorder.set_tag("darkroom.pruned", "true")
             raise optuna.TrialPruned
 
     keras.utils.clear_session()
     trial.set_user_attr(STOPPED, False)
     folder.mkdir(parents=True, exist_ok=True)
     files = {field.name: folder / field.name for field in dataclasses.fields(Outputs)}
+    # What MLflow missed is kept beside it, and sent by the next trial that reaches MLflow.
+    files["run"] = folder.with_name(RUN)
     try:
         run(Inputs(shards), Outputs(**files), params, Trial(watch, folder.with_name("features")))
     except optuna.TrialPruned:
         say(f"pruned after epoch {epochs[-1].epoch}: others were better by then")
-        client.set_tag(runs[0], "darkroom.pruned", "true")
-        client.set_terminated(runs[0], "KILLED")
+        with explain_failures():
+            mlflow.MlflowClient().set_terminated(runs[0], "KILLED")
         shutil.rmtree(folder)
         raise
     except DarkroomError as error:
@@ -91,7 +95,6 @@ def run_attempt(
         trial.set_user_attr(STOPPED, True)
         raise
     best = find_best(epochs)
-    client.log_metric(runs[0], "best_val_accuracy", best.val_accuracy)
     trial.set_user_attr("val_loss", best.val_loss)
     shutil.rmtree(folder)
     return best.val_accuracy

@@ -94,7 +94,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
         epochs: list[Epoch] = []
         records.track_epoch(mlflow, epochs, probe.epoch)
         if trial:
-            trial.tell(probe.epoch)
+            trial.tell(probe.epoch, mlflow)
         else:
             issues = find_label_issues(train, val, probe, names, params.seed)
             write_label_issues(outputs.label_issues, issues)
@@ -117,7 +117,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
             ):
                 records.track_epoch(mlflow, epochs, epoch)
                 if trial:
-                    trial.tell(epoch)
+                    trial.tell(epoch, mlflow)
         if trial:
             return
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from components.common.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
 from components.common.failures import explain_failures
+from components.common.journal import find_journal
 from components.common.terminal import say
 from components.common.tracking import import_mlflow
-from components.train.attempt import STOPPED, run_attempt
+from components.train.attempt import RUN, STOPPED, run_attempt
 from components.train.settings import create_params, read_settings
 from components.train.space import Space, describe_space, read_space
 from components.train.spec import Params
@@ -92,7 +93,7 @@ def run_search(search: Search) -> Best:
     left = search.trials - count_ended(study)
     if left > 0:
         study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
-    if not _find_running(study):
+    if not _find_running(study) and not find_journal(search.work / search.name / RUN).exists():
         shutil.rmtree(search.work / search.name, ignore_errors=True)
     best = find_best_trial(study)
     with explain_failures():

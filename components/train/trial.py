@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.common.dataset import Dataset
 from components.train.checkpoint import Checkpoint
@@ -20,8 +21,8 @@ from components.train.spec import Params
 class Trial:
     """What a search wants of a run, instead of a model and reports."""
 
-    # Is told each epoch of both phases while the MLflow run is active; what it raises ends the run.
-    tell: Callable[[Epoch], None]
+    # Is told each epoch of both phases, and by what the run is recorded; what it raises ends it.
+    tell: Callable[[Epoch, Any], None]
     features: Path  # folder of the search, where features of frozen networks are kept
 
     def find_features(self, params: Params, dataset: Dataset, machines: Machines) -> Checkpoint:
