@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from components.common.dataset import read_dataset
 from components.common.examples import stream_split
 from components.common.reports import Predictions
+from components.common.tfscan import scan_shard
 from components.evaluate.predictions import SPLIT
 
 SIDE_PX = 176  # shown at up to 160 px
@@ -129,6 +132,29 @@ def read_pictures(
         if len(pixels) == len(whole) and len(uris) == len(small):
             break
     return pixels, uris
+
+
+def read_suspects_pictures(shards: Path, suspects: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return path → data URI of images of train and val, stepping over the pixels of all others.
+
+    Args:
+        shards: folder of shards and dataset.json.
+        suspects: rows of label_issues.csv.
+    """
+    dataset, found = read_dataset(shards), {}
+    side = dataset.form.size_px
+    for split in {one["split"] for one in suspects} & set(dataset.splits):
+        wanted = {one["path"] for one in suspects if one["split"] == split}
+        for file in [shards / shard.file for shard in dataset.splits[split].shards]:
+            for place in scan_shard(file) if wanted else ():
+                if place.path in wanted:
+                    first, last = place.pixels
+                    with file.open("rb") as stream:
+                        stream.seek(place.start + first)
+                        pixels = np.frombuffer(stream.read(last - first), np.uint8)
+                    found[place.path] = encode_picture(pixels.reshape(side, side, 3))
+                    wanted.discard(place.path)
+    return found
 
 
 def encode_picture(pixels: np.ndarray, side_px: int = SIDE_PX) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_TABLE_CLASSES = 40  # a confusion table of more is no longer read; a picture is shown instead
 PAIRS_SHOWN = 8
-SUSPECTS_SHOWN = 50
+SUSPECTS_SHOWN, SUSPECTS_PICTURED = 50, 24
 PATHS_SHOWN = 50  # of the images won or lost against another
 
 
@@ -44,6 +44,7 @@ class Content:
     card: ModelCard
     gallery: Gallery
     suspects: list[dict[str, Any]]  # rows of label_issues.csv, the most suspicious first
+    suspects_pictures: dict[str, str]  # path → data URI, of the first SUSPECTS_PICTURED
     augmented: str  # data URI of the picture of augmented images
     latency: dict[str, Any]  # of latency.json
     doubts: list[str]

@@ -25,6 +25,7 @@ from components.evaluate.origin import (
     read_rows,
     read_suspects,
 )
+from components.evaluate.pictures import read_suspects_pictures
 from components.evaluate.plots import write_plots
 from components.evaluate.predictions import (
     check_fit,
@@ -32,7 +33,7 @@ from components.evaluate.predictions import (
     predict_split,
     take_logits,
 )
-from components.evaluate.report import Content, render_report
+from components.evaluate.report import SUSPECTS_PICTURED, Content, render_report
 from components.evaluate.robustness import choose_sample, measure_robustness
 from components.evaluate.shares import Sampling
 from components.evaluate.slices import create_slices, judge_slices
@@ -87,6 +88,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         doubts = find_doubts(card, dataset)
         for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
+        suspects = read_suspects(inputs.label_issues)
         content = Content(
             metrics=metrics,
             predictions=predictions,
@@ -95,7 +97,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             dataset=dataset,
             card=card,
             gallery=gallery,
-            suspects=read_suspects(inputs.label_issues),
+            suspects=suspects,
+            suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
             augmented=encode_file(inputs.augmented),
             latency=latency,
             doubts=doubts,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn import metrics as sklearn_metrics
 
 from components.common.dataset import read_dataset
@@ -138,3 +142,23 @@ def test_the_run_of_train_gets_figures_and_files(room: Room) -> None:
         tracked.info.run_id, "evaluation/report.html", str(room.folder)
     )
     assert Path(copy).read_text() == room.outputs.report.read_text()
+
+
+def test_labels_in_doubt_are_shown_as_pictures(room: Room) -> None:
+    shards = room.inputs.shards
+    known = {split: read_split(shards, split) for split in ("train", "val")}
+    chosen = [("train", 7), ("val", 3), ("val", 0)]
+    rows = [f"{known[s].paths[i]},{s},0,1,0.01,0.95,{known[s].sha256[i]}" for s, i in chosen]
+    lines = ["path,split,label,suggested,score,suggested_score,sha256", *rows]
+    room.inputs.label_issues.write_text("\n".join(lines) + "\n")
+
+    run(room.inputs, room.outputs, PARAMS)
+
+    page = room.outputs.report.read_text()
+    shown = re.findall(
+        r'src="data:image/jpeg;base64,([^"]+)" alt="filed under 0, looks like 1"', page
+    )
+    assert len(shown) == len(chosen)
+    for picture, (split, i) in zip(shown, chosen, strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))), np.int16)
+        assert np.abs(pixels - known[split].pixels[i]).mean() < 6  # what JPEG loses of 8 × 8
