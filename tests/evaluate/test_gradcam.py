@@ -74,7 +74,7 @@ def compute_by_hand(network: Any, rectified: bool, pixels: Any, classes: Any) ->
 
 
 def test_every_network_of_the_catalogue_is_of_a_family_that_is_tested() -> None:
-    for name in CATALOGUE:
+    for name in set(CATALOGUE) - {"Tiny"}:  # that other tests register
         assert any(name.startswith(family) for family in FAMILIES), name
     assert set(FAMILIES.values()) <= set(CATALOGUE)
 

@@ -110,7 +110,11 @@ class Line:
             if self.down:
                 client.close()
                 continue
-            server = socket.create_connection(("127.0.0.1", self.server))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.server))
+            except OSError:  # it has ended, and somebody asks still
+                client.close()
+                continue
             for source, target, is_up in ((client, server, True), (server, client, False)):
                 pump = threading.Thread(target=self._pump, args=(source, target, is_up))
                 pump.daemon = True
