@@ -123,7 +123,7 @@ def describe_thresholds(
         "automated": {
             "max_error": max_error,
             "coverage": rows[chosen].coverage,
-            "error": rows[chosen].error,
+            "wrong": rows[chosen].error,
         },
         "thresholds": [asdict(row) for row in rows.values()],
     }

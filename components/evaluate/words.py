@@ -84,12 +84,12 @@ def describe_automation(metrics: dict[str, Any]) -> str:
     share = f"{found['coverage']:.1%} of the images"
     if not below:
         return (
-            f"It may answer all images alone: {found['error']:.1%} are wrong, and "
+            f"It may answer all images alone: {found['wrong']:.1%} are wrong, and "
             f"{found['max_error']:.1%} are allowed."
         )
     return (
         f"Sure from a probability of {below:.2f} on: {share} are answered alone, "
-        f"{found['error']:.1%} of them wrongly ({found['max_error']:.1%} are allowed)."
+        f"{found['wrong']:.1%} of them wrongly ({found['max_error']:.1%} are allowed)."
     )
 
 
