@@ -1,7 +1,7 @@
 """The catalogue of pretrained networks, to choose from by size, speed and quality.
 
 Top-1 accuracies on ImageNet are those that Keras publishes beside its weights (Keras Applications),
-for MobileNetV3 those of its docstring, for EfficientNet-Lite0 that of its authors. Parameters and
+for MobileNetV3 those of its docstring, for EfficientNet-Lite those of its authors. Parameters and
 multiply-adds are counted without the ImageNet classifier: that is what is downloaded, kept and
 fine-tuned; tests/train counts them anew.
 """
@@ -20,7 +20,7 @@ from components.train.scaling import CAFFE, IMAGENET, LITE, SYMMETRIC, Scaling
 class Backbone:
     """One network of the catalogue."""
 
-    name: str  # of the function in keras.applications, or EfficientNetLite0
+    name: str  # of the function in keras.applications, or one of SHIPPED
     size_px: int  # side of the images it was pretrained on
     parameters: int  # without classifier
     mega_macs: int  # million multiply-adds for one image of that side
@@ -39,6 +39,8 @@ CATALOGUE = {
     backbone.name: backbone
     for backbone in (
         Backbone("EfficientNetLite0", 224, 3_413_024, 384, 0.751, LITE, True),
+        Backbone("EfficientNetLite1", 240, 4_189_344, 599, 0.767, LITE, True),
+        Backbone("EfficientNetLite2", 260, 4_869_168, 858, 0.776, LITE, True),
         Backbone("MobileNet", 224, 3_228_864, 568, 0.704, SYMMETRIC, True),
         Backbone("MobileNetV2", 224, 2_257_984, 299, 0.713, SYMMETRIC, True),
         Backbone("MobileNetV3Small", 224, 939_120, 55, 0.681, None, False),
@@ -83,6 +85,7 @@ CATALOGUE = {
         Backbone("ConvNeXtXLarge", 224, 348_147_968, 60_919, 0.867, None, False),
     )
 }
+SHIPPED = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")  # weights are installed
 IMAGENET_WEIGHTS, NO_WEIGHTS = "imagenet", "none"
 
 
@@ -120,8 +123,8 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
             f"preprocess.size_px: {backbone.name} needs images of {backbone.min_size_px} px or "
             f"more, got {size_px}"
         )
-    if backbone.name == "EfficientNetLite0":
-        return _create_lite0(weights, size_px)
+    if backbone.name in SHIPPED:
+        return _create_lite(backbone.name, weights, size_px)
     from components.common.backend import keras
 
     create = getattr(keras.applications, backbone.name)
@@ -134,7 +137,7 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
                 f"train.weights: cannot download the ImageNet weights of {backbone.name} "
                 f"({error}); set train.weights to "
                 "the path of a weights file without classifier (…_notop.h5), "
-                "or choose EfficientNetLite0, whose weights are installed"
+                f"or choose {SHIPPED[-1]}, whose weights are installed"
             ) from None
     body = create(include_top=False, weights=None, input_shape=shape)
     if weights != NO_WEIGHTS:
@@ -156,22 +159,22 @@ def print_catalogue() -> None:
     print(
         "\nParameters, size (float32) and multiply-adds (of one image of that input) are those of\n"
         "the network without its ImageNet classifier; top-1 is the accuracy its publishers give.\n"
-        "EfficientNetLite0 is installed with Darkroom. The others' ImageNet weights are\n"
+        "EfficientNetLite0, 1 and 2 are installed with Darkroom. The others' ImageNet weights are\n"
         "downloaded at first use, or read from a file: train.weights."
     )
 
 
-def _create_lite0(weights: str, size_px: int) -> Any:
-    from components.train.lite0 import create_lite0, find_shipped_weights, load_lite0_weights
+def _create_lite(name: str, weights: str, size_px: int) -> Any:
+    from components.train.lite import create_lite, find_shipped_weights, load_lite_weights
 
-    body = create_lite0(size_px)
+    body = create_lite(name, size_px)
     if weights == NO_WEIGHTS:
         return body
-    file = find_shipped_weights() if weights == IMAGENET_WEIGHTS else _find_file(weights)
+    file = find_shipped_weights(name) if weights == IMAGENET_WEIGHTS else _find_file(weights)
     if file.suffix == ".h5":
-        _load_keras_weights(body, "EfficientNetLite0", file)
+        _load_keras_weights(body, name, file)
     else:
-        load_lite0_weights(body, file)
+        load_lite_weights(body, file)
     return body
 
 

@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 with the weights that an installed package ships."""
+"""The EfficientNet-Lites with the weights that installed packages ship."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ from sklearn.datasets import load_sample_images
 from sklearn.linear_model import LogisticRegression
 
 from components.common.errors import DarkroomError
-from components.train.backbones import CATALOGUE, create_body
-from components.train.lite0 import create_lite0, find_shipped_weights, load_lite0_weights
+from components.train.backbones import CATALOGUE, SHIPPED, create_body
+from components.train.lite import create_lite, find_shipped_weights, load_lite_weights
 from components.train.torch_weights import read_torch_weights
 from tests.conftest import load_digits
 from tests.train.test_torch_weights import write_checkpoint
 
 SIZE_PX = 64
-PALACE, DAISY = 698, 985  # among the 1,000 classes of ImageNet
+PALACE, DAISY, HONEYCOMB = 698, 985, 599  # among the 1,000 classes of ImageNet
 
 
-@pytest.fixture(scope="module")
-def body() -> Any:
-    return create_body(CATALOGUE["EfficientNetLite0"], "imagenet", SIZE_PX)
+NAME = "EfficientNetLite0"  # where one of them tells enough
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def body(request: pytest.FixtureRequest) -> Any:
+    return create_body(CATALOGUE[request.param], "imagenet", SIZE_PX)
 
 
 def scale(pixels: np.ndarray) -> np.ndarray:
@@ -32,9 +36,9 @@ def scale(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_it_is_the_published_architecture(body: Any) -> None:
-    tensors = read_torch_weights(find_shipped_weights())
+    tensors = read_torch_weights(find_shipped_weights(body.name))
     used = sum(int(np.prod(weights.shape)) for weights in body.weights)
-    assert used == CATALOGUE["EfficientNetLite0"].parameters
+    assert used == CATALOGUE[body.name].parameters
     # All tensors are used but the classifier and the counters of BatchNorm.
     left = {name: array.size for name, array in tensors.items() if "num_batches" not in name}
     assert sum(left.values()) - used == 1280 * 1000 + 1000
@@ -57,15 +61,20 @@ def test_every_layer_is_finite_and_alive(body: Any) -> None:
         assert np.abs(values).max() < 1e3, layer.name
 
 
-def test_it_knows_what_is_on_photographs() -> None:
+@pytest.mark.parametrize(
+    # The flower is a dahlia, which ImageNet lacks; its petals are cells.
+    ("name", "flower"),
+    zip(SHIPPED, (DAISY, DAISY, HONEYCOMB), strict=True),
+)
+def test_it_knows_what_is_on_photographs(name: str, flower: int) -> None:
     """The published classifier on top names photographs, so each kernel lies as it should.
 
     Kernels read in row order instead of by their strides, or another scaling, would not.
     """
     from scipy.special import softmax
 
-    tensors = read_torch_weights(find_shipped_weights())
-    network = create_body(CATALOGUE["EfficientNetLite0"], "imagenet", 224)
+    tensors = read_torch_weights(find_shipped_weights(name))
+    network = create_body(CATALOGUE[name], "imagenet", 224)
     photographs = []
     for photograph in load_sample_images().images:  # the Summer Palace in Beijing, a flower
         image = Image.fromarray(photograph)
@@ -76,7 +85,7 @@ def test_it_knows_what_is_on_photographs() -> None:
     features = np.asarray(network(scale(np.stack(photographs)), training=False)).mean(axis=(1, 2))
     logits = features @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     probabilities = softmax(logits, axis=1)
-    assert probabilities.argmax(axis=1).tolist() == [PALACE, DAISY]
+    assert probabilities.argmax(axis=1).tolist() == [PALACE, flower]
 
 
 def test_its_features_beat_pixels_and_random_weights(body: Any) -> None:
@@ -95,28 +104,34 @@ def test_its_features_beat_pixels_and_random_weights(body: Any) -> None:
         head = LogisticRegression(C=1.0, max_iter=500).fit(features[:200], labels[rows][:200])
         return float(head.score(features[200:], labels[rows][200:]))
 
-    pretrained, random = probe(body), probe(create_lite0(SIZE_PX))
+    pretrained, random = probe(body), probe(create_lite(body.name, SIZE_PX))
     assert pretrained >= 0.85
     assert pretrained >= random + 0.2
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
-    tensors = read_torch_weights(find_shipped_weights())
-    network = create_lite0(32)
+    tensors = read_torch_weights(find_shipped_weights(NAME))
+    network = create_lite(NAME, 32)
     file = tmp_path / "other.pth"
     write_checkpoint(file, {"conv.weight": np.zeros((3, 3), np.float32)})
-    with pytest.raises(DarkroomError, match=r"not the weights of EfficientNet-Lite0: layer _conv"):
-        load_lite0_weights(network, file)
+    with pytest.raises(DarkroomError, match=r"not the weights of EfficientNetLite0: layer _conv"):
+        load_lite_weights(network, file)
     wider = {n: np.ascontiguousarray(a) for n, a in tensors.items() if a.dtype == np.float32}
     wider["_conv_stem.weight"] = np.zeros((40, 3, 3, 3), np.float32)
     write_checkpoint(file, wider)
     with pytest.raises(DarkroomError, match="layer _conv_stem"):
-        load_lite0_weights(network, file)
+        load_lite_weights(network, file)
+
+
+@pytest.mark.parametrize(("name", "other"), itertools.permutations(SHIPPED, 2))
+def test_the_checkpoint_of_another_size_is_refused(name: str, other: str) -> None:
+    with pytest.raises(DarkroomError, match=f"not the weights of {name}"):
+        load_lite_weights(create_lite(name, 32), find_shipped_weights(other))
 
 
 def test_its_weights_survive_kerass_own_format(body: Any, tmp_path: Path) -> None:
-    file = tmp_path / "lite0.weights.h5"
+    file = tmp_path / "lite.weights.h5"
     body.save_weights(file)
-    again = create_body(CATALOGUE["EfficientNetLite0"], str(file), 96)
+    again = create_body(CATALOGUE[body.name], str(file), 96)
     for ours, theirs in zip(again.get_weights(), body.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)

