@@ -170,7 +170,8 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
 
 def compute_recipe(rows: Sequence[Row], form: ImageForm) -> str:
     """Return the digest of all that decides the bytes of a shard: rows, form, code and decoder."""
-    recipe = [_compute_code_digests(), astuple(form), [astuple(row) for row in rows]]
+    listed = [(row.path, row.label, row.sha256) for row in rows]
+    recipe = [_compute_code_digests(), astuple(form), listed]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 
