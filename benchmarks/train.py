@@ -37,8 +37,8 @@ def main() -> None:
     step.add_argument("--backbones", nargs="+", default=["EfficientNetLite0"], metavar="NAME")
     step.add_argument("--precision", default="auto", help="as train.precision")
     step.add_argument("--batch-size", type=int, default=32)
-    step.add_argument("--steps", type=int, default=6, help="in one measurement")
-    step.add_argument("--repeats", type=int, default=4, help="measurements of each kind")
+    step.add_argument("--steps", type=int, default=31, help="in one measurement: an epoch")
+    step.add_argument("--repeats", type=int, default=3, help="measurements of each kind")
     step.add_argument("--torch-python", type=Path, help="Python of an environment with PyTorch")
     step.add_argument("--torch-compile", action="store_true", help="torch.compile as well")
     step.add_argument(

@@ -85,7 +85,12 @@ def _erase(pixels: Any, share: float, dice: Dice) -> Any:
     ratio = tf.exp(dice.around(22, 1.0))
     high, wide = tf.sqrt(area * ratio), tf.sqrt(area / ratio)
     inside = _rectangle(size, (dice.share(23), dice.share(24)), (high, wide))
-    mask = inside & chosen[:, None, None, None]
+    return _blank(pixels, inside & chosen[:, None, None, None])
+
+
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+def _blank(pixels: Any, mask: Any) -> Any:
+    """Return images with their mean colour where the mask (b, size, size, 1) is true."""
     return tf.where(mask, tf.reduce_mean(pixels, axis=(1, 2), keepdims=True), pixels)
 
 

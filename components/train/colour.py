@@ -21,15 +21,21 @@ def change_colours(pixels: Any, limit: float, dice: Dice) -> Any:
         limit: 0 to 1.
         dice: of this batch.
     """
+    factors = [1.0 + dice.around(number, limit)[:, None, None, None] for number in (30, 31, 32)]
+    return _jitter(pixels, *factors)
 
-    def factor(number: int) -> Any:
-        return 1.0 + dice.around(number, limit)[:, None, None, None]
 
-    pixels = pixels * factor(30)
-    mean = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
-    pixels = mean + (pixels - mean) * factor(31)
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+def _jitter(pixels: Any, brightness: Any, contrast: Any, saturation: Any) -> Any:
+    """Apply the three factors (b, 1, 1, 1), one after the other, in one pass over the images.
+
+    Written out, because each is a mean with the image's grey level or with its own grey pixels; by
+    XLA it takes a seventh of the time of the three steps.
+    """
+    level = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
     grey = tf.reduce_sum(pixels * GREY, axis=3, keepdims=True)
-    return tf.clip_by_value(grey + (pixels - grey) * factor(32), 0.0, 255.0)
+    changed = contrast * (saturation * pixels + (1.0 - saturation) * grey)
+    return tf.clip_by_value(brightness * (changed + (1.0 - contrast) * level), 0.0, 255.0)
 
 
 def change_policy_colours(pixels: Any, choice: Choice) -> Any:

@@ -79,20 +79,20 @@ class Augment:
     )
     shear_degrees: Annotated[float, Between(0, 45)] = param(4, "largest shear, either way, degrees")
     zoom: Annotated[float, Between(0, 0.9)] = param(
-        0.15, "largest zoom in or out, share of the side"
+        0.3, "largest zoom in or out, share of the side"
     )
-    shift: Annotated[float, Between(0, 0.5)] = param(0.05, "largest shift, share of the side")
+    shift: Annotated[float, Between(0, 0.5)] = param(0.1, "largest shift, share of the side")
     crop: Annotated[float, Between(0, 0.9)] = param(
-        0.0, "largest part cut away by a random crop, share of the side"
+        0.3, "largest part cut away by a random crop, share of the side"
     )
     colour: Annotated[float, Between(0, 1)] = param(
-        0.0, "largest change of brightness, contrast and saturation, share"
+        0.3, "largest change of brightness, contrast and saturation, share"
     )
     policy: Literal["none", "randaugment", "trivialaugment"] = param(
         "none", "a published set of random changes on top, by its name"
     )
     erase: Annotated[float, Between(0, 1)] = param(
-        0.0, "share of images of which a random rectangle is blanked"
+        0.25, "share of images of which a random rectangle is blanked"
     )
     mixup: Annotated[float, Between(0, 10)] = param(
         0.0, "alpha of MixUp, which blends pairs of images; 0: off"

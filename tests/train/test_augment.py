@@ -25,6 +25,9 @@ STILL: dict[str, Any] = {
     "shear_degrees": 0,
     "zoom": 0,
     "shift": 0,
+    "crop": 0,
+    "colour": 0,
+    "erase": 0,
     "flip": "never",
 }
 SIZE, MANY = 32, 512
@@ -251,3 +254,18 @@ def test_with_both_each_batch_gets_one(pixels: np.ndarray) -> None:
         own = labels.numpy()[0, 0]
         blended.append(np.allclose(images, own * few + (1 - own) * few[::-1], atol=1e-2))
     assert 8 < sum(blended) < 32
+
+
+def test_colours_change_as_the_three_steps_one_after_the_other() -> None:
+    pixels, limit, rolled = make_pixels(64).astype(np.float32), 0.5, dice(64)
+    found = change_colours(tf.constant(pixels), limit, rolled).numpy()
+    brightness, contrast, saturation = (
+        1 + rolled.around(number, limit).numpy()[:, None, None, None] for number in (30, 31, 32)
+    )
+    bright = pixels * brightness
+    level = bright.mean(axis=(1, 2, 3), keepdims=True)
+    strong = level + (bright - level) * contrast
+    grey = (strong * (0.299, 0.587, 0.114)).sum(axis=3, keepdims=True)
+    expected = np.clip(grey + (strong - grey) * saturation, 0, 255)
+    assert np.abs(found - expected).max() < 0.01
+    assert np.abs(found - pixels).mean() > 5  # it does something

@@ -18,7 +18,9 @@ from components.train.batches import (
 )
 from components.train.spec import Augment, Finetune
 
-STILL: dict[str, Any] = {"rotation_degrees": 0, "shear_degrees": 0, "zoom": 0, "shift": 0}
+STILL: dict[str, Any] = dict.fromkeys(
+    ("rotation_degrees", "shear_degrees", "zoom", "shift", "crop", "colour", "erase"), 0
+)
 LABELS = np.array([0] * 12 + [1] * 4 + [2] * 3)  # and none of a fourth class
 
 
