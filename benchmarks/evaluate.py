@@ -19,10 +19,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from components.common.reports import Predictions
-from components.evaluate.intervals import compute_intervals
-from components.evaluate.metrics import compute_class_scores, compute_figures, create_metrics
-from components.evaluate.shares import Sampling
+from components.common.artifacts.predictions import Predictions
+from components.common.statistics.shares import Sampling
+from components.evaluate.metrics.intervals import compute_intervals
+from components.evaluate.metrics.metrics import (
+    compute_class_scores,
+    compute_figures,
+    create_metrics,
+)
 
 CLASSES = 5
 

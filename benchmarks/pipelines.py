@@ -27,12 +27,12 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from components.common.artifacts.manifest import COLUMNS, OK, write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
 from components.common.files import compute_sha256  # noqa: E402
-from components.common.manifest import COLUMNS, OK, write_manifest  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
 from components.preprocess import shards as shard_code  # noqa: E402
-from components.validate.layout import read_layout  # noqa: E402
+from components.validate.layouts.layout import read_layout  # noqa: E402
 from components.validate.run import create_manifest  # noqa: E402
 from pipelines.settings import set_key  # noqa: E402
 
@@ -88,7 +88,7 @@ def measure_local(changes: list[str]) -> None:
         folder = Path(name)
         yaml.dump(params, folder / "params.yaml")
         # The database is made by neither: both start with it.
-        made = "from components.common.tracking import import_mlflow; import_mlflow()"
+        made = "from components.common.tracking.server import import_mlflow; import_mlflow()"
         call(["-c", made], folder)
         rooms = {}
         for room, stage in stages.items():
@@ -121,7 +121,7 @@ def measure_fanout(images: Path) -> Fanout:
     """
     params = read_room_params(ROOT / "params.yaml", "preprocess")
     checks = read_room_params(ROOT / "params.yaml", "validate")
-    shard_code._count_cores = lambda: 1
+    shard_code.count_cores = lambda: 1
     found = None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

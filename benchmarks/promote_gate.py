@@ -15,10 +15,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from components.common.reports import Predictions
-from components.promote.evidence import Evidence
-from components.promote.gate import decide
-from components.promote.outcomes import PROMOTED, Champion
+from components.common.artifacts.predictions import Predictions
+from components.promote.gate.evidence import Evidence
+from components.promote.gate.gate import decide
+from components.promote.gate.outcomes import PROMOTED, Champion
 from components.promote.spec import Rule
 
 PAIRS, IMAGES, LEVEL = 1000, 2000, 0.05

@@ -29,7 +29,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from components.common.dataset import (
+from components.common.artifacts.dataset import (
     Dataset,
     Shard,
     Split,
@@ -37,31 +37,32 @@ from components.common.dataset import (
     read_dataset,
     write_dataset,
 )
-from components.common.examples import read_split
-from components.common.files import compute_sha256
-from components.common.images import ImageForm
-from components.common.manifest import COLUMNS, write_manifest
-from components.common.model import (
+from components.common.artifacts.manifest import COLUMNS, write_manifest
+from components.common.artifacts.model import (
     LOGITS,
     PROBABILITIES,
     TEMPERATURE,
     ModelCard,
     read_card,
     save_model,
+    take_part,
 )
-from components.common.reports import Predictions, write_predictions
-from components.common.spec import Mlflow
-from components.common.tfrecord import create_record
-from components.common.tracking import start_run
-from components.evaluate.against import compare_with_rivals
-from components.evaluate.cost import count_cost
+from components.common.artifacts.predictions import Predictions, write_predictions
+from components.common.files import compute_sha256
+from components.common.images.pixels import ImageForm
+from components.common.settings.spec import Mlflow
+from components.common.shards.examples import read_split
+from components.common.shards.tfrecord import create_record
+from components.common.statistics.shares import Sampling
+from components.common.tracking.recording import start_recorded_run
+from components.evaluate.checks.against import compare_with_rivals
+from components.evaluate.checks.footprint import count_cost
+from components.evaluate.checks.gradcam import Sanity
+from components.evaluate.checks.slices import create_slices, judge_slices
 from components.evaluate.evaluation import Findings, create_evaluation
-from components.evaluate.gradcam import Sanity
 from components.evaluate.origin import read_groups, read_probe, read_rows
-from components.evaluate.predictions import predict_split, take_logits
+from components.evaluate.predictions import predict_split
 from components.evaluate.run import run
-from components.evaluate.shares import Sampling
-from components.evaluate.slices import create_slices, judge_slices
 from components.evaluate.spec import Inputs, Outputs, Params
 
 GRID = 4  # a class is a mosaic of so many colours a side
@@ -173,7 +174,7 @@ def write_room(folder: Path, world: World, images: int) -> None:
     network = world.create_network()
     about = ModelCard(world.names, form, "mosaics", "none", 1.0, "fine-tune", {"test": digest})
     save_model(folder / "model.keras", network, about)
-    with start_run(Mlflow(), folder / "run.json"):
+    with start_recorded_run(Mlflow(), folder / "run.json"):
         pass
 
 
@@ -212,15 +213,15 @@ def measure_report(folder: Path, images: int, classes: int) -> None:
 
 def measure_ratio(folder: Path, images: int, rounds: int) -> None:
     """Print evaluation against the bare forward pass over the same pixels, in memory."""
-    from components.train.backbones import create_body, find_backbone
-    from components.train.network import create_network
+    from components.train.networks.backbones import create_body, find_backbone
+    from components.train.networks.network import create_network
 
     backbone, size, batch = find_backbone("EfficientNetLite0"), 224, Params().batch_size
     world = World(10, size)
     write_room(folder, world, images)
     body = create_body(backbone, "imagenet", size)
     whole = create_network(backbone, body, world.names, size_px=size, dropout=0.0)
-    network, dataset = take_logits(whole), read_dataset(folder / "shards")
+    network, dataset = take_part(whole, LOGITS), read_dataset(folder / "shards")
     pixels = read_split(folder / "shards", "test").pixels
 
     def forward() -> None:

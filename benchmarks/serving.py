@@ -20,12 +20,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from components.common.images import find_images, read_pixels
-from components.common.model import load_model, read_card
-from components.common.spec import Mlflow
-from components.common.tracking import start_run
-from components.promote.registry import Registry
-from components.promote.served import ask, create_question, starting_server
+from components.common.artifacts.model import load_model, read_card
+from components.common.images.pixels import find_images, read_pixels
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import start_recorded_run
+from components.promote.registry.registry import Registry
+from components.promote.serving.check import ask, create_question, starting_server
 
 REQUESTS, CLIENTS, BATCH = 200, 4, 32
 
@@ -51,7 +51,7 @@ def main(model: Path, images: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        with start_run(Mlflow(), Path(folder) / "run.json") as mlflow:
+        with start_recorded_run(Mlflow(), Path(folder) / "run.json") as mlflow:
             registry = Registry(mlflow, "darkroom")
             registry.create_model()
             version = registry.register(model, card, {}, {})

@@ -21,9 +21,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from components.common.dataset import read_dataset  # noqa: E402
-from components.common.examples import read_split  # noqa: E402
-from components.train.stored import open_split  # noqa: E402
+from components.common.artifacts.dataset import read_dataset  # noqa: E402
+from components.common.shards.examples import read_split  # noqa: E402
+from components.common.shards.stored import open_split  # noqa: E402
 
 BATCH = 32
 

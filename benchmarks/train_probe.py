@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from components.common.artifacts.dataset import read_dataset
+from components.common.artifacts.model import take_part
 from components.common.backend import keras, tf
-from components.common.dataset import read_dataset
-from components.common.examples import Examples, read_split
-from components.train.backbones import create_body, find_backbone
-from components.train.batches import Recipe
-from components.train.checkpoint import Checkpoint
-from components.train.network import LOGITS, create_network, take_part
-from components.train.probe import run_probe
+from components.common.shards.examples import Examples, read_split
+from components.train.feed.batches import Recipe
+from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.network import LOGITS, create_network
+from components.train.probe.probe import run_probe
+from components.train.runtime.checkpoint import Checkpoint
 from components.train.spec import Params
 
 BACKBONE = find_backbone(Params().backbone)

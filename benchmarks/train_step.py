@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from components.common.artifacts.dataset import read_dataset
 from components.common.backend import keras, tf
-from components.common.dataset import read_dataset
 from components.common.errors import DarkroomError
-from components.common.examples import Examples, read_split
-from components.train.backbones import create_body, find_backbone
-from components.train.batches import Recipe, create_batches
-from components.train.devices import set_precision
-from components.train.fitting import Finetuning, Progress
-from components.train.network import create_network, unfreeze
+from components.common.shards.examples import Examples, read_split
+from components.common.shards.stored import open_split
+from components.train.feed.batches import Recipe, create_batches
+from components.train.finetuning.fitting import Finetuning, Progress
+from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.network import create_network, unfreeze
+from components.train.runtime.devices import set_precision
 from components.train.spec import Augment, Finetune
-from components.train.stored import open_split
 
 CLASSES = 10
 Cost = tuple[float, float]  # seconds and CPU seconds of one step

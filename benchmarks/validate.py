@@ -34,9 +34,10 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from _photos import generate_photos
 
-from components.common.duplicates import group_near_duplicates
-from components.common.images import FORMATS, find_images
-from components.validate.scan import CHUNK, count_cores, scan_files
+from components.common.host import count_cores
+from components.common.images.duplicates import group_near_duplicates
+from components.common.images.pixels import FORMATS, find_images
+from components.validate.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
 
@@ -126,11 +127,11 @@ def measure_suite(count: int) -> None:
     """Print how long a large manifest takes from signs to the page, and the peak of memory."""
     import pandas as pd
 
-    from components.validate.expectations import create_expectations
-    from components.validate.findings import describe_results, find_oddities
-    from components.validate.shortcuts import find_shortcuts
-    from components.validate.signs import create_signs
-    from components.validate.suite import run_suite
+    from components.validate.judgement.expectations import create_expectations
+    from components.validate.judgement.findings import describe_results, find_oddities
+    from components.validate.judgement.shortcuts import find_shortcuts
+    from components.validate.judgement.signs import create_signs
+    from components.validate.judgement.suite import run_suite
 
     rng = np.random.default_rng(0)
     number = np.arange(count)

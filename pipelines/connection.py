@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.failures import hide_password
+from components.common.tracking.failures import hide_password
 
 IN_CLUSTER = "http://ml-pipeline.{}.svc.cluster.local:8888"
 # The kubelet writes it where a pod asks for a token with the audience of KFP.

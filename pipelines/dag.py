@@ -12,10 +12,10 @@ from typing import Any
 
 from kfp import dsl
 
-from components.common.kubeflow import TASKS, Kubeflow
+from components.common.settings.kubeflow import TASKS, Kubeflow
 from pipelines import tasks
 from pipelines.resources import create_component, create_job, equip
-from pipelines.steps.mlflow import THIS_MODEL
+from pipelines.steps.runs import THIS_MODEL
 
 NAME = "darkroom"
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.kubeflow import DEFAULT, Resources
+from components.common.settings.kubeflow import DEFAULT, Resources
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import DEFAULT_URI, KFP_RUN_ID
+from components.common.tracking.runs import KFP_RUN_ID
+from components.common.tracking.server import DEFAULT_URI
 from pipelines.settings import Settings
 
 HOME = Path(__file__).parents[1]  # what the tasks' bodies import lies here

@@ -8,8 +8,8 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
-from components.common.kubeflow import Kubeflow
-from components.common.tracking import KFP_RUN_ID
+from components.common.settings.kubeflow import Kubeflow
+from components.common.tracking.runs import KFP_RUN_ID
 
 # Lineage reads it: no process can read from inside which image it runs in.
 IMAGE_DIGEST = "DARKROOM_IMAGE_DIGEST"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 from components.common.cli import create_schema
 from components.common.errors import DarkroomError
-from components.common.kubeflow import Kubeflow
-from components.common.params import check_params, flatten, read_yaml
+from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.params import check_params, read_yaml, set_key
 
 # Sections that are parameters of the pipeline; `fetch` is beside them, from section `kubeflow`.
 SECTIONS = (
@@ -47,36 +46,32 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
     """
     found = copy.deepcopy(read_yaml(file))
     for change in changes:
-        set_key(found, change)
+        apply_change(found, change)
     values = check_params(file, found, create_schema())
     parameters = {name: found[name] for name in SECTIONS}
     parameters["fetch"] = found["kubeflow"]["fetch"]
     return Settings(values["kubeflow"], parameters)
 
 
-def set_key(found: dict[str, Any], change: str) -> None:
-    """Set one key of a read params file; raise DarkroomError if it has no such key."""
+def apply_change(found: dict[str, Any], change: str) -> None:
+    """Set one key of a read params file: `section.key=value`, the value in YAML.
+
+    Raises:
+        DarkroomError: if it has no such key.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     name, equals, text = change.partition("=")
-    *path, last = name.strip().split(".")
-    if not equals or not path:
+    key = name.strip()
+    if not equals or "." not in key:
         raise DarkroomError(f"--set {change}: must be section.key=value")
-    place: Any = found
-    for key in path:
-        place = place.get(key) if isinstance(place, dict) else None
-    free = isinstance(place, dict) and name.startswith("kubeflow.tasks")
-    if not isinstance(place, dict) or (last not in place and not free):
-        known = list(flatten(found))
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`? " if near else ""
-        raise DarkroomError(f"--set {name}: unknown key; {hint}see params.yaml for all keys")
     try:
-        place[last] = YAML(typ="safe", pure=True).load(text)
+        value = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise DarkroomError(
-            f"--set {name}: {' '.join(str(error).split())} in the value {text!r}"
+            f"--set {key}: {' '.join(str(error).split())} in the value {text!r}"
         ) from None
-    if place[last] is None:
-        place[last] = ""
+    # What tasks ask for is a mapping of their names, and may leave out any of its keys.
+    is_free = key.startswith("kubeflow.tasks.")
+    set_key(found, key, "" if value is None else value, "--set", is_free)

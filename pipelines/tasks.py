@@ -97,8 +97,8 @@ def train(
     augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network; return the digest of the model file."""
-    from pipelines.steps.mlflow import show_model
     from pipelines.steps.rooms import run_room
+    from pipelines.steps.runs import show_model
 
     run_room("train", locals(), volume)
     return show_model(model, run)
@@ -117,7 +117,7 @@ def train_on_nodes(
     augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network on several machines, by a TrainJob; return the model's digest."""
-    from pipelines.steps.mlflow import show_model
+    from pipelines.steps.runs import show_model
     from pipelines.steps.trainjob import train_on_nodes as launch
 
     launch(locals(), job)
@@ -155,7 +155,7 @@ def evaluate(
 
 def look_up_champion(model_digest: str, mlflow: dict) -> str:
     """Ask the registry who is champion now: `version 3`, `none`, or `this model` itself."""
-    from pipelines.steps.mlflow import look_up_champion as ask
+    from pipelines.steps.runs import look_up_champion as ask
 
     return ask(locals(), model_digest)
 
@@ -185,6 +185,6 @@ def promote(
 
 def record_end(mlflow: dict, status: PipelineTaskFinalStatus, ending: Output[Markdown]):
     """Record how the run ended, whether it succeeded or not."""
-    from pipelines.steps.mlflow import record_end as record
+    from pipelines.steps.runs import record_end as record
 
     record(locals(), status.state, status.error_message, ending)

@@ -44,7 +44,7 @@ def make_digits(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a new MLflow database, to be copied: its migrations take ten seconds."""
-    from components.common.tracking import import_mlflow
+    from components.common.tracking.server import import_mlflow
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.common.images import ImageForm
-from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE, ModelCard, save_model
+from components.common.artifacts.model import (
+    LOGITS,
+    PROBABILITIES,
+    TEMPERATURE,
+    ModelCard,
+    save_model,
+)
+from components.common.images.pixels import ImageForm
 
 SIZE_PX = 16
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
-from components.common.kubeflow import Kubeflow
-from components.common.params import read_params
-from components.common.spec import SHARED_SECTIONS, is_shared
+from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.params import read_params
+from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
 
 

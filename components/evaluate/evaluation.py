@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from components.common.bootstrap import draw_weights
-from components.common.dataset import Dataset
-from components.common.model import compute_probabilities
-from components.common.reports import Predictions
-from components.evaluate.against import Rival
-from components.evaluate.calibration import compute_bins, compute_ece, compute_gaps
-from components.evaluate.cost import Cost
-from components.evaluate.ends import compute_ece_ends
-from components.evaluate.gradcam import Sanity
-from components.evaluate.intervals import compute_losses
-from components.evaluate.metrics import create_metrics, list_names
-from components.evaluate.robustness import CLEAN, Robustness
-from components.evaluate.shares import Sampling
-from components.evaluate.slices import Slice
-from components.evaluate.spec import Params
-from components.evaluate.thresholds import (
+from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.model import compute_probabilities
+from components.common.artifacts.predictions import Predictions
+from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.shares import Sampling
+from components.evaluate.checks.against import Rival
+from components.evaluate.checks.footprint import Cost
+from components.evaluate.checks.gradcam import Sanity
+from components.evaluate.checks.robustness import CLEAN, Robustness
+from components.evaluate.checks.slices import Slice
+from components.evaluate.decisions.thresholds import (
     NOTHING_SURE,
     STEPS,
     choose_threshold,
     compute_threshold,
 )
+from components.evaluate.metrics.calibration import compute_bins, compute_ece, compute_gaps
+from components.evaluate.metrics.ends import compute_ece_ends
+from components.evaluate.metrics.intervals import compute_losses
+from components.evaluate.metrics.metrics import create_metrics, list_names
+from components.evaluate.spec import Params
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from components.common.dataset import Dataset
-from components.common.errors import DarkroomError
-from components.common.forward import answer_split
-from components.common.model import (
+from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.model import (
     LOGITS,
     ModelCard,
     compute_probabilities,
     load_model,
 )
-from components.common.reports import Predictions
+from components.common.artifacts.predictions import Predictions
+from components.common.errors import DarkroomError
+from components.common.shards.forward import answer_split
 
 SPLIT = "test"
 
@@ -62,20 +62,13 @@ def load_network(model: Path, dataset: Dataset) -> Any:
     return whole
 
 
-def take_logits(whole: Any) -> Any:
-    """Return a network up to its logits, sharing the weights."""
-    from components.common.backend import keras
-
-    return keras.Model(whole.input, whole.get_layer(LOGITS).output)
-
-
 def predict_split(
     network: Any, card: ModelCard, shards: Path, dataset: Dataset, batch_size: int
 ) -> Predictions:
     """Return what the model says of every test image.
 
     Args:
-        network: of :func:`take_logits`.
+        network: up to its logits.
         card: what the model file says of itself.
         shards: folder of the shards.
         dataset: of the shards.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.common.params import flatten
-from components.common.reports import Predictions
+from components.common.artifacts.predictions import Predictions
+from components.common.settings.params import flatten
 from components.common.terminal import describe_seconds
-from components.common.tracking import log_params
-from components.evaluate import words
-from components.evaluate.metrics import find_confusions
+from components.common.tracking.runs import log_params
+from components.evaluate.metrics.metrics import find_confusions
+from components.evaluate.report import words
 from components.evaluate.spec import Inputs, Outputs, Params
 
 # What is left to the files: texts, and lists as long as the classes.

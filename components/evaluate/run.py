@@ -4,55 +4,48 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from components.common.dataset import read_dataset
-from components.common.errors import DarkroomError
-from components.common.files import read_json, write_json, write_text, writing_folder
-from components.common.model import read_card
-from components.common.recording import continue_recorded_run
-from components.common.reports import write_predictions
+from components.common.artifacts.dataset import read_dataset
+from components.common.artifacts.history import read_history
+from components.common.artifacts.label_issues import read_label_issues
+from components.common.artifacts.model import LOGITS, read_card, take_part
+from components.common.artifacts.predictions import write_predictions
+from components.common.artifacts.validation import read_validation
+from components.common.files import write_json, write_text, writing_folder
+from components.common.images.uris import encode_file
+from components.common.statistics.shares import Sampling
 from components.common.terminal import Stopwatch, say
+from components.common.tracking.recording import continue_recorded_run
 from components.evaluate import records
-from components.evaluate.against import compare_with_rivals
-from components.evaluate.card import render_card
-from components.evaluate.cost import count_cost, measure_latency
+from components.evaluate.checks.against import compare_with_rivals
+from components.evaluate.checks.footprint import count_cost, measure_latency
+from components.evaluate.checks.robustness import choose_sample, measure_robustness
+from components.evaluate.checks.slices import create_slices, judge_slices
 from components.evaluate.evaluation import Findings, create_evaluation
-from components.evaluate.gallery import choose_images, create_gallery
-from components.evaluate.history import read_history
-from components.evaluate.origin import (
-    encode_file,
-    read_groups,
-    read_probe,
-    read_rows,
-    read_suspects,
-)
-from components.evaluate.pictures import read_suspects_pictures
-from components.evaluate.plots import write_plots
+from components.evaluate.origin import read_groups, read_probe, read_rows
 from components.evaluate.predictions import (
     check_fit,
     load_network,
     predict_split,
-    take_logits,
 )
-from components.evaluate.report import SUSPECTS_PICTURED, Content, render_report
-from components.evaluate.robustness import choose_sample, measure_robustness
-from components.evaluate.shares import Sampling
-from components.evaluate.slices import create_slices, judge_slices
+from components.evaluate.report.card import render_card
+from components.evaluate.report.gallery import choose_images, create_gallery
+from components.evaluate.report.pictures import read_suspects_pictures
+from components.evaluate.report.plots import write_plots
+from components.evaluate.report.report import SUSPECTS_PICTURED, Content, render_report
+from components.evaluate.report.words import find_doubts
 from components.evaluate.spec import Inputs, Outputs, Params
-from components.evaluate.words import find_doubts
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Judge the model on the test split; metrics.json comes last and marks the others ready."""
     card, dataset = read_card(inputs.model), read_dataset(inputs.shards)
     check_fit(inputs.model, card, inputs.shards, dataset)
-    history, validation = read_history(inputs.history), read_json(inputs.validation)
-    if not isinstance(validation, dict) or "status" not in validation:
-        raise DarkroomError(f"{inputs.validation}: holds no verdict; run validate again")
+    history, validation = read_history(inputs.history), read_validation(inputs.validation)
     level, batch_size = params.confidence, params.batch_size
 
     with continue_recorded_run(params.mlflow, inputs.run) as mlflow:
         whole = load_network(inputs.model, dataset)
-        network = take_logits(whole)
+        network = take_part(whole, LOGITS)
         watch = Stopwatch()
         predictions = predict_split(network, card, inputs.shards, dataset, batch_size)
         say(records.describe_speed(predictions, watch.seconds))
@@ -88,7 +81,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         doubts = find_doubts(card, dataset)
         for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
-        suspects = read_suspects(inputs.label_issues)
+        suspects = read_label_issues(inputs.label_issues)
         content = Content(
             metrics=metrics,
             predictions=predictions,
@@ -99,7 +92,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=suspects,
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
-            augmented=encode_file(inputs.augmented),
+            augmented=encode_file(inputs.augmented, "train"),
             latency=latency,
             doubts=doubts,
             level=level,

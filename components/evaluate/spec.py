@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.common.spec import Between, Mlflow, param, path, shared
+from components.common.settings.spec import Between, Mlflow, param, path, shared
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components.common.errors import DarkroomError
-from components.common.images import SUFFIXES, find_images
+from components.common.images.pixels import SUFFIXES, find_images
 from components.common.terminal import track
 
 # Photographs are compressed already: an archive of them hardly grows. Synthetic images may, so a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.common.files import write_text, writing_folder
-from components.common.images import find_images
+from components.common.images.pixels import find_images
 from components.common.terminal import Stopwatch, say
 from components.ingest.archive import unpack
 from components.ingest.digits import write_digits

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.common.statistics import NAMES
+from components.common.images.measures import NAMES
+from components.common.statistics.holm import correct_holm
+from components.common.statistics.shift import compare_counts, compare_numbers
 
 LEVEL = 0.01  # of all tests together (Holm 1979): one false alarm in a hundred batches
 # Small effects: of a Kolmogorov-Smirnov distance, and of Cohen's w (Cohen 1988: 0.1).
@@ -47,42 +49,22 @@ def compare(reference: pd.DataFrame, batch: pd.DataFrame, level: float = LEVEL) 
     found: list[tuple[str, str, float, float, Any, Any]]
     found = [("predicted", *_compare_classes(reference["predicted"], batch["predicted"]))]
     found += [(name, *_compare_numbers(reference[name], batch[name])) for name in NUMBERS]
-    corrected = correct([p_value for _, _, p_value, *_ in found])
+    corrected = correct_holm([p_value for _, _, p_value, *_ in found])
     return [
-        Shift(name, test, p, effect, before, now, bool(p < level and effect >= MIN_EFFECT))
+        Shift(name, test, float(p), effect, before, now, bool(p < level and effect >= MIN_EFFECT))
         for (name, test, _, effect, before, now), p in zip(found, corrected, strict=True)
     ]
 
 
-def correct(p_values: list[float]) -> list[float]:
-    """Return p-values after Holm (1979): the smallest times their number, the next less one …."""
-    order = np.argsort(p_values)
-    scaled = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1)
-    return [float(value) for value in corrected]
-
-
 def _compare_numbers(before: pd.Series, now: pd.Series) -> tuple[str, float, float, float, float]:
-    from scipy.stats import ks_2samp
-
     before, now = before.dropna(), now.dropna()
-    found = ks_2samp(before, now)
-    test = "Kolmogorov-Smirnov"
-    return (
-        test,
-        float(found.pvalue),
-        float(found.statistic),
-        float(before.mean()),
-        float(now.mean()),
-    )
+    found = compare_numbers(before.to_numpy(float), now.to_numpy(float))
+    return found.test, found.p_value, found.effect, float(before.mean()), float(now.mean())
 
 
 def _compare_classes(
     before: pd.Series, now: pd.Series
 ) -> tuple[str, float, float, dict[str, float], dict[str, float]]:
-    from scipy.stats import chi2_contingency
-
     counts = pd.DataFrame({"before": before.value_counts(), "now": now.value_counts()}).fillna(0)
     shares = counts / counts.sum()
     expected = counts.sum(axis=1) * counts.sum().min() / counts.to_numpy().sum()
@@ -91,11 +73,10 @@ def _compare_classes(
     if rare.any():
         table = pd.concat([table, counts[rare].sum().to_frame().T])
     table = table[table.sum(axis=1) > 0]
-    p_value = 1.0
-    if len(table) > 1:
-        p_value = float(chi2_contingency(table.to_numpy().T, correction=False).pvalue)
+    found = compare_counts(table.to_numpy().T)
     # Cohen's w: of how much the shares moved, measured by the shares of before (and now, where
     # nothing was before).
     base = shares["before"].where(shares["before"] > 0, shares["now"])
     w = float(np.sqrt(((shares["now"] - shares["before"]) ** 2 / base).sum()))
-    return "chi-squared", p_value, min(w, 1.0), shares["before"].to_dict(), shares["now"].to_dict()
+    old, new = (shares[name].to_dict() for name in ("before", "now"))
+    return found.test, found.p_value, min(w, 1.0), old, new

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.common.classifier import Answers, Classifier
 from components.common.errors import DarkroomError
-from components.common.images import find_images
+from components.common.images.pixels import find_images
+from components.common.serving.classifier import Answers, Classifier
 from components.common.terminal import Stopwatch, bar
 from components.predict.answers import Row, check_output, open_output
 from components.predict.source import open_model

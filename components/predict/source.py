@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.failures import explain_failures
 from components.common.files import compute_sha256
-from components.common.tracking import describe_uri, import_mlflow
+from components.common.serving.classifier import MODEL_FILE
+from components.common.tracking.failures import explain_failures
+from components.common.tracking.server import describe_uri, import_mlflow
+from components.common.tracking.tags import (
+    EVALUATION,
+    EVALUATION_RUN,
+    MODEL_DIGEST,
+    REFERENCE,
+    UNSURE_BELOW,
+)
 
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-ARTIFACT = "artifacts/model.keras"  # in the model that promote registers
-MODEL_DIGEST = "darkroom.model_digest"  # tag of a version: sha256 of its model file
-
-
-UNSURE_BELOW = "darkroom.unsure_below"  # tag: an answer less probable than this is unsure
-EVALUATION_RUN = "darkroom.evaluation_run"  # tag: the run that keeps the reference
-REFERENCE = "evaluation/reference.parquet"
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,15 @@ def _download_reference(mlflow: Any, version: Any, folder: str) -> Path | None:
     run_id = version.tags.get(EVALUATION_RUN)
     client = mlflow.MlflowClient()
     try:
-        kept = client.list_artifacts(run_id, REFERENCE.partition("/")[0]) if run_id else []
+        kept = client.list_artifacts(run_id, EVALUATION) if run_id else []
     except mlflow.exceptions.MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
-    if REFERENCE not in [entry.path for entry in kept]:
+    file = f"{EVALUATION}/{REFERENCE}"
+    if file not in [entry.path for entry in kept]:
         return None
-    return Path(client.download_artifacts(run_id, REFERENCE, folder))
+    return Path(client.download_artifacts(run_id, file, folder))
 
 
 def _find_version(
@@ -132,7 +134,7 @@ def _find_version(
 
 
 def _download(mlflow: Any, version: Any, folder: str) -> Path:
-    uri = f"models:/{version.name}/{version.version}/{ARTIFACT}"
+    uri = f"models:/{version.name}/{version.version}/artifacts/{MODEL_FILE}"
     try:
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
     except (mlflow.exceptions.MlflowException, OSError) as error:

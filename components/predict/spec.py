@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.common.spec import param, path
+from components.common.settings.spec import param, path
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.common.classifier import Classifier
 from components.common.errors import DarkroomError
 from components.common.files import write_json
-from components.common.statistics import NAMES, measure_images
+from components.common.images.measures import NAMES, measure_images
+from components.common.serving.classifier import Classifier
 from components.common.terminal import Stopwatch, bar
 from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
 from components.predict.run import BATCH_SIZE, list_images, tell

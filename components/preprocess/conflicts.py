@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.duplicates import group_near_duplicates
-from components.common.manifest import SPLITS
+from components.common.artifacts.manifest import SPLITS
+from components.common.images.duplicates import find_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,15 +27,8 @@ def compute_clusters(
     Near-duplicates of near-duplicates are in one cluster, if those `among` which it is asked link
     them; the numbers of other images mean nothing.
     """
-    import pandas as pd
-
-    chosen = phashes[among].to_numpy(object)
-    if not len(chosen):
-        return np.zeros(len(sha256), np.int64)
-    near = group_near_duplicates(chosen, near_duplicate_bits)
-    same, _ = pd.factorize(sha256[among])
     clusters = np.zeros(len(sha256), np.int64)
-    clusters[among] = np.where(chosen == "", same + len(near), near)
+    clusters[among] = find_pictures(sha256[among], phashes[among], near_duplicate_bits)[1]
     return clusters
 
 

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.common.dataset import Shard, write_dataset
+from components.common.artifacts.dataset import Shard, write_dataset
+from components.common.artifacts.splits import read_splits, write_splits
 from components.common.errors import DarkroomError
 from components.common.files import (
     compute_sha256,
     read_json,
     write_json,
-    writing,
     writing_folder,
 )
-from components.common.images import ImageForm
-from components.common.params import flatten
+from components.common.images.pixels import ImageForm
+from components.common.settings.params import flatten
 from components.common.terminal import Stopwatch, say
 from components.preprocess.contents import (
     create_dataset,
@@ -50,8 +50,7 @@ def plan(manifest: Path, splits: Path, params: Params, most: int) -> int:
         most: partitions that are wanted.
     """
     table = draw_splits(read_usable(manifest), params)
-    with writing(splits) as temporary:
-        table.to_parquet(temporary, index=False)
+    write_splits(splits, table)
     plans = _read_plan(manifest, splits, params).shards
     say(f"{len(plans)} shards in {min(most, len(plans))} partitions")
     return min(most, len(plans))
@@ -148,7 +147,7 @@ class _Plan:
 
 
 def _read_plan(manifest: Path, splits: Path, params: Params) -> _Plan:
-    table = pd.read_parquet(splits)
+    table = read_splits(splits)
     class_names = list_classes(table)
     form = create_form(read_usable(manifest), params)
     return _Plan(table, class_names, form, plan_splits(table, class_names, form, params.shard_mb))

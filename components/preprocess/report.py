@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
-from components.common.manifest import SPLITS
 
 
 def check_splits(splits: pd.DataFrame, class_names: list[str]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from components.common.dataset import write_dataset
+from components.common.artifacts.dataset import write_dataset
+from components.common.artifacts.splits import write_splits
 from components.common.errors import DarkroomError
-from components.common.files import writing, writing_folder
-from components.common.params import flatten
+from components.common.files import writing_folder
+from components.common.settings.params import flatten
 from components.common.terminal import Stopwatch, say
 from components.preprocess.contents import (
     create_dataset,
@@ -34,8 +35,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         with writing_folder(outputs.shards) as folder:
             shards = take_over(intact, outputs.shards, folder)
             shards |= write_shards(fresh, inputs.images, form, folder)
-            with writing(outputs.splits) as temporary:
-                splits.to_parquet(temporary, index=False)
+            write_splits(outputs.splits, splits)
             dataset = create_dataset(
                 splits=splits,
                 class_names=class_names,

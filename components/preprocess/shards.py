@@ -22,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from components.common import images as pixel_code
-from components.common import tfrecord as record_code
-from components.common.dataset import LABEL, PATH, PIXELS, SHA256, Shard, read_dataset
+from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256, Shard, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256, writing
-from components.common.images import ImageForm, read_pixels
+from components.common.host import count_cores
+from components.common.images import pixels as pixel_code
+from components.common.images.pixels import ImageForm, read_pixels
+from components.common.shards import tfrecord as record_code
+from components.common.shards.tfrecord import create_record
 from components.common.terminal import bar
-from components.common.tfrecord import create_record
 
 OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
 FEW = 64  # images that one process writes before others have started
@@ -127,7 +128,7 @@ def write_shards(
         folder: existing folder for the shards.
     """
     total = sum(len(plan.rows) for plan in plans)
-    workers = min(_count_cores(), len(plans))
+    workers = min(count_cores(), len(plans))
     written: dict[str, Shard] = {}
     with bar("writing", "images", total) as progress:
         if workers < 2 or total < FEW:
@@ -232,8 +233,3 @@ def _read_pixels(images: Path, row: Row, form: ImageForm) -> np.ndarray:
 def _is_intact(folder: Path, shard: Shard) -> bool:
     file = folder / shard.file
     return file.is_file() and compute_sha256(file) == shard.sha256
-
-
-def _count_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

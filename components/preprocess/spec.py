@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from components.common.spec import Between, HexColour, param, path
+from components.common.settings.spec import Between, HexColour, param, path
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.common.artifacts.manifest import SPLITS
+from components.common.artifacts.splits import read_splits
 from components.common.errors import DarkroomError
-from components.common.manifest import SPLITS
 from components.preprocess.conflicts import (
     FREE,
     OUT,
@@ -126,11 +127,9 @@ def assign_splits(
 
 def read_earlier(file: Path) -> pd.DataFrame | None:
     """Return the splits of an earlier run, if there are any; damaged ones count as none."""
-    import pandas as pd
-
     try:
-        return pd.read_parquet(file, columns=["sha256", "split"])
-    except (OSError, ValueError):
+        return read_splits(file, ("sha256", "split"))
+    except DarkroomError:
         return None
 
 

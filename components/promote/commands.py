@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = flags.name or read_room_params(flags.params, "promote").mlflow.registered_model
         from components.promote.history import show_history
         from components.promote.people import approve, roll_back
-        from components.promote.registry import Registry
+        from components.promote.registry.registry import Registry
 
         with _opening(name) as registry:
             assert isinstance(registry, Registry)
@@ -102,9 +102,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _opening(name: str) -> Iterator[object]:
     """Yield the registry of a registered model that is there."""
     from components.common.errors import DarkroomError
-    from components.common.failures import explain_failures
-    from components.common.tracking import describe_uri, import_mlflow
-    from components.promote.registry import Registry
+    from components.common.tracking.failures import explain_failures
+    from components.common.tracking.server import describe_uri, import_mlflow
+    from components.promote.registry.registry import Registry
 
     mlflow = import_mlflow(create=False)
     with explain_failures():

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.promote.ledger import Book, Entry, Ledger
-from components.promote.registry import PREFIX, Registry
+from components.common.tracking.tags import PREFIX
+from components.promote.registry.ledger import Book, Entry, Ledger
+from components.promote.registry.registry import Registry
 
 MIN_PREFIX = 4  # characters: shorter ones fit by accident
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.terminal import Stopwatch, say
-from components.promote.ledger import APPROVE, ROLLBACK
-from components.promote.moves import Move, Mover, OvertakenError, check_chain, name_person
-from components.promote.outcomes import NO_RULES, REJECTED
-from components.promote.registry import CHALLENGER, CHAMPION, PACKAGE_BYTES, PREFIX, Registry
-from components.promote.served import starting_server
+from components.common.tracking.tags import CHALLENGER, CHAMPION, PACKAGE_BYTES, PREFIX
+from components.promote.gate.outcomes import NO_RULES, REJECTED
+from components.promote.registry.ledger import APPROVE, ROLLBACK
+from components.promote.registry.moves import Move, Mover, OvertakenError, check_chain, name_person
+from components.promote.registry.registry import Registry
+from components.promote.serving.check import starting_server
 
 
 def approve(

@@ -7,29 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DarkroomError
+from components.common.artifacts.model import ModelCard, read_card
+from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.validation import read_validation
 from components.common.files import compute_sha256, read_json, write_json
-from components.common.lineage import find_lineage
-from components.common.model import ModelCard, read_card
-from components.common.reports import read_predictions
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import continue_run, describe_uri, find_uri
-from components.promote.differences import describe_differences, list_differences
-from components.promote.evidence import Evidence, parse_evidence
-from components.promote.exports import add_exports, check_installed
-from components.promote.gate import check_rules, decide, judge_data
-from components.promote.ledger import CHALLENGE, PROMOTE, Book
-from components.promote.moves import Move, Mover, OvertakenError, name_person
-from components.promote.outcomes import (
-    AWAITING,
-    PROMOTED,
-    Champion,
-    Decision,
-    Outcome,
-    create_check,
-)
-from components.promote.reference import write_reference
-from components.promote.registry import (
+from components.common.tracking.recording import continue_run
+from components.common.tracking.server import describe_uri, find_uri
+from components.common.tracking.tags import (
     CHALLENGER,
     CHAMPION,
     EVALUATION_RUN,
@@ -37,10 +22,26 @@ from components.promote.registry import (
     PACKAGE_BYTES,
     PREFIX,
     UNSURE_BELOW,
-    Registry,
 )
-from components.promote.sample import Sample, take_sample
-from components.promote.served import Served, Server, starting_server
+from components.promote.gate.differences import describe_differences, list_differences
+from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.gate.gate import check_rules, decide, judge_data
+from components.promote.gate.outcomes import (
+    AWAITING,
+    PROMOTED,
+    Champion,
+    Decision,
+    Outcome,
+    create_check,
+)
+from components.promote.registry.ledger import CHALLENGE, PROMOTE, Book
+from components.promote.registry.lineage import find_lineage
+from components.promote.registry.moves import Move, Mover, OvertakenError, name_person
+from components.promote.registry.registry import Registry
+from components.promote.serving.check import Served, Server, starting_server
+from components.promote.serving.exports import add_exports, check_installed
+from components.promote.serving.reference import write_reference
+from components.promote.serving.sample import Sample, take_sample
 from components.promote.spec import Inputs, Outputs, Params
 from components.promote.summary import describe_outcomes
 
@@ -141,7 +142,7 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
     """Read what earlier rooms wrote; what cannot be judged is refused before it is registered."""
     card = read_card(inputs.model)
     evidence = parse_evidence(read_json(inputs.metrics), str(inputs.metrics))
-    data_status = _read_status(inputs.validation)
+    data_status = str(read_validation(inputs.validation)["status"])
     check_rules(params.rules, evidence, str(inputs.metrics))
     predictions = read_predictions(inputs.predictions)
     check_installed(params.exports)
@@ -263,10 +264,3 @@ def judge_return(book: Book, version: str) -> list[Outcome]:
         f"back: python -m components.promote approve {version} --by NAME --reason TEXT"
     )
     return [create_check("nobody took it back", "ledger.rollback", "failed", False, words)]
-
-
-def _read_status(file: Path) -> str:
-    found = read_json(file)
-    if not isinstance(found, dict) or not isinstance(found.get("status"), str):
-        raise DarkroomError(f"{file}: holds no status of the data; run validate again")
-    return str(found["status"])

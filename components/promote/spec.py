@@ -5,7 +5,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from components.common.spec import Between, Data, Mlflow, param, path, shared
+from components.common.settings.spec import Between, Data, Mlflow, param, path, shared
 
 ABSOLUTE = ("at_least", "at_most")
 PAIRED = ("better_by", "not_worse_by")

@@ -10,8 +10,8 @@ from typing import Any
 from components.common.cli import exit_on_error
 from components.common.errors import DarkroomError
 from components.common.files import read_json
-from components.promote.differences import describe_differences
-from components.promote.outcomes import (
+from components.promote.gate.differences import describe_differences
+from components.promote.gate.outcomes import (
     AWAITING,
     FAILED,
     INCOMPARABLE,

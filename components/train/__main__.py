@@ -6,7 +6,7 @@ from components.common.cli import run_room
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--list-backbones"]:
-        from components.train.backbones import print_catalogue
+        from components.train.networks.backbones import print_catalogue
 
         print_catalogue()
     else:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from components.common.artifacts.dataset import read_dataset
+from components.common.artifacts.history import Epoch, write_history
+from components.common.artifacts.label_issues import write_label_issues
+from components.common.artifacts.model import LOGITS, save_model, take_part
+from components.common.artifacts.predictions import write_predictions
 from components.common.backend import keras, tf
-from components.common.dataset import read_dataset
-from components.common.model import LOGITS, save_model
-from components.common.recording import start_recorded_run
-from components.common.reports import write_predictions
 from components.common.terminal import Stopwatch, say
-from components.train import records
-from components.train.backbones import create_body, find_backbone
-from components.train.batches import Recipe
-from components.train.calibration import fit_calibration
-from components.train.checkpoint import Checkpoint
-from components.train.devices import create_forward, set_precision, within_memory
-from components.train.finetune import run_finetuning
-from components.train.history import Epoch, find_kept, write_history
-from components.train.label_issues import find_label_issues, write_label_issues
-from components.train.machines import Machines, agree, join_machines, only_first_writes
-from components.train.memory import read_train_and_val
-from components.train.mirror import choose_flip
-from components.train.network import create_network, take_part, to_float32, unfreeze
-from components.train.passes import run_forward
-from components.train.pictures import write_augmented
-from components.train.probe import answer_test, run_probe
+from components.common.tracking.recording import start_recorded_run
+from components.train.augmentation.mirror import choose_flip
+from components.train.feed.batches import Recipe
+from components.train.feed.memory import read_train_and_val
+from components.train.feed.pictures import write_augmented
+from components.train.finetuning.finetune import run_finetuning
+from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.network import create_network, to_float32, unfreeze
+from components.train.probe.label_issues import find_label_issues
+from components.train.probe.probe import answer_test, run_probe
+from components.train.records import records
+from components.train.records.trial import Trial
+from components.train.runtime.checkpoint import Checkpoint
+from components.train.runtime.devices import create_forward, set_precision, within_memory
+from components.train.runtime.machines import Machines, agree, join_machines, only_first_writes
+from components.train.runtime.passes import run_forward
+from components.train.selection.calibration import fit_calibration
+from components.train.selection.kept import find_kept
 from components.train.spec import Inputs, Outputs, Params
-from components.train.trial import Trial
 
 
 def run(

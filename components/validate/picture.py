@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from components.common.artifacts.manifest import OK, QUARANTINED
 from components.common.errors import DarkroomError
-from components.common.images import (
+from components.common.images.measures import (
+    MEASURED_PX,
+    compute_moments,
+    compute_sharpness,
+    shrink,
+)
+from components.common.images.phash import compute_phash
+from components.common.images.pixels import (
     FORMATS,
     convert_to_rgb,
     open_image,
     read_orientation,
     turn_upright,
-)
-from components.common.manifest import OK, QUARANTINED
-from components.validate.measures import (
-    MEASURED_PX,
-    compute_moments,
-    compute_phash,
-    compute_sharpness,
-    shrink,
 )
 
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB

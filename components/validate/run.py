@@ -5,21 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.common.artifacts.manifest import (
+    COLUMNS,
+    OK,
+    QUARANTINED,
+    read_manifest,
+    write_manifest,
+)
 from components.common.errors import DarkroomError
 from components.common.files import write_json, write_text, writing, writing_folder
-from components.common.manifest import COLUMNS, OK, QUARANTINED, read_manifest, write_manifest
 from components.common.terminal import Stopwatch, say
-from components.validate.drift import compare_manifests, find_drift
-from components.validate.expectations import CRITICAL, create_expectations
-from components.validate.findings import describe_results, find_oddities
-from components.validate.layout import Layout, read_layout
-from components.validate.page import render_page
+from components.validate.data_docs.page import render_page
+from components.validate.judgement.drift import compare_manifests, find_drift
+from components.validate.judgement.expectations import CRITICAL, create_expectations
+from components.validate.judgement.findings import describe_results, find_oddities
+from components.validate.judgement.shortcuts import find_shortcuts
+from components.validate.judgement.signs import create_signs
+from components.validate.judgement.suite import run_suite
+from components.validate.judgement.verdict import create_verdict, describe_failure, sort_findings
+from components.validate.layouts.layout import Layout, read_layout
 from components.validate.scan import scan_files
-from components.validate.shortcuts import find_shortcuts
-from components.validate.signs import create_signs
 from components.validate.spec import Inputs, Outputs, Params
-from components.validate.suite import run_suite
-from components.validate.verdict import create_verdict, describe_failure, sort_findings
 
 if TYPE_CHECKING:
     import pandas as pd

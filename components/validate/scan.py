@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.manifest import QUARANTINED
+from components.common.artifacts.manifest import QUARANTINED
+from components.common.host import count_cores
 from components.common.terminal import bar
 from components.validate.picture import MEASURED, inspect_file
 
@@ -55,13 +56,6 @@ def scan_files(
             found[number] = pa.RecordBatch.from_pydict(columns, schema=schema)
             progress.update(len(rows))
     return pa.Table.from_batches(found, schema=schema).to_pandas()
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _inspect_chunks(inspect: Inspect, chunks: Sequence[Files]) -> Iterator[tuple[int, list[Row]]]:

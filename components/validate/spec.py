@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.common.spec import Between, param, path
+from components.common.settings.spec import Between, param, path
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.failures import hide_password
 from components.common.files import writing_folder
-from components.common.images import find_images
-from components.common.kubeflow import Fetch
-from components.common.params import check_params
+from components.common.images.pixels import find_images
+from components.common.settings.kubeflow import Fetch
+from components.common.settings.params import check_params
 from components.common.terminal import Stopwatch, say
+from components.common.tracking.failures import hide_password
 from pipelines.steps.rooms import (
     one_line,
     point_at,

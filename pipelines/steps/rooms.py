@@ -16,10 +16,10 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files import write_text
-from components.common.params import check_params
-from components.common.spec import SHARED_SECTIONS, is_shared
+from components.common.settings.params import check_params
+from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
-from components.common.tracking import KFP_RUN_ID
+from components.common.tracking.runs import KFP_RUN_ID
 
 # An artifact's file is named for the artifact, with no suffix; rooms see the names of dvc.yaml.
 FILES = {

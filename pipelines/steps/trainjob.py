@@ -20,9 +20,9 @@ from typing import Any
 import components
 from components.common.errors import DarkroomError
 from components.common.files import writing
-from components.common.params import read_yaml
+from components.common.settings.params import read_yaml
 from components.common.terminal import Stopwatch, say
-from components.common.tracking import KFP_RUN_ID
+from components.common.tracking.runs import KFP_RUN_ID
 from pipelines.steps.rooms import (
     FILES,
     one_line,

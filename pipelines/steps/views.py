@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 from components.common.files import read_json, write_text
-from components.common.params import flatten
+from components.common.settings.params import flatten
 from pipelines.steps.rooms import one_line
 
 MOST_CLASSES = 40  # a larger confusion matrix is not readable, and too much for KFP's metadata
@@ -26,8 +25,9 @@ def show_metrics(metrics: Any, predictions: Any, classification: Any) -> None:
             metrics.log_metric(name, value)
     if len(found["class_names"]) <= MOST_CLASSES:
         classification.log_confusion_matrix(found["class_names"], found["confusion"])
-    read = importlib.import_module("components.common.reports").read_predictions
-    classification.log_roc_curve(*compute_roc(read(Path(predictions.path))))
+    from components.common.artifacts.predictions import read_predictions  # imports NumPy
+
+    classification.log_roc_curve(*compute_roc(read_predictions(Path(predictions.path))))
 
 
 def compute_roc(predictions: Any) -> tuple[list[float], list[float], list[float]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from components.common.errors import DarkroomError
-from components.common.images import ImageForm, find_images, read_pixels
+from components.common.images.pixels import ImageForm, find_images, read_pixels
 
 WHITE = "#ffffff"
 

@@ -19,10 +19,15 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.files import read_json
-from components.common.journal import find_journal
-from components.common.recording import continue_recorded_run, start_recorded_run
-from components.common.spec import Mlflow
-from components.common.tracking import continue_run, import_mlflow, log_params
+from components.common.settings.spec import Mlflow
+from components.common.tracking.journal import find_journal
+from components.common.tracking.recording import (
+    continue_recorded_run,
+    continue_run,
+    start_recorded_run,
+)
+from components.common.tracking.runs import log_params
+from components.common.tracking.server import import_mlflow
 
 NAMES = Mlflow(experiment="journal")
 

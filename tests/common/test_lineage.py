@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from components.common.artifacts.model import ModelCard
 from components.common.errors import DarkroomError
-from components.common.images import ImageForm
-from components.common.lineage import (
+from components.common.images.pixels import ImageForm
+from components.promote.registry.lineage import (
     compute_params_digest,
     find_lineage,
     read_dvc_digest,
     read_git,
 )
-from components.common.model import ModelCard
 
 CARD = ModelCard(
     class_names=["a", "b"],

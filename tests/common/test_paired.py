@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, chi2
 
-from components.common.bootstrap import draw_weights, number_groups
-from components.common.paired import compare, compute_difference_interval, compute_mcnemar
+from components.common.statistics.bootstrap import draw_weights, number_groups
+from components.common.statistics.paired import (
+    compare,
+    compute_difference_interval,
+    compute_mcnemar,
+)
 
 
 def answers(images: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Figures by name: what promote's rules may say."""
 
-from components.common.reports import list_figures
+from components.common.artifacts.metrics import list_figures
 
 
 def test_numbers_go_by_dotted_names() -> None:

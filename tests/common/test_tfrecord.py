@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.common.tfrecord import create_record, serialize_example
+from components.common.shards.tfrecord import create_record, serialize_example
 
 FEATURES = {"pixels": bytes(range(256)) * 20, "label": 7, "path": "weiß/ä.png".encode(), "low": -3}
 
@@ -62,7 +62,7 @@ def test_same_features_give_the_same_bytes() -> None:
 
 def test_tensorflow_is_not_imported() -> None:
     code = (
-        "import sys; from components.common.tfrecord import create_record; "
+        "import sys; from components.common.shards.tfrecord import create_record; "
         "create_record({'a': b'1'}); print('tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

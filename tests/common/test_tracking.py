@@ -11,17 +11,13 @@ from typing import Any
 
 import pytest
 
-from components.common import tracking
 from components.common.errors import DarkroomError
-from components.common.failures import hide_password
-from components.common.spec import Mlflow
-from components.common.tracking import (
-    continue_run,
-    import_mlflow,
-    log_params,
-    read_run_id,
-    start_run,
-)
+from components.common.settings.spec import Mlflow
+from components.common.tracking import server as tracking
+from components.common.tracking.failures import hide_password
+from components.common.tracking.recording import continue_run, start_recorded_run
+from components.common.tracking.runs import log_params, read_run_id
+from components.common.tracking.server import import_mlflow
 
 NAMES = Mlflow(experiment="tests")
 
@@ -32,7 +28,7 @@ def status(mlflow: Any, run_id: str) -> str:
 
 def test_run_is_finished_and_continued(mlflow_store: Path) -> None:
     file = mlflow_store / "run.json"
-    with start_run(NAMES, file) as mlflow:
+    with start_recorded_run(NAMES, file) as mlflow:
         log_params(mlflow, {"seed": 1})
         assert not file.exists()  # it is the last that is written
     run_id = read_run_id(file)
@@ -53,7 +49,7 @@ def test_run_fails_with_its_body(mlflow_store: Path, error: type[BaseException])
     runs = []
 
     def break_down() -> None:
-        with start_run(NAMES, file) as mlflow:
+        with start_recorded_run(NAMES, file) as mlflow:
             runs.append(mlflow.active_run().info.run_id)
             raise error("broken")
 
@@ -67,7 +63,7 @@ def test_run_fails_with_its_body(mlflow_store: Path, error: type[BaseException])
 
 def test_failure_of_a_later_room_fails_the_run_until_it_runs_again(mlflow_store: Path) -> None:
     file = mlflow_store / "run.json"
-    with start_run(NAMES, file) as mlflow:
+    with start_recorded_run(NAMES, file) as mlflow:
         pass
     with pytest.raises(ValueError, match="broken"), continue_run(NAMES, file):
         raise ValueError("broken")
@@ -83,7 +79,7 @@ def test_unknown_run_is_continued_by_one_new_run(
 ) -> None:
     file = mlflow_store / "run.json"
     if how == "deleted":
-        with start_run(NAMES, file) as mlflow:
+        with start_recorded_run(NAMES, file) as mlflow:
             pass
         mlflow.delete_run(read_run_id(file))
     else:
@@ -98,7 +94,7 @@ def test_unknown_run_is_continued_by_one_new_run(
 
 
 def test_changed_param_is_kept_beside_the_first(mlflow_store: Path) -> None:
-    with start_run(NAMES, mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(NAMES, mlflow_store / "run.json") as mlflow:
         run_id = mlflow.active_run().info.run_id
         log_params(mlflow, {"seed": 1, "rate": 0.1})
         log_params(mlflow, {"seed": 2, "rate": 0.1, "new": True})
@@ -114,7 +110,7 @@ def test_deleted_experiment_says_how_to_restore_it(mlflow_store: Path) -> None:
     mlflow.delete_experiment(found)
     with (
         pytest.raises(DarkroomError, match=rf"experiment gone was deleted.*restore -x {found}"),
-        start_run(Mlflow(experiment="gone"), mlflow_store / "run.json"),
+        start_recorded_run(Mlflow(experiment="gone"), mlflow_store / "run.json"),
     ):
         pass
 
@@ -180,7 +176,7 @@ def test_server_that_goes_down_in_the_middle(
     mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose_the_server() -> None:
-        with start_run(NAMES, mlflow_store / "run.json") as mlflow:
+        with start_recorded_run(NAMES, mlflow_store / "run.json") as mlflow:
             mlflow.end_run()
             use(monkeypatch, "http://127.0.0.1:9")
             mlflow.set_tracking_uri("http://127.0.0.1:9")
@@ -206,13 +202,13 @@ def test_nothing_but_findings_reaches_the_terminal(tmp_path: Path) -> None:
     """A fresh process, a fresh database in its working folder: migrations, run and all."""
     code = (
         "from pathlib import Path\n"
-        "from components.common.spec import Mlflow\n"
-        "from components.common.tracking import start_run, continue_run\n"
-        "for visit in (start_run, continue_run):\n"
+        "from components.common.settings.spec import Mlflow\n"
+        "from components.common.tracking.server import start_recorded_run, continue_run\n"
+        "for visit in (start_recorded_run, continue_run):\n"
         "    with visit(Mlflow(), Path('run.json')) as mlflow:\n"
         "        mlflow.log_metric('m', 1)\n"
     )
-    root = Path(tracking.__file__).parents[2]
+    root = Path(tracking.__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -237,7 +233,7 @@ def test_a_kfp_task_that_is_tried_again_goes_on_in_the_same_run(
     seen = []
 
     def die() -> None:
-        with start_run(names, mlflow_store / "run.json"):
+        with start_recorded_run(names, mlflow_store / "run.json"):
             seen.append(mlflow.active_run().info.run_id)
             raise KeyError
 
@@ -245,10 +241,10 @@ def test_a_kfp_task_that_is_tried_again_goes_on_in_the_same_run(
         die()
     (first,) = seen
     assert mlflow.get_run(first).info.status == "FAILED"
-    with start_run(names, mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(names, mlflow_store / "run.json") as mlflow:
         assert mlflow.active_run().info.run_id == first
     found = mlflow.get_run(first)
     assert (found.info.status, found.data.tags["darkroom.kfp_run_id"]) == ("FINISHED", "5a7c")
     monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "another")
-    with start_run(names, mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(names, mlflow_store / "run.json") as mlflow:
         assert mlflow.active_run().info.run_id != first

@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 
 from components import ROOMS, STAGES
 from components.common.cli import create_parser, read_room_params
-from components.common.params import flatten
-from components.common.spec import SHARED_SECTIONS, is_shared
+from components.common.settings.params import flatten
+from components.common.settings.spec import SHARED_SECTIONS, is_shared
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "${data.source}"

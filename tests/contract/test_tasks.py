@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from components import STAGES
-from components.common.kubeflow import TASKS
-from components.common.spec import is_shared
+from components.common.settings.kubeflow import TASKS
+from components.common.settings.spec import is_shared
 from pipelines import tasks
 from pipelines.steps.rooms import FILES
 from tests.contract.test_stages import ROOT, read_stage
@@ -66,7 +66,7 @@ def test_every_task_is_in_the_list_that_params_yaml_is_checked_with() -> None:
 
 
 def test_the_variable_with_the_images_digest_is_the_one_that_lineage_reads() -> None:
-    from components.common import lineage
+    from components.promote.registry import lineage
     from pipelines import resources
 
     assert resources.IMAGE_DIGEST == lineage.IMAGE_DIGEST

@@ -81,7 +81,7 @@ def test_code_and_packages_cannot_be_changed(image: str) -> None:
 
 def test_the_weights_of_the_default_backbone_are_in_it(image: str) -> None:
     code = (
-        "from components.train.backbones import create_body, find_backbone;"
+        "from components.train.networks.backbones import create_body, find_backbone;"
         "body = create_body(find_backbone('EfficientNetLite0'), 'imagenet', 64);"
         "print('parameters', body.count_params())"
     )

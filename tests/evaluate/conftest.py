@@ -14,23 +14,29 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.common.dataset import (
+from components.common.artifacts.dataset import (
     Dataset,
     Shard,
     Split,
     compute_split_digest,
     write_dataset,
 )
-from components.common.examples import read_split
+from components.common.artifacts.manifest import COLUMNS as MANIFEST
+from components.common.artifacts.manifest import write_manifest
+from components.common.artifacts.model import (
+    LOGITS,
+    PROBABILITIES,
+    TEMPERATURE,
+    ModelCard,
+    save_model,
+)
+from components.common.artifacts.predictions import Predictions, write_predictions
 from components.common.files import compute_sha256
-from components.common.images import ImageForm
-from components.common.manifest import COLUMNS as MANIFEST
-from components.common.manifest import write_manifest
-from components.common.model import LOGITS, PROBABILITIES, TEMPERATURE, ModelCard, save_model
-from components.common.reports import Predictions, write_predictions
-from components.common.spec import Mlflow
-from components.common.tfrecord import create_record
-from components.common.tracking import start_run
+from components.common.images.pixels import ImageForm
+from components.common.settings.spec import Mlflow
+from components.common.shards.examples import read_split
+from components.common.shards.tfrecord import create_record
+from components.common.tracking.recording import start_recorded_run
 from components.evaluate.spec import Inputs, Outputs
 from tests.conftest import load_digits
 
@@ -209,7 +215,7 @@ def room(trained: Path, mlflow_store: Path) -> Room:
     """Return a room ready to run, on an MLflow store of its own."""
     folder = mlflow_store
     shutil.copytree(trained, folder, dirs_exist_ok=True)
-    with start_run(Mlflow(), folder / "run.json"):
+    with start_recorded_run(Mlflow(), folder / "run.json"):
         pass
     reports = folder / "reports"
     return Room(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from components.evaluate import report
+from components.evaluate.report import report
+from components.evaluate.report.templating import TEMPLATES
 from components.evaluate.run import run
 from components.evaluate.spec import Params
-from components.evaluate.templating import TEMPLATES
 from tests.evaluate.conftest import Room
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

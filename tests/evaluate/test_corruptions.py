@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from components.evaluate.corruptions import CORRUPTIONS, STRENGTHS, spoil
-from components.evaluate.robustness import choose_sample, measure_robustness
+from components.evaluate.checks.corruptions import CORRUPTIONS, STRENGTHS, spoil
+from components.evaluate.checks.robustness import choose_sample, measure_robustness
 
 SIDE = 64
 

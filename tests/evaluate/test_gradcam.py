@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common.model import LOGITS
-from components.evaluate.gradcam import GradCam, Sanity
-from components.evaluate.words import describe_sanity
-from components.train.backbones import CATALOGUE, create_body, find_backbone
-from components.train.network import create_network, find_body
+from components.common.artifacts.model import LOGITS
+from components.evaluate.checks.gradcam import GradCam, Sanity
+from components.evaluate.report.words import describe_sanity
+from components.train.networks.backbones import CATALOGUE, create_body, find_backbone
+from components.train.networks.network import create_network, find_body
 
 ROOT = Path(__file__).parents[2]
 # What the names of a family begin with → its smallest member.
@@ -138,7 +138,7 @@ def test_maps_are_the_same_on_jax() -> None:
         "from components.common.backend import keras\n"
         "from tests.evaluate import test_gradcam as own\n"
         "from tests.train.tiny_run import register_tiny\n"
-        "from components.evaluate.gradcam import GradCam\n"
+        "from components.evaluate.checks.gradcam import GradCam\n"
         "assert keras.backend.backend() == 'jax'\n"
         "register_tiny()\n"  # larger ones take JAX half a minute to compile on a CPU
         "network, classes = own.create('Tiny'), np.array([0, 1])\n"

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.common.dataset import read_dataset, write_dataset
+from components.common.artifacts.dataset import read_dataset, write_dataset
+from components.common.artifacts.model import LOGITS, load_model, read_card, save_model
 from components.common.errors import DarkroomError
-from components.common.images import ImageForm
-from components.common.model import LOGITS, load_model, read_card, save_model
-from components.evaluate.metrics import create_metrics
+from components.common.images.pixels import ImageForm
+from components.common.statistics.shares import Sampling
+from components.evaluate.checks.slices import judge_slices
+from components.evaluate.metrics.metrics import create_metrics
 from components.evaluate.run import run
-from components.evaluate.shares import Sampling
-from components.evaluate.slices import judge_slices
 from components.evaluate.spec import Params
 from tests.evaluate.conftest import Room, predictions_of, write_shards, write_tables
 

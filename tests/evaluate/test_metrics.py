@@ -8,20 +8,25 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from components.common.bootstrap import draw_weights
-from components.common.reports import Predictions
-from components.evaluate.calibration import compute_ece, compute_gaps
-from components.evaluate.ends import compute_ece_ends
-from components.evaluate.intervals import (
+from components.common.artifacts.predictions import Predictions
+from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.holm import correct_holm
+from components.common.statistics.shares import Sampling, compute_share_interval, compute_wilson
+from components.evaluate.checks.slices import judge_slices
+from components.evaluate.decisions.thresholds import NOTHING_SURE, choose_threshold
+from components.evaluate.metrics.calibration import compute_ece, compute_gaps
+from components.evaluate.metrics.ends import compute_ece_ends
+from components.evaluate.metrics.intervals import (
     compute_intervals,
     compute_ranked,
     compute_weighted,
     create_rankings,
 )
-from components.evaluate.metrics import compute_figures, compute_ranked_scores, create_metrics
-from components.evaluate.shares import Sampling, compute_share_interval, compute_wilson
-from components.evaluate.slices import correct_holm, judge_slices
-from components.evaluate.thresholds import NOTHING_SURE, choose_threshold
+from components.evaluate.metrics.metrics import (
+    compute_figures,
+    compute_ranked_scores,
+    create_metrics,
+)
 from tests.evaluate.conftest import predictions_of
 
 Make = Callable[..., Predictions]

@@ -15,14 +15,15 @@ import pytest
 from PIL import Image
 from sklearn import metrics as sklearn_metrics
 
-from components.common.dataset import read_dataset
-from components.common.examples import read_split
-from components.common.model import load_model
-from components.common.reports import read_predictions
-from components.common.tracking import import_mlflow, read_run_id
+from components.common.artifacts.dataset import read_dataset
+from components.common.artifacts.model import load_model
+from components.common.artifacts.predictions import read_predictions
+from components.common.shards.examples import read_split
+from components.common.tracking.runs import read_run_id
+from components.common.tracking.server import import_mlflow
 from components.evaluate.run import run
 from components.evaluate.spec import Params
-from components.promote.evidence import parse_evidence
+from components.promote.gate.evidence import parse_evidence
 from tests.evaluate.conftest import CLASSES, Room
 
 PARAMS = Params(batch_size=64, resamples=200, robustness_images=16, latency_runs=3)

@@ -14,7 +14,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from components.common.errors import DarkroomError
-from components.common.kubeflow import TASKS
+from components.common.settings.kubeflow import TASKS
 from pipelines.cli import main
 from pipelines.compiler import compile_pipeline
 from pipelines.graph import check_pipeline, find_loose_ends, parse_messages

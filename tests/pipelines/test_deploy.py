@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.common.cli import create_schema
-from components.common.params import read_params
+from components.common.settings.params import read_params
 from pipelines.steps.trainjob import PLURAL
 
 ROOT = Path(__file__).parents[2]

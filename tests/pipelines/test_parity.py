@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.settings import set_key
+from pipelines.settings import apply_change
 
 ROOT = Path(__file__).parents[2]
 IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:latest")
@@ -74,7 +74,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     for change in write_archive(folder):
-        set_key(params, change)
+        apply_change(params, change)
     yaml.dump(params, folder / "params.yaml")
     return folder
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common.reports import Predictions
+from components.common.artifacts.predictions import Predictions
 from pipelines.steps import rooms
 from pipelines.steps.rooms import (
     place_input,
@@ -129,7 +129,7 @@ def test_the_verdict_page_says_what_the_verdict_says(tmp_path: Path) -> None:
 def test_the_champion_look_up_tells_none_another_and_the_same(mlflow_store: Path) -> None:
     from mlflow import MlflowClient
 
-    from pipelines.steps.mlflow import THIS_MODEL, look_up_champion
+    from pipelines.steps.runs import THIS_MODEL, look_up_champion
 
     given = {"mlflow": {"experiment": "darkroom", "registered_model": "digits"}}
     assert look_up_champion(given, "abc") == "none"
@@ -147,7 +147,7 @@ def test_the_end_of_a_failed_run_is_on_the_mlflow_run(
 ) -> None:
     import mlflow
 
-    from pipelines.steps.mlflow import record_end
+    from pipelines.steps.runs import record_end
 
     monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "5a7c")
     mlflow.set_experiment("darkroom")
@@ -186,7 +186,7 @@ def test_partitions_write_what_one_process_writes(
     from components.common.cli import read_room_params
     from components.preprocess import run as one
     from components.preprocess.spec import Inputs, Outputs
-    from components.validate.layout import read_layout
+    from components.validate.layouts.layout import read_layout
     from components.validate.run import create_manifest, write_manifest
     from pipelines.settings import read_settings
     from pipelines.steps.shards import collect, plan, write

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from components.common.files import compute_sha256
-from components.common.spec import Mlflow
-from components.common.tracking import start_run
-from components.promote.registry import MODEL_DIGEST, Registry
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.tags import MODEL_DIGEST
+from components.promote.registry.registry import Registry
 from tests.tiny_model import SIZE_PX, make_card, make_model
 
 CLASSES = ("cat", "dog, wet", "é.x")
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def registered(model: Path, mlflow_store: Path) -> Registry:
     """The model as version 1 of `darkroom`, alias `champion`."""
-    with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         registry = Registry(mlflow, "darkroom")
         registry.create_model()
         tags = {MODEL_DIGEST: compute_sha256(model)}

@@ -14,16 +14,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.common import model as model_module
-from components.common.classifier import Classifier
+from components.common.artifacts import model as model_module
 from components.common.errors import DarkroomError
+from components.common.serving.classifier import Classifier
 from components.predict import run as under_test
 from components.predict.run import run
 from components.predict.spec import Inputs, Outputs, Params
-from components.promote.registry import Registry
+from components.promote.registry.registry import Registry
 from tests.predict.conftest import CLASSES
 
-ROOT = Path(model_module.__file__).parents[2]
+ROOT = Path(model_module.__file__).parents[3]
 
 
 def predict(

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from components.common import classifier
-from components.common.classifier import Classifier
-from components.promote.registry import Registry
+from components.common.serving import classifier
+from components.common.serving.classifier import Classifier
+from components.promote.registry.registry import Registry
 from tests.predict.conftest import CLASSES
 
 QUESTION = """
@@ -128,7 +128,7 @@ def post(address: str, content: object) -> tuple[int, Any]:
 
 def ask_by_curl(address: str, file: Path) -> Any:
     """Ask with the line of docs/serving.md, as a person copies it."""
-    docs = (Path(classifier.__file__).parents[2] / "docs/serving.md").read_text()
+    docs = (Path(classifier.__file__).parents[3] / "docs/serving.md").read_text()
     (line,) = re.findall(r"```sh\n(curl .*?)```", docs, re.S)
     line = line.replace("localhost:8080", address.removeprefix("http://"))
     line = line.replace("photo.jpg", shlex.quote(str(file)))

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from components.common.classifier import Classifier
+from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
-from components.common.images import ImageForm
-from components.common.reports import Predictions
-from components.common.statistics import NAMES, measure_image
+from components.common.images.measures import NAMES, measure_image
+from components.common.images.pixels import ImageForm
+from components.common.serving.classifier import Classifier
+from components.common.tracking.tags import EVALUATION_RUN
 from components.predict.drift import NUMBERS, compare, correct
 from components.predict.watch import watch
-from components.promote.reference import write_reference
-from components.promote.registry import EVALUATION_RUN, Registry
+from components.promote.registry.registry import Registry
+from components.promote.serving.reference import write_reference
 from tests.predict.conftest import CLASSES
 
 MODEL = "models:/darkroom@champion"

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.common.artifacts.manifest import COLUMNS, OK, write_manifest
 from components.common.files import compute_sha256
-from components.common.images import find_images
-from components.common.manifest import COLUMNS, OK, write_manifest
+from components.common.images.pixels import find_images
 
 
 @pytest.fixture

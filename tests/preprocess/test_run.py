@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.common.artifacts.dataset import Dataset, compute_split_digest, read_dataset
+from components.common.artifacts.manifest import QUARANTINED
 from components.common.cli import read_room_params
-from components.common.dataset import Dataset, compute_split_digest, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
-from components.common.images import read_pixels
-from components.common.manifest import QUARANTINED
+from components.common.images.pixels import read_pixels
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
 
@@ -36,7 +36,7 @@ def outputs(tmp_path: Path) -> Outputs:
 def test_shards_hold_what_dataset_json_says(
     make_digits: Callable[..., Path], make_manifest: Callable[..., Path], outputs: Outputs
 ) -> None:
-    from components.common.examples import read_split
+    from components.common.shards.examples import read_split
 
     images = make_digits(60, 3)
     manifest = make_manifest(images)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
-from components.common.images import ImageForm
+from components.common.images.pixels import ImageForm
 from components.preprocess.shards import Row, compute_recipe, plan_shards, write_shard, write_shards
 
 FORM = ImageForm(64, "stretch", "#ffffff")

@@ -14,14 +14,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from components.common.classifier import Classifier
+from components.common.artifacts.predictions import Predictions, write_predictions
 from components.common.files import compute_sha256
-from components.common.reports import Predictions, write_predictions
-from components.common.spec import Mlflow
-from components.common.tracking import import_mlflow, start_run
+from components.common.serving.classifier import Classifier
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.server import import_mlflow
 from components.promote import people, run
-from components.promote.sample import Sample
-from components.promote.served import TOLERANCE, Served
+from components.promote.serving.check import TOLERANCE, Served
+from components.promote.serving.sample import Sample
 from components.promote.spec import Inputs, Outputs, Params, Rule
 from tests.tiny_model import SIZE_PX, make_card, make_model
 
@@ -142,7 +143,7 @@ def promote(mlflow_store: Path, lay_out: Callable[..., Inputs], quick_server: No
     ) -> dict[str, Any]:
         inputs = lay_out(model, **more)
         if not same_run:
-            with start_run(Mlflow(), inputs.run):
+            with start_recorded_run(Mlflow(), inputs.run):
                 pass
         params = Params(rules=rules, mode=mode, served_images=4)
         run.run(inputs, Outputs(mlflow_store / "verdict.json"), params)

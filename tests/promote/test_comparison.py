@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, recall_score
 
-from components.common.reports import Predictions
-from components.promote.comparison import compute_gain, share_images
-from components.promote.evidence import Evidence
-from components.promote.gate import decide
-from components.promote.outcomes import Champion, Outcome
+from components.common.artifacts.predictions import Predictions
+from components.promote.gate.comparison import compute_gain, share_images
+from components.promote.gate.evidence import Evidence
+from components.promote.gate.gate import decide
+from components.promote.gate.outcomes import Champion, Outcome
 from components.promote.spec import Rule
 
 BETTER = Rule("accuracy", better_by=0)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from components.promote import registry
+from components.promote.registry import registry
 
-ROOT = Path(registry.__file__).parents[2]
+ROOT = Path(registry.__file__).parents[3]
 DOCS = (ROOT / "docs/serving.md").read_text()
 
 

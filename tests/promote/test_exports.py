@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.common.artifacts.model import load_model
+from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
-from components.common.images import read_pixels
-from components.common.model import load_model
-from components.common.reports import Predictions
-from components.common.tracking import import_mlflow
-from components.promote import exports
-from components.promote.exports import FILES, export
-from components.promote.registry import Registry
-from components.promote.sample import Sample, take_sample
+from components.common.images.pixels import read_pixels
+from components.common.tracking.server import import_mlflow
+from components.promote.registry.registry import Registry
+from components.promote.serving import exports
+from components.promote.serving.exports import FILES, export
+from components.promote.serving.sample import Sample, take_sample
 from tests.tiny_model import make_card, make_model
 
 FORMS = [form for form in FILES if importlib.util.find_spec("tf2onnx") or form != "onnx"]
@@ -69,10 +69,10 @@ def test_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch
 def test_exports_lie_beside_the_registered_model(
     mlflow_store: Path, models: list[Path], sample: Sample
 ) -> None:
-    from components.common.spec import Mlflow
-    from components.common.tracking import start_run
+    from components.common.settings.spec import Mlflow
+    from components.common.tracking.recording import start_recorded_run
 
-    with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         registry = Registry(mlflow, "darkroom")
         registry.create_model()
         registry.register(models[0], make_card(), {}, {})

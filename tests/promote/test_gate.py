@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.common.errors import DarkroomError
-from components.promote.evidence import Evidence, parse_evidence
-from components.promote.gate import check_rules, decide, judge_data
-from components.promote.outcomes import Champion
+from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.gate.gate import check_rules, decide, judge_data
+from components.promote.gate.outcomes import Champion
 from components.promote.spec import Rule
 
 FLOOR = Rule("accuracy", at_least=0.8)

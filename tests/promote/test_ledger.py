@@ -13,15 +13,23 @@ from typing import Any
 import pytest
 
 from components.common.errors import DarkroomError
-from components.common.tracking import import_mlflow
-from components.promote import commands, registry
-from components.promote.ledger import NO_HASH, Book, Entry, Ledger, compute_hash, parse_book
-from components.promote.moves import Move, Mover, OvertakenError
-from components.promote.registry import Registry
+from components.common.tracking.server import import_mlflow
+from components.promote import commands
+from components.promote.registry import registry
+from components.promote.registry.ledger import (
+    NO_HASH,
+    Book,
+    Entry,
+    Ledger,
+    compute_hash,
+    parse_book,
+)
+from components.promote.registry.moves import Move, Mover, OvertakenError
+from components.promote.registry.registry import Registry
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
 
-ROOT = Path(registry.__file__).parents[2]
+ROOT = Path(registry.__file__).parents[3]
 EASY = [Rule("accuracy", at_least=0.1)]
 
 

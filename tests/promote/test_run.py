@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
-from components.common.reports import Predictions
-from components.common.spec import Mlflow
-from components.common.tracking import import_mlflow, read_run_id, start_run
-from components.promote import registry
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.runs import read_run_id
+from components.common.tracking.server import import_mlflow
+from components.promote.registry import registry
 from components.promote.run import run
 from components.promote.spec import Inputs, Outputs, Params, Rule
 from tests.promote.conftest import RULES, TEST, Promote, aliases, count_versions
 
-ROOT = Path(registry.__file__).parents[2]
+ROOT = Path(registry.__file__).parents[3]
 LayOut = Callable[..., Inputs]
 
 
@@ -176,7 +178,7 @@ def test_unknown_metric_is_refused_before_anything_is_registered(promote: Promot
 @pytest.mark.parametrize("name", ["a/b", "a:b", "it's", ""])
 def test_illegal_name_is_refused(mlflow_store: Path, lay_out: LayOut, name: str) -> None:
     inputs = lay_out()
-    with start_run(Mlflow(), inputs.run):
+    with start_recorded_run(Mlflow(), inputs.run):
         pass
     with pytest.raises(DarkroomError, match="is no legal name"):
         run(
@@ -202,7 +204,7 @@ def test_damaged_input_is_named(
     mlflow_store: Path, lay_out: LayOut, file: str, content: str, words: str
 ) -> None:
     inputs = lay_out()
-    with start_run(Mlflow(), inputs.run):
+    with start_recorded_run(Mlflow(), inputs.run):
         pass
     (mlflow_store / file).write_text(content)
     with pytest.raises(DarkroomError, match=rf"{file}: {words}"):

@@ -12,23 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.common.artifacts.predictions import Predictions
 from components.common.files import compute_sha256
-from components.common.reports import Predictions
-from components.common.spec import Mlflow
-from components.common.tracking import find_uri, start_run
-from components.promote import registry
-from components.promote.registry import MODEL_DIGEST, Registry
-from components.promote.sample import Sample, take_sample
-from components.promote.served import Server, starting_server
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.server import find_uri
+from components.common.tracking.tags import MODEL_DIGEST
+from components.promote.registry import registry
+from components.promote.registry.registry import Registry
+from components.promote.serving.check import Server, starting_server
+from components.promote.serving.sample import Sample, take_sample
 from components.promote.spec import Inputs
 from tests.tiny_model import make_card
 
-ROOT = Path(registry.__file__).parents[2]
+ROOT = Path(registry.__file__).parents[3]
 
 
 @pytest.fixture
 def registered(mlflow_store: Path, models: list[Path]) -> Registry:
-    with start_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         found = Registry(mlflow, "darkroom")
         found.create_model()
         tags = {MODEL_DIGEST: compute_sha256(models[0])}
@@ -82,7 +84,7 @@ def test_stage_as_a_person_runs_it(mlflow_store: Path, lay_out: Callable[..., In
     images = 30
     parts = [{"name": name, "images": 15, "recall": 0.9} for name in ("cat", "dog")]
     inputs = lay_out(images=images, ece=0.02, classes=parts, unsure_below=0.6)
-    with start_run(Mlflow(), inputs.run):
+    with start_recorded_run(Mlflow(), inputs.run):
         pass
     text = (ROOT / "params.yaml").read_text().replace("min_images: 20", "min_images: 10")
     (mlflow_store / "params.yaml").write_text(text)

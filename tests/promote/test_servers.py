@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from components.common import tracking
 from components.common.errors import DarkroomError
-from components.common.spec import Mlflow
-from components.common.tracking import import_mlflow, start_run
+from components.common.settings.spec import Mlflow
+from components.common.tracking import server as tracking
+from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.server import import_mlflow
 from components.predict import run as predict
 from components.promote import commands, people, run
-from components.promote.ledger import Ledger
+from components.promote.registry.ledger import Ledger
 from components.promote.spec import Inputs, Outputs, Params, Rule
 from tests.promote.conftest import aliases, count_versions, starting_in_process
 from tests.promote.servers import Line, start_mlflow, start_moto, starting_postgres
@@ -80,7 +81,7 @@ def promote(
         inputs = lay_out(model)
         names = Mlflow(registered_model=name)
         if not same_run:
-            with start_run(names, inputs.run):
+            with start_recorded_run(names, inputs.run):
                 pass
         with pytest.MonkeyPatch.context() as patch:
             for module in (run, people) if not real else ():

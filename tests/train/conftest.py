@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common.dataset import (
+from components.common.artifacts.dataset import (
     LABEL,
     PATH,
     PIXELS,
@@ -21,8 +21,8 @@ from components.common.dataset import (
     write_dataset,
 )
 from components.common.files import compute_sha256
-from components.common.images import ImageForm
-from components.common.tfrecord import create_record
+from components.common.images.pixels import ImageForm
+from components.common.shards.tfrecord import create_record
 from tests.conftest import load_digits
 
 SIZE_PX = 32

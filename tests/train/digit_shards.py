@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.common.dataset import Dataset, Shard, Split, compute_split_digest, write_dataset
+from components.common.artifacts.dataset import (
+    Dataset,
+    Shard,
+    Split,
+    compute_split_digest,
+    write_dataset,
+)
 from components.common.files import compute_sha256
-from components.common.images import ImageForm
-from components.common.tfrecord import create_record
+from components.common.images.pixels import ImageForm
+from components.common.shards.tfrecord import create_record
 from tests.conftest import load_digits
 
 

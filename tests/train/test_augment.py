@@ -11,13 +11,13 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import ndimage
 
 from components.common.backend import tf
-from components.train.augment import augment, create_matrices
-from components.train.batches import create_dice
-from components.train.colour import CHANGES, change_colours
-from components.train.mixing import mix
-from components.train.policies import COLOURS, MOVES, NAMES, POLICIES, choose_changes
+from components.train.augmentation.augment import augment, create_matrices
+from components.train.augmentation.colour import CHANGES, change_colours
+from components.train.augmentation.mixing import mix
+from components.train.augmentation.policies import COLOURS, MOVES, NAMES, POLICIES, choose_changes
+from components.train.augmentation.warp import warp
+from components.train.feed.batches import create_dice
 from components.train.spec import Augment
-from components.train.warp import warp
 from tests.conftest import load_digits
 
 STILL: dict[str, Any] = {

@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 
 from components.common.errors import DarkroomError
-from components.train.backbones import CATALOGUE, SHIPPED, Backbone, create_body, find_backbone
+from components.train.networks.backbones import (
+    CATALOGUE,
+    SHIPPED,
+    Backbone,
+    create_body,
+    find_backbone,
+)
 
 KERAS_NAMES = [name for name in CATALOGUE if name not in SHIPPED]
 # Parameters with classifier and top-1 as keras.io/api/applications prints them.
@@ -59,7 +65,7 @@ def create_without_memory(backbone: Backbone) -> Any:
     from keras.src.backend.common.stateless_scope import StatelessScope
 
     from components.common.backend import keras
-    from components.train.lite import create_lite
+    from components.train.networks.lite import create_lite
 
     size_px = backbone.size_px
     with StatelessScope(initialize_variables=False):
@@ -204,7 +210,7 @@ def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
 def test_a_download_without_network_says_what_to_do(tmp_path: Path) -> None:
     script = (
         "from components.common.cli import exit_on_error\n"
-        "from components.train.backbones import CATALOGUE, create_body\n"
+        "from components.train.networks.backbones import CATALOGUE, create_body\n"
         "with exit_on_error():\n"
         "    create_body(CATALOGUE['MobileNetV2'], 'imagenet', 64)\n"
     )

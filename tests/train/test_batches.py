@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from components.common.examples import Examples
-from components.train.batches import (
+from components.common.shards.examples import Examples
+from components.train.feed.batches import (
     Recipe,
     compute_class_weights,
     create_batches,

@@ -9,8 +9,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from components.common.model import Calibration, read_card
-from components.train.calibration import fit_calibration, fit_temperature, fit_vector
+from components.common.artifacts.model import Calibration, read_card
+from components.train.selection.calibration import fit_calibration, fit_temperature, fit_vector
 from tests.train.tiny_run import run_tiny
 
 

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from components.common.artifacts.history import Epoch
+from components.common.artifacts.model import LOGITS, Calibration, load_model, read_card, save_model
 from components.common.errors import DarkroomError
-from components.common.examples import read_split
 from components.common.files import read_json
-from components.common.model import LOGITS, Calibration, load_model, read_card, save_model
-from components.train.backbones import find_backbone
-from components.train.batches import Recipe
-from components.train.checkpoint import Checkpoint
-from components.train.devices import set_precision
-from components.train.finetune import run_finetuning
-from components.train.fitting import Finetuning, Progress, to_numpy
-from components.train.history import Epoch
-from components.train.network import create_network, find_body, to_float32, unfreeze
-from components.train.optimizers import compute_scales, create_optimizer
+from components.common.shards.examples import read_split
+from components.train.feed.batches import Recipe
+from components.train.finetuning.finetune import run_finetuning
+from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
+from components.train.finetuning.optimizers import compute_scales, create_optimizer
+from components.train.networks.backbones import find_backbone
+from components.train.networks.network import create_network, find_body, to_float32, unfreeze
+from components.train.runtime.checkpoint import Checkpoint
+from components.train.runtime.devices import set_precision
 from components.train.spec import Augment, Finetune
 from tests.tiny_model import make_card
 from tests.train.tiny_run import create_tiny, register_tiny, run_tiny
@@ -227,7 +227,7 @@ def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path
 
 
 def test_calibration_is_in_the_saved_network(create: Any, shards: Path, tmp_path: Path) -> None:
-    from components.train.network import take_part
+    from components.common.artifacts.model import take_part
 
     network, pixels = create(), read_split(shards, "val").pixels
     logits = take_part(network, LOGITS).predict(pixels, verbose=0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from components.train.history import Epoch, find_best, find_kept
+from components.common.artifacts.history import Epoch
+from components.train.selection.kept import find_best, find_kept
 
 
 def make_epochs(*accuracies: float) -> list[Epoch]:

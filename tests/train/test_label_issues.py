@@ -11,15 +11,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from components.common.examples import Examples
-from components.train.history import Epoch
-from components.train.label_issues import (
+from components.common.artifacts.history import Epoch
+from components.common.shards.examples import Examples
+from components.train.probe.label_issues import (
     LabelIssue,
     compute_out_of_fold,
     find_label_issues,
     write_label_issues,
 )
-from components.train.probe import Head, Probe
+from components.train.probe.probe import Head, Probe
 from tests.conftest import load_digits
 
 EPOCH = Epoch("probe", 0, None, 0.0, 1.0, 0.0, 1.0, 1.0)

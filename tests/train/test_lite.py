@@ -13,9 +13,9 @@ from sklearn.datasets import load_sample_images
 from sklearn.linear_model import LogisticRegression
 
 from components.common.errors import DarkroomError
-from components.train.backbones import CATALOGUE, SHIPPED, create_body
-from components.train.lite import create_lite, find_shipped_weights, load_lite_weights
-from components.train.torch_weights import read_torch_weights
+from components.train.networks.backbones import CATALOGUE, SHIPPED, create_body
+from components.train.networks.lite import create_lite, find_shipped_weights, load_lite_weights
+from components.train.networks.torch_weights import read_torch_weights
 from tests.conftest import load_digits
 from tests.train.test_torch_weights import write_checkpoint
 

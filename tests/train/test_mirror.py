@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common.examples import Examples
-from components.train.mirror import choose_flip, is_mirror_safe
+from components.common.shards.examples import Examples
+from components.train.augmentation.mirror import choose_flip, is_mirror_safe
 from tests.conftest import load_digits
 
 

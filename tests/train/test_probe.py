@@ -11,16 +11,11 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from components.common.model import load_model, read_card
-from components.common.spec import Mlflow
-from components.train.probe import (
-    PENALTIES,
-    compute_accuracy,
-    compute_log_loss,
-    fit_head,
-    fit_logistic,
-)
+from components.common.artifacts.model import load_model, read_card
+from components.common.settings.spec import Mlflow
+from components.train.probe.probe import PENALTIES, fit_head, fit_logistic
 from components.train.run import run
+from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Finetune, Inputs, Outputs, Params
 from tests.conftest import load_digits
 from tests.train.digit_shards import write_digits

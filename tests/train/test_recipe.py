@@ -12,18 +12,19 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from components.common.examples import Examples, read_split
-from components.common.model import load_model, read_card
-from components.train import preflight, probe
-from components.train.batches import Recipe, create_batches, create_order
-from components.train.checkpoint import Checkpoint
-from components.train.devices import create_forward
-from components.train.fitting import Finetuning, Progress, to_numpy
-from components.train.network import HEAD_INPUT, create_network, take_part, unfreeze
-from components.train.optimizers import create_optimizer
-from components.train.passes import run_forward
-from components.train.preflight import Speed, start_phase
-from components.train.probe import extract_features, run_probe
+from components.common.artifacts.model import load_model, read_card, take_part
+from components.common.shards.examples import Examples, read_split
+from components.train.feed.batches import Recipe, create_batches, create_order
+from components.train.finetuning import preflight
+from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
+from components.train.finetuning.optimizers import create_optimizer
+from components.train.finetuning.preflight import Speed, start_phase
+from components.train.networks.network import HEAD_INPUT, create_network, unfreeze
+from components.train.probe import probe
+from components.train.probe.probe import extract_features, run_probe
+from components.train.runtime.checkpoint import Checkpoint
+from components.train.runtime.devices import create_forward
+from components.train.runtime.passes import run_forward
 from components.train.spec import Augment, Finetune
 from tests.train.digit_shards import write_digits
 from tests.train.tiny_run import create_tiny, make_params, register_tiny, run_tiny
@@ -35,7 +36,7 @@ SPEED = Speed(
 
 def create(size_px: int = 32, classes: int = 4) -> Any:
     from components.common.backend import keras
-    from components.train.backbones import find_backbone
+    from components.train.networks.backbones import find_backbone
 
     register_tiny()
     keras.utils.set_random_seed(0)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.checkpoint import Checkpoint
-from components.train.finetune import Saving
+from components.train.finetuning.finetune import Saving
+from components.train.runtime.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {
@@ -82,7 +82,7 @@ def test_killed_in_both_phases_ends_as_if_left_alone(
     assert read_rows(killed) == read_rows(whole), (seen, told)
     assert not (killed / "model.checkpoint").exists()
 
-    from components.common.model import load_model
+    from components.common.artifacts.model import load_model
 
     first, second = (load_model(folder / "model.keras").weights for folder in (whole, killed))
     for one, other in zip(first, second, strict=True):

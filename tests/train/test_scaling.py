@@ -7,8 +7,8 @@ import importlib
 import numpy as np
 import pytest
 
-from components.train.backbones import CATALOGUE, SHIPPED
-from components.train.scaling import LITE
+from components.train.networks.backbones import CATALOGUE, SHIPPED
+from components.train.networks.scaling import LITE
 
 # Module of keras.applications → how the names of its networks begin.
 MODULES = {

@@ -17,11 +17,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.common.errors import DarkroomError
-from components.train import probe
-from components.train.search import main
-from components.train.settings import change_params, read_settings
-from components.train.space import Choices, Range, read_space
-from components.train.study import find_best_trial, read_study
+from components.train.probe import probe
+from components.train.search.__main__ import main
+from components.train.search.settings import change_params, read_settings
+from components.train.search.space import Choices, Range, read_space
+from components.train.search.study import find_best_trial, read_study
 from tests.train.digit_shards import write_digits
 
 ROOT = Path(__file__).parents[2]
@@ -213,7 +213,7 @@ def test_a_killed_search_goes_on_in_the_middle_of_its_trial(
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
-    monkeypatch.setattr("components.train.study.GRACE_SECONDS", 1)
+    monkeypatch.setattr("components.train.search.study.GRACE_SECONDS", 1)
     run_here(folder, trials=2)
     study = read_study(folder / "search.db", "search")
     killed, *later = study.trials

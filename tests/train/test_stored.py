@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.common.dataset import Dataset, read_dataset
+from components.common.artifacts.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
-from components.common.examples import read_split
-from components.common.tfscan import scan_shard
-from components.train import memory, stored
-from components.train.batches import Recipe, create_batches
-from components.train.memory import find_free_memory, read_train_and_val
+from components.common.shards import stored
+from components.common.shards.examples import read_split
+from components.common.shards.stored import open_split
+from components.common.shards.tfscan import scan_shard
+from components.train.feed import memory
+from components.train.feed.batches import Recipe, create_batches
+from components.train.feed.memory import find_free_memory, read_train_and_val
 from components.train.spec import Augment, Finetune
-from components.train.stored import open_split
 from tests.train.digit_shards import write_digits
 
 COUNTS = {"train": (9, 8, 7), "val": (3, 3, 3), "test": (1, 1, 1)}

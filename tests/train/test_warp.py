@@ -38,7 +38,7 @@ def resample(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     ],
 )
 def test_every_image_gets_its_own_map(name: str, matrices: list[list[list[float]]]) -> None:
-    from components.train.warp import warp
+    from components.train.augmentation.warp import warp
 
     maps = np.array(matrices, np.float32)
     shape = (len(maps), SIZE_PX, SIZE_PX, 3)
@@ -53,7 +53,7 @@ def test_every_image_gets_its_own_map(name: str, matrices: list[list[list[float]
 
 def test_an_image_looks_the_same_in_any_batch() -> None:
     """Several machines make parts of a batch, and must make what one machine makes of all of it."""
-    from components.train.warp import warp
+    from components.train.augmentation.warp import warp
 
     random = np.random.default_rng(1)
     pixels = random.integers(0, 256, (8, SIZE_PX, SIZE_PX, 3), np.uint8)

@@ -28,8 +28,8 @@ def create_tiny(include_top: bool, weights: None, input_shape: tuple[int, ...]) 
 def register_tiny() -> None:
     """Add it to the catalogue of this process."""
     from components.common.backend import keras
-    from components.train.backbones import CATALOGUE, Backbone
-    from components.train.scaling import SYMMETRIC
+    from components.train.networks.backbones import CATALOGUE, Backbone
+    from components.train.networks.scaling import SYMMETRIC
 
     CATALOGUE["Tiny"] = Backbone("Tiny", 32, 1400, 1, 0.0, SYMMETRIC, True)
     keras.applications.Tiny = create_tiny
@@ -78,7 +78,9 @@ def run_tiny(
     shards: Path, folder: Path, save: str = "", little_memory: bool = False, **settings: Any
 ) -> None:
     """Train in this process."""
-    from components.train import finetune, memory, probe
+    from components.train.feed import memory
+    from components.train.finetuning import finetune
+    from components.train.probe import probe
     from components.train.run import run
 
     if little_memory:

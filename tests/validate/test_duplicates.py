@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.common import duplicates
-from components.common.duplicates import group_near_duplicates
+from components.common.images import duplicates
+from components.common.images.duplicates import group_near_duplicates
 
 HASH = st.integers(0, 2**64 - 1)
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.common.manifest import OK, QUARANTINED
-from components.validate.drift import compare_manifests, find_drift
-from components.validate.findings import find_oddities
-from components.validate.shortcuts import compute_cramers_v, compute_shifts, find_shortcuts
-from components.validate.signs import create_signs
+from components.common.artifacts.manifest import OK, QUARANTINED
+from components.common.statistics.shift import compute_cramers_v
+from components.validate.judgement.drift import compare_manifests, find_drift
+from components.validate.judgement.findings import find_oddities
+from components.validate.judgement.shortcuts import compute_shifts, find_shortcuts
+from components.validate.judgement.signs import create_signs
 from components.validate.spec import Params
 
 

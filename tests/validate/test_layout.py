@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from components.common.errors import DarkroomError
-from components.validate.layout import read_layout
+from components.validate.layouts.layout import read_layout
 
 
 def touch(root: Path, *names: str) -> Path:

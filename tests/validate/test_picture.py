@@ -14,14 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from components.common.manifest import OK, QUARANTINED
+from components.common.artifacts.manifest import OK, QUARANTINED
+from components.common.images.measures import compute_moments, compute_sharpness, shrink
+from components.common.images.phash import compute_phash
 from components.validate import picture
-from components.validate.measures import (
-    compute_moments,
-    compute_phash,
-    compute_sharpness,
-    shrink,
-)
 from components.validate.picture import inspect_file
 
 EXIF_ORIENTATION = 0x0112

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.common.artifacts.manifest import COLUMNS, OK, QUARANTINED, SPLITS, read_manifest
 from components.common.errors import DarkroomError
-from components.common.images import ImageForm, read_pixels
-from components.common.manifest import COLUMNS, OK, QUARANTINED, SPLITS, read_manifest
+from components.common.images.pixels import ImageForm, read_pixels
 from components.ingest.digits import write_digits
 from components.validate import scan
 from components.validate.picture import inspect_file

@@ -1,0 +1,44 @@
+"""label_issues.csv: images whose labels are probably wrong, written by train."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from components.common.artifacts.tables import read_table
+from components.common.files import writing
+
+
+@dataclass(frozen=True)
+class LabelIssue:
+    """One row of label_issues.csv; the most suspicious image comes first."""
+
+    path: str
+    split: str  # train or val
+    label: str  # the class that it is filed under
+    suggested: str  # the class that it looks like
+    score: float  # out-of-fold probability of its label; the lower, the surer it is wrong
+    suggested_score: float  # out-of-fold probability of the suggested class
+    sha256: str
+
+
+def write_label_issues(file: Path, issues: Sequence[LabelIssue]) -> None:
+    """Write label_issues.csv, whole or not at all; without issues it holds the header alone."""
+    with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, [field.name for field in fields(LabelIssue)])
+        table.writeheader()
+        for issue in issues:
+            shares = {"score": issue.score, "suggested_score": issue.suggested_score}
+            table.writerow(asdict(issue) | {key: f"{share:.4f}" for key, share in shares.items()})
+
+
+def read_label_issues(file: Path) -> list[dict[str, Any]]:
+    """Return the rows, the most suspicious image first."""
+    names = ("path", "split", "label", "suggested", "score")
+    texts = ("path", "label", "suggested")
+    table = read_table(file, "list of label issues", names, "train", form="csv", texts=texts)
+    rows: list[dict[str, Any]] = table.to_dict("records")
+    return rows

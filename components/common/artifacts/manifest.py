@@ -1,0 +1,45 @@
+"""The manifest: one row per file, written by validate, read by whoever needs to know the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.artifacts.tables import read_table
+from components.common.files import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "path",  # relative to the folder of images, with `/`; rows are sorted by it
+    "label",  # class name
+    "split",  # train, val or test where the folder gives splits, else empty
+    "sha256",  # of the file's bytes, hex
+    "bytes",
+    "format",  # as the decoder found it: JPEG, PNG …
+    "width_px",  # as stored, before exif_orientation turns it
+    "height_px",
+    "mode",  # Pillow's mode: RGB, L, CMYK …
+    "exif_orientation",  # 1 to 8; 1 is upright
+    "phash",  # 64-bit perceptual hash, hex; empty where a picture is too small or flat for one
+    "brightness",  # mean luma, 0 to 1
+    "contrast",  # standard deviation of the luma, 0 to 1
+    "sharpness",  # variance of the Laplacian of the luma, shrunk to a longer side of 128 to 255 px
+    "status",  # ok, or quarantined
+    "reason",  # why a quarantined file is not used, `kind: detail`, else empty
+    "group",  # rows of one group stay in one split; empty: a group of its own
+)
+OK, QUARANTINED = "ok", "quarantined"
+SPLITS = ("train", "val", "test")
+
+
+def read_manifest(file: Path) -> pd.DataFrame:
+    """Read a manifest; raise DarkroomError where it is missing, damaged or lacks a column."""
+    return read_table(file, "manifest", COLUMNS, "validate")
+
+
+def write_manifest(file: Path, manifest: pd.DataFrame) -> None:
+    """Write a manifest, whole or not at all."""
+    with writing(file) as temporary:
+        manifest.to_parquet(temporary, index=False)

@@ -1,0 +1,114 @@
+"""The model file: a plain Keras model that carries its class names, its image form and its origin.
+
+model.keras is a zip that `keras.models.load_model` reads as it is: bytes of pixels in (0 to 255),
+calibrated probabilities out, no class of ours inside. One more member of the zip, darkroom.json,
+says what the outputs mean; it is read without importing Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import DarkroomError
+from components.common.files import writing
+from components.common.images.pixels import ImageForm
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+CARD = "darkroom.json"
+# Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
+LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From logits to honest probabilities: softmax(scales · logits / temperature + offsets)."""
+
+    temperature: float = 1.0
+    scales: list[float] = field(default_factory=list)  # of each class; empty: 1
+    offsets: list[float] = field(default_factory=list)  # of each class; empty: 0
+
+    def apply(self, logits: np.ndarray) -> np.ndarray:
+        """Return the logits that the softmax is taken of, float64 (images, classes)."""
+        import numpy as np
+
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        return scaled * np.array(self.scales) + np.array(self.offsets) if self.scales else scaled
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says of itself."""
+
+    class_names: list[str]  # position = column of the probabilities
+    form: ImageForm  # form of the images it was trained on
+    backbone: str
+    weights: str
+    temperature: float  # logits were divided by this; fitted on the validation split
+    phase: str  # probe or fine-tune: which phase made the weights that were kept
+    digests: dict[str, str] = field(default_factory=dict)  # manifest, splits, train, val, test
+    params: dict[str, Any] = field(default_factory=dict)  # settings that shaped it, dotted keys
+    versions: dict[str, str] = field(default_factory=dict)  # of the packages that made it
+    scales: list[float] = field(default_factory=list)  # vector scaling, see Calibration
+    offsets: list[float] = field(default_factory=list)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the model does with its logits."""
+        return Calibration(self.temperature, self.scales, self.offsets)
+
+
+def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
+    """Write a Keras model and its card as one file, whole or not at all."""
+    with writing(file) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CARD, json.dumps(asdict(card), indent=2))
+
+
+def read_card(file: Path) -> ModelCard:
+    """Read the card of a model file, without Keras."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = json.loads(archive.read(CARD))
+        return ModelCard(**(found | {"form": ImageForm(**found["form"])}))
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no model there; run train first") from None
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise DarkroomError(f"{file}: not a model that Darkroom trained ({error!r})") from None
+
+
+def load_model(file: Path) -> keras.Model:
+    """Load the Keras model of a model file; nothing in the file is unpickled or run."""
+    from components.common.backend import keras
+
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
+
+
+def take_part(network: keras.Model, layer: str) -> keras.Model:
+    """Return a network up to one of its layers, such as LOGITS, sharing the weights."""
+    from components.common.backend import keras
+
+    return keras.Model(network.input, network.get_layer(layer).output)
+
+
+def compute_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return softmax(logits / temperature) in float64, (images, classes), rows summing to 1.
+
+    Temperature scaling: Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    import numpy as np
+
+    scaled = np.asarray(logits, np.float64) / temperature  # (images, classes)
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

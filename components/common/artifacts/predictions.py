@@ -1,0 +1,101 @@
+"""predictions.parquet: what a model says of the test images, written by train and evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.common.artifacts.tables import read_table
+from components.common.errors import DarkroomError
+from components.common.files import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns: path, sha256, label, predicted (class names), correct, probability (of predicted), then
+# for each class its probability and its logit. No name before them begins with such a prefix.
+PROBABILITY, LOGIT = "p_", "z_"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of the images of one split, sorted by path."""
+
+    class_names: list[str]  # position = label = column
+    paths: list[str]
+    sha256: list[str]
+    labels: np.ndarray  # int64 (images,): what they are
+    logits: np.ndarray  # float32 (images, classes), before the temperature
+    probabilities: np.ndarray  # float64 (images, classes), calibrated, rows summing to 1
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.paths)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The class that each image is taken for, int64 (images,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each image is taken for what it is, bool (images,)."""
+        return np.asarray(self.predicted == self.labels)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """The probability of the predicted class, float64 (images,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+
+def write_predictions(file: Path, predictions: Predictions) -> None:
+    """Write predictions.parquet, whole or not at all."""
+    with writing(file) as temporary:
+        create_table(predictions).to_parquet(temporary, index=False)
+
+
+def create_table(predictions: Predictions) -> pd.DataFrame:
+    """Return the table of predictions.parquet: one row an image."""
+    import pandas as pd
+
+    names = np.array(predictions.class_names, dtype=object)
+    columns: dict[str, object] = {
+        "path": predictions.paths,
+        "sha256": predictions.sha256,
+        "label": names[predictions.labels],
+        "predicted": names[predictions.predicted],
+        "correct": predictions.correct,
+        "probability": predictions.confidence,
+    }
+    for prefix, values in ((PROBABILITY, predictions.probabilities), (LOGIT, predictions.logits)):
+        columns |= {f"{prefix}{name}": values[:, i] for i, name in enumerate(names)}
+    return pd.DataFrame(columns)
+
+
+def read_predictions(file: Path) -> Predictions:
+    """Read predictions.parquet; raise DarkroomError where it is missing or damaged."""
+    table = read_table(file, "table of predictions", ("path", "sha256", "label"), "evaluate")
+    names = [str(c).removeprefix(PROBABILITY) for c in table if str(c).startswith(PROBABILITY)]
+    logits = [f"{LOGIT}{name}" for name in names]
+    missing = set(logits) - set(table.columns)
+    if missing or not names:
+        lacking = ", ".join(sorted(missing)) or f"{PROBABILITY}<class>"
+        raise DarkroomError(f"{file}: predictions lack {lacking}; run evaluate again")
+    positions = {name: position for position, name in enumerate(names)}
+    strange = set(table["label"]) - set(names)
+    if strange:
+        raise DarkroomError(
+            f"{file}: labels without a column of probabilities: {', '.join(sorted(strange))}; run "
+            "evaluate again"
+        )
+    return Predictions(
+        class_names=names,
+        paths=list(table["path"]),
+        sha256=list(table["sha256"]),
+        labels=table["label"].map(positions).to_numpy(np.int64),
+        logits=table[logits].to_numpy(np.float32),
+        probabilities=table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64),
+    )

@@ -1,0 +1,33 @@
+"""splits.parquet: which image is in which split, and why; written by preprocess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.artifacts.tables import read_table
+from components.common.files import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "path",  # relative to the folder of images, with `/`
+    "sha256",  # of the file's bytes, hex
+    "label",  # class name
+    "split",  # train, val or test; missing: left out
+    "group_id",  # images that share it stay together: a named group, or near-duplicates
+    "why",  # what decided it, in words
+)
+
+
+def read_splits(file: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Read columns of splits.parquet; raise DarkroomError where it is missing or damaged."""
+    return read_table(file, "table of splits", columns, "preprocess", others=False)
+
+
+def write_splits(file: Path, splits: pd.DataFrame) -> None:
+    """Write splits.parquet, whole or not at all."""
+    with writing(file) as temporary:
+        splits.to_parquet(temporary, index=False)

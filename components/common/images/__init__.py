@@ -1,0 +1,1 @@
+"""From bytes to pixels, measures and likeness, without a network or MLflow; all but train."""

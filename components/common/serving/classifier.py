@@ -1,0 +1,87 @@
+"""From encoded images to calibrated probabilities: for predict and for the served model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from components.common.artifacts.model import load_model, read_card
+from components.common.errors import DarkroomError
+from components.common.host import count_cores
+from components.common.images.pixels import read_pixels
+
+# How a registered version keeps the model file: its name, and that among the artifacts of MLflow's
+# pyfunc; and the key of the threshold in the version's configuration.
+MODEL_FILE, ARTIFACT, UNSURE_BELOW = "model.keras", "model", "unsure_below"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of some images."""
+
+    probabilities: (
+        np.ndarray
+    )  # float64 (images, classes); a row of NaN where the image is unreadable
+    reasons: list[str]  # why an image is unreadable, else empty
+
+
+class Classifier:
+    """A model file, loaded and ready to answer."""
+
+    def __init__(self, file: Path) -> None:
+        """Load a model.keras that train wrote; raise DarkroomError if it is none."""
+        self.card = read_card(file)
+        self._model = load_model(file)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of the columns of the probabilities."""
+        return self.card.class_names
+
+    def warm_up(self) -> None:
+        """Compile the network, which the first call would otherwise wait for."""
+        size = self.card.form.size_px
+        self._infer(np.zeros((1, size, size, 3), np.uint8), [""])
+
+    def classify(self, images: Sequence[bytes | Path]) -> Answers:
+        """Answer for a batch of images: encoded (JPEG, PNG …), or the files that hold them."""
+        return self._infer(*self._decode(images))
+
+    def classify_all(
+        self, images: Iterable[bytes | Path], batch_size: int = 64
+    ) -> Iterator[Answers]:
+        """Answer batch by batch, in order; the next batch is decoded while the network works."""
+        rest = iter(images)
+        with ThreadPoolExecutor(1) as ahead:
+            decoded = ahead.submit(self._decode, list(islice(rest, batch_size)))
+            while (found := decoded.result())[1]:
+                decoded = ahead.submit(self._decode, list(islice(rest, batch_size)))
+                yield self._infer(*found)
+
+    def _decode(self, images: Sequence[bytes | Path]) -> tuple[np.ndarray, list[str]]:
+        size = self.card.form.size_px
+        pixels = np.zeros((len(images), size, size, 3), np.uint8)
+        reasons = [""] * len(images)
+
+        def decode(index: int) -> None:
+            try:
+                pixels[index] = read_pixels(images[index], self.card.form)
+            except DarkroomError as error:
+                reasons[index] = str(error)
+
+        # Pillow lets go of Python's lock while it decodes, so threads use all cores.
+        with ThreadPoolExecutor(min(len(images), count_cores()) or 1) as pool:
+            list(pool.map(decode, range(len(images))))
+        return pixels, reasons
+
+    def _infer(self, pixels: np.ndarray, reasons: list[str]) -> Answers:
+        probabilities = np.full((len(reasons), len(self.class_names)), np.nan)
+        readable = np.array([not reason for reason in reasons], bool)
+        if readable.any():
+            probabilities[readable] = self._model.predict_on_batch(pixels[readable])
+        return Answers(probabilities, reasons)

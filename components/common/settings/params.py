@@ -1,0 +1,173 @@
+"""Read params.yaml and refuse, before any work, whatever in it is unknown, missing or mistyped."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+
+
+def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
+    """Read a params file against the dataclasses of all its sections.
+
+    Args:
+        file: a YAML file (YAML 1.2, read by the parser that DVC uses, so that both see one value).
+        schema: section name → frozen dataclass whose fields are the section's keys.
+
+    Returns:
+        Section name → instance of its dataclass, for every section of the schema.
+
+    Raises:
+        DarkroomError: naming the first bad key, what is legal there, and what was found.
+    """
+    return check_params(file, read_yaml(file), schema)
+
+
+def check_params(
+    file: Path, found: Mapping[str, Any], schema: Mapping[str, type]
+) -> dict[str, Any]:
+    """Check what was read from a params file, as :func:`read_params` does.
+
+    Args:
+        file: where it comes from, for messages.
+        found: section name → its keys.
+        schema: section name → frozen dataclass whose fields are the section's keys.
+    """
+    _check_keys(file, "", found, schema)
+    values = {}
+    for name, kind in schema.items():
+        _check_section(file, name, found[name], kind)
+        values[name] = _validate(file, name, found[name], kind)
+    return values
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return a (nested) dataclass or mapping as one flat mapping with dotted keys."""
+    items = (
+        {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        if dataclasses.is_dataclass(value)
+        else dict(value)
+    )
+    flat: dict[str, Any] = {}
+    for key, item in items.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if dataclasses.is_dataclass(item) or isinstance(item, Mapping):
+            flat |= flatten(item, name)
+        else:
+            flat[name] = item
+    return flat
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a params file, unchecked; raise DarkroomError if it is no YAML with sections."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        found = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no such params file; give one with --params") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise DarkroomError(f"{file}: not valid YAML: {where}") from None
+    if not isinstance(found, dict):
+        raise DarkroomError(f"{file}: must hold sections of keys, got {type(found).__name__}")
+    return found
+
+
+def suggest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return ``did you mean `…`? `` with the nearest of the known names; empty if none is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
+    return f"did you mean `{near[0]}`? " if near else ""
+
+
+def set_key(found: dict[str, Any], key: str, value: Any, where: str, is_free: bool = False) -> None:
+    """Set a dotted key of a read params file.
+
+    Args:
+        found: section name → its keys.
+        key: such as `train.finetune.epochs`.
+        value: its new value.
+        where: what asks for it, for messages.
+        is_free: the last part of the key may be new, for mappings of any keys.
+
+    Raises:
+        DarkroomError: if there is no such key, with the nearest.
+    """
+    *path, last = key.split(".")
+    place: Any = found
+    for part in path:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or (last not in place and not is_free):
+        hint = suggest(key, flatten(found))
+        raise DarkroomError(f"{where} {key}: unknown key; {hint}see params.yaml for all keys")
+    place[last] = value
+
+
+def _check_section(file: Path, name: str, found: Any, kind: Any) -> None:
+    """Check the keys of a section and of the sections inside it."""
+    if not isinstance(found, dict):
+        raise DarkroomError(f"{file}: {name} must hold keys, got {found!r}")
+    fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("shared")}
+    defaults = {key: field.default for key, field in fields.items()}
+    _check_keys(file, name, found, defaults)
+    hints = typing.get_type_hints(kind)
+    for key in fields:
+        if dataclasses.is_dataclass(hints[key]):
+            _check_section(file, f"{name}.{key}", found[key], hints[key])
+
+
+def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Mapping[str, Any]) -> None:
+    where = f"{name}." if name else ""
+    for key in found:
+        if key not in legal:
+            raise DarkroomError(
+                f"{file}: unknown key {where}{key}; {suggest(key, legal)}legal keys are "
+                f"{', '.join(legal)}"
+            )
+    for key, default in legal.items():
+        if key not in found:
+            simple = isinstance(default, (str, int, float, bool)) or default is None
+            hint = f"add `{key}: {json.dumps(default)}` (the default)" if simple else "add it"
+            raise DarkroomError(f"{file}: missing key {where}{key}; {hint}")
+
+
+def _validate(file: Path, name: str, found: Mapping[str, Any], kind: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # Strict JSON mode: "8" is no integer and true is none, but 1 may stand for 1.0.
+        return TypeAdapter(kind).validate_json(json.dumps(found), strict=True)
+    except ValidationError as error:
+        raise DarkroomError(f"{file}: {'; '.join(_messages(name, found, error))}") from None
+    except TypeError as error:
+        raise DarkroomError(f"{file}: {name} holds a value of no legal type: {error}") from None
+
+
+def _messages(name: str, found: Any, error: Any) -> Iterator[str]:
+    """Yield one message a bad key: the key, what is legal, what was found."""
+    reasons: dict[str, list[str]] = {}
+    got: dict[str, Any] = {}
+    for problem in error.errors(include_url=False):
+        key, value = name, found
+        for part in problem["loc"]:
+            # Behind the key itself pydantic names the alternatives of a union: not part of the key.
+            if isinstance(value, dict) and part in value:
+                key, value = f"{key}.{part}", value[part]
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                key, value = f"{key}[{part}]", value[part]
+            elif problem["type"] in ("missing", "unexpected_keyword_argument"):
+                key = f"{key}.{part}"
+        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        if problem["type"] == "unexpected_keyword_argument":
+            message = "left out, it is no legal key"
+        reasons.setdefault(key, []).append(message.removeprefix("must be "))
+        got[key] = value
+    for key, messages in reasons.items():
+        yield f"{key} must be {', or '.join(messages)}; got {json.dumps(got[key], default=str)}"

@@ -1,0 +1,1 @@
+"""Records on disk: written, streamed, read one by one; for preprocess, train and evaluate."""

@@ -1,0 +1,1 @@
+"""How sure a figure is; for validate, evaluate, promote and predict."""

@@ -1,0 +1,1 @@
+"""MLflow alone, and what is kept while it is away; for train and the rooms after it."""

@@ -1,0 +1,87 @@
+"""Where MLflow is, and the first word with it."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+from components.common.terminal import say
+from components.common.tracking.failures import explain_failures, hide_password
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+# Set only where the environment says nothing: a stage prints its own findings, and sends none away.
+QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # MLflow waits 4, 8, 16 … seconds between its tries: about a minute in all, not its four.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+}
+
+
+def import_mlflow(create: bool = True) -> Any:
+    """Import MLflow, quiet, set on MLFLOW_TRACKING_URI or else on mlflow.db in the present folder.
+
+    Args:
+        create: make a database that is not there yet, where the address is that of an sqlite file.
+
+    Raises:
+        MlflowAwayError: if nothing answers there.
+        DarkroomError: if it refuses, or is no MLflow.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    # Its migrations of a new database would print some fifty lines.
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="mlflow")
+    import mlflow
+
+    uri = find_uri()
+    file = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not file.exists():
+        if not create:
+            raise DarkroomError(
+                f"{file}: no MLflow database here; run the pipeline first, or set "
+                "MLFLOW_TRACKING_URI"
+            )
+        say(f"creating {file}, the database of MLflow: once, and about ten seconds")
+    mlflow.set_tracking_uri(uri)
+    if not is_answering(uri, seconds=5):  # MLflow itself tries for a minute, in silence
+        address = hide_password(uri)
+        print(f"  MLflow at {address} does not answer; trying again for a while", file=sys.stderr)
+    with explain_failures(first_contact=True):
+        mlflow.search_experiments(max_results=1)
+    return mlflow
+
+
+def find_uri() -> str:
+    """Return the address of MLflow, from the environment or the default."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def describe_uri(mlflow: Any) -> str:
+    """Return where MLflow is, without a password."""
+    return hide_password(mlflow.get_tracking_uri())
+
+
+def is_answering(uri: str, seconds: float) -> bool:
+    """Whether the server at an address answers in time; what is no server always does."""
+    if not uri.startswith(("http://", "https://")):
+        return True
+    try:
+        address = f"{hide_password(uri)}/health"
+        urllib.request.urlopen(address, timeout=seconds).close()  # noqa: S310 - http or https
+    except urllib.error.HTTPError:
+        return True  # it answers; what it thinks of us is seen next
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return True

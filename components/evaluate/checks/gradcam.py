@@ -1,0 +1,135 @@
+"""Where in a picture the evidence for a class lies: Grad-CAM (Selvaraju et al. 2017).
+
+It reads the last feature map that still has places, which every backbone of the catalogue has: each
+channel is weighted by the mean slope of the class's logit, and what speaks for the class is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.common.artifacts.model import LOGITS
+from components.common.errors import DarkroomError
+
+SANITY_IMAGES = 16
+# Maps of a trained and of a random network: a mean rank correlation under this is "they changed".
+# Adebayo et al. 2018 draw no line; half is where one would call two maps alike by eye.
+MOST_ALIKE = 0.5
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """Whether the maps depend on what the network has learnt (Adebayo et al. 2018)."""
+
+    images: int  # whose maps show more than one strength
+    correlation: float | None  # mean |rank correlation| of maps before and after the shuffle
+    passed: bool | None  # None: there was nothing to compare
+
+
+class GradCam:
+    """A network, cut at its last feature map."""
+
+    def __init__(self, network: Any) -> None:
+        """Cut.
+
+        Raises:
+            DarkroomError: if the network has no feature map.
+        """
+        from components.common.backend import keras
+
+        maps = find_feature_map(network)
+        logits = network.get_layer(LOGITS).output
+        self._network = network
+        self._body = keras.Model(network.input, maps)
+        self._head = keras.Model(maps, logits)
+
+    def compute_maps(
+        self, pixels: np.ndarray, classes: np.ndarray, batch_size: int = 32
+    ) -> np.ndarray:
+        """Return how strongly each place speaks for a class, 0 to 1, float32 (images, high, wide).
+
+        Args:
+            pixels: uint8 (images, side, side, 3).
+            classes: int64 (images,), the class to explain.
+            batch_size: images at once.
+        """
+        found = []
+        for start in range(0, len(pixels), batch_size):
+            stop = start + batch_size
+            maps = np.asarray(self._body.predict_on_batch(pixels[start:stop]), np.float32)
+            slopes = compute_slopes(self._head, maps, classes[start:stop])
+            weights = slopes.mean(axis=(1, 2), keepdims=True)  # (b, 1, 1, channels)
+            cam = np.maximum((weights * maps).sum(axis=3), 0)  # (b, high, wide)
+            top = cam.max(axis=(1, 2), keepdims=True)
+            found.append(np.divide(cam, top, out=np.zeros_like(cam), where=top > 0))
+        return np.concatenate(found)
+
+    def check_sanity(self, pixels: np.ndarray, classes: np.ndarray) -> Sanity:
+        """Compare the maps with those of the same network with shuffled weights.
+
+        Maps that stay alike would show edges of the picture, not what was learnt.
+        """
+        pixels, classes = pixels[:SANITY_IMAGES], classes[:SANITY_IMAGES]
+        before = self.compute_maps(pixels, classes)
+        weights = self._network.get_weights()
+        random = np.random.default_rng(0)
+        try:
+            self._network.set_weights(
+                [random.permutation(one.ravel()).reshape(one.shape) for one in weights]
+            )
+            after = self.compute_maps(pixels, classes)
+        finally:
+            self._network.set_weights(weights)
+        pairs = zip(before, after, strict=True)
+        # A map of one place, or of nothing that speaks for the class, looks like any other such.
+        alike = [_correlate(*pair) for pair in pairs if np.ptp(pair[0]) > 0]
+        if not alike:
+            return Sanity(0, None, None)
+        mean = float(np.mean(np.abs(alike)))
+        return Sanity(len(alike), mean, mean < MOST_ALIKE)
+
+
+def find_feature_map(network: Any) -> Any:
+    """Return the last tensor (places high, places wide, channels) on the way to the logits."""
+    # A layer's input is a tensor of this network; the output of a network inside it would not be.
+    for layer in reversed(network.layers):
+        tensor = getattr(layer, "input", None) if layer.name != network.layers[0].name else None
+        if len(getattr(tensor, "shape", ())) == 4:
+            return tensor
+    raise DarkroomError(
+        f"{network.name}: has no feature map of places, so Grad-CAM cannot show where it looks"
+    )
+
+
+def compute_slopes(head: Any, maps: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the slope of each image's class logit with its feature map, of the map's shape."""
+    from components.common.backend import keras
+
+    rows = np.arange(len(classes))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def total(values: Any) -> Any:
+            return head(values, training=False)[rows, classes].sum()
+
+        return np.asarray(jax.grad(total)(jax.numpy.asarray(maps)))
+    from components.common.backend import tf
+
+    values = tf.convert_to_tensor(maps)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        logits = head(values, training=False)
+        chosen = tf.gather_nd(logits, np.stack([rows, classes], axis=1))
+    return np.asarray(tape.gradient(chosen, values))
+
+
+def _correlate(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the rank correlation of two maps; 0 where one is flat or holds no numbers."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(first) == 0 or not np.isfinite(second).all() or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first.ravel(), second.ravel()).statistic)

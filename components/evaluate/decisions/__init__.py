@@ -1,0 +1,1 @@
+"""What becomes of an answer: which are taken, which go to a person; for evaluation and report."""

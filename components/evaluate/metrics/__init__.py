@@ -1,0 +1,1 @@
+"""Numbers with intervals, from predictions alone; for all inner rooms, evaluation and records."""

@@ -1,0 +1,84 @@
+"""CSV files for `dvc plots`; the top-level `plots` of dvc.yaml says how they are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from components.common.artifacts.predictions import Predictions
+from components.evaluate.checks.robustness import CLEAN
+from components.evaluate.decisions.thresholds import compute_curve
+
+CLASS_COLUMNS = ("images", "precision", "recall", "f1", "roc_auc", "average_precision")
+SLICE_COLUMNS = ("images", "accuracy", "gap", "is_judged", "is_worse")
+
+
+def write_plots(folder: Path, predictions: Predictions, metrics: dict[str, Any]) -> None:
+    """Write one CSV file a figure into a folder."""
+    for name, table in create_tables(predictions, metrics).items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+
+
+def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Return name → table; `dvc plots` names each, and DVC's templates want one file a figure.
+
+    Args:
+        predictions: of the test split.
+        metrics: the content of metrics.json.
+    """
+    names = predictions.class_names
+    curve = compute_curve(predictions.confidence, predictions.correct)
+    clean = [one["accuracy"] for one in metrics["robustness"] if one["corruption"] == CLEAN]
+    # Each corruption's line begins with the images as they are.
+    spoilt = [
+        {"corruption": one["corruption"], "strength": strength, "accuracy": accuracy}
+        for one in metrics["robustness"]
+        if one["corruption"] != CLEAN
+        for strength, accuracy in [
+            *((0, value) for value in clean if one["strength"] == 1),
+            (one["strength"], one["accuracy"]),
+        ]
+    ]
+    return {
+        # One row an image: DVC's template counts them.
+        "confusion": pd.DataFrame(
+            {
+                "actual": [names[i] for i in predictions.labels],
+                "predicted": [names[i] for i in predictions.predicted],
+            }
+        ),
+        "classes": pd.DataFrame(
+            [
+                {"class": score["name"]} | {name: score[name] for name in CLASS_COLUMNS}
+                for score in metrics["classes"]
+            ]
+        ),
+        "reliability": _create_reliability(metrics["reliability"]),
+        "reliability_uncalibrated": _create_reliability(metrics["reliability_uncalibrated"]),
+        "thresholds": pd.DataFrame(curve, columns=["threshold", "coverage", "error"]),
+        "slices": pd.DataFrame(
+            [
+                {"slice": one["name"]} | {name: one[name] for name in SLICE_COLUMNS}
+                for one in metrics["slices"]
+            ],
+            columns=["slice", *SLICE_COLUMNS],
+        ),
+        "robustness": pd.DataFrame(spoilt, columns=["corruption", "strength", "accuracy"]),
+    }
+
+
+def _create_reliability(bins: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "confidence": one["confidence"],
+                "accuracy": one["accuracy"],
+                "ideal": one["confidence"],
+                "images": one["images"],
+            }
+            for one in bins
+            if one["images"]
+        ]
+    )

@@ -1,0 +1,1 @@
+"""From rules and evidence to a verdict, without registry or network; for all of promote."""

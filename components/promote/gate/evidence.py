@@ -1,0 +1,58 @@
+"""An evaluation as the gate reads it: named figures, their intervals, on which images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.common.artifacts.metrics import list_figures
+from components.common.artifacts.predictions import Predictions
+from components.common.errors import DarkroomError
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The figures of one model on one test split."""
+
+    figures: dict[str, float]  # dotted name → value; `<name>.low`, `<name>.high`: interval's ends
+    test_digest: str  # of the test images and their labels
+    predictions: Predictions | None = field(default=None, compare=False)  # for paired tests
+
+    def with_predictions(self, predictions: Predictions | None) -> Evidence:
+        """Return the same with what it was computed from."""
+        return dataclasses.replace(self, predictions=predictions)
+
+    def with_figures(self, more: Mapping[str, float]) -> Evidence:
+        """Return the same with more figures."""
+        return dataclasses.replace(self, figures=self.figures | dict(more))
+
+    def list_parts(self, kind: str, metric: str) -> Iterator[tuple[str, float, int]]:
+        """Yield name, figure and number of images of each class or slice that has the metric.
+
+        Args:
+            kind: `classes` or `slices`; their figures are named `<kind>.<name>.<metric>`.
+            metric: the last part, such as `recall` or `accuracy.low`.
+        """
+        for name, figure in self.figures.items():
+            if name.startswith(f"{kind}.") and name.endswith(f".{metric}"):
+                part = name.removesuffix(f".{metric}")
+                images = self.figures.get(f"{part}.images")
+                if images is not None:
+                    yield part.removeprefix(f"{kind}."), figure, int(images)
+
+
+def parse_evidence(found: Any, name: str) -> Evidence:
+    """Read the content of a metrics.json.
+
+    Args:
+        found: the parsed JSON.
+        name: of the file, for messages.
+
+    Raises:
+        DarkroomError: if it is no evaluation of ours.
+    """
+    if not isinstance(found, Mapping) or not isinstance(found.get("test_digest"), str):
+        raise DarkroomError(f"{name}: holds no evaluation with a test_digest; run evaluate again")
+    return Evidence(list_figures(found), found["test_digest"])

@@ -1,0 +1,106 @@
+"""Absolute rules: a floor or a ceiling for the challenger's own figures, whole or part by part."""
+
+from __future__ import annotations
+
+import math
+
+from components.promote.gate.evidence import Evidence
+from components.promote.gate.outcomes import (
+    FAILED,
+    PASSED,
+    SKIPPED,
+    TOLERANCE,
+    TOO_FEW,
+    Champion,
+    Outcome,
+    create_outcome,
+)
+from components.promote.spec import Rule
+
+
+def judge_absolute(rule: Rule, challenger: Evidence, champion: Champion | None) -> Outcome:
+    """Judge a floor or a ceiling.
+
+    The end of an interval that misses, while the figure itself would hold, is no proof against the
+    challenger: then the evidence is not enough, and more images might bring it.
+    """
+    if rule.each:
+        return _judge_parts(rule, challenger, champion)
+    if rule.metric not in challenger.figures:  # a figure of the served model, which did not answer
+        words = f"{rule.metric} could not be measured"
+        return create_outcome(rule, challenger, champion, FAILED, words)
+    figure = challenger.figures[rule.metric]
+    if _holds(rule, figure):
+        words = f"{rule.metric} {figure:.4g} is {_describe_limit(rule)}"
+        return create_outcome(rule, challenger, champion, PASSED, words)
+    words = f"{rule.metric} {figure:.4g} is not {_describe_limit(rule)}"
+    needed = _count_images_needed(rule, challenger)
+    if needed is None:
+        return create_outcome(rule, challenger, champion, FAILED, words)
+    name = rule.metric.rpartition(".")[0]
+    words = (
+        f"not enough evidence: {words}, though {name} {challenger.figures[name]:.4g} is; some "
+        f"{needed:,} test images would be needed"
+    )
+    return create_outcome(rule, challenger, champion, TOO_FEW, words, images_needed=needed)
+
+
+def _judge_parts(rule: Rule, challenger: Evidence, champion: Champion | None) -> Outcome:
+    parts = list(challenger.list_parts(rule.each, rule.metric))
+    judged = [part for part in parts if part[2] >= rule.min_images]
+    small = len(parts) - len(judged)
+    left_out = f"; {small} with fewer than {rule.min_images} images not judged" if small else ""
+
+    def answer(outcome: str, words: str, **more: object) -> Outcome:
+        return create_outcome(rule, challenger, champion, outcome, words, **more)
+
+    if not parts:
+        return answer(SKIPPED, f"{rule.metric}: the evaluation has no {rule.each} with it")
+    if not judged:
+        words = (
+            f"not enough evidence: none of {len(parts)} {rule.each} has the {rule.min_images} test "
+            "images that the rule wants"
+        )
+        return answer(TOO_FEW, words, images_needed=rule.min_images)
+    # The worst comes first; NaN is worse than all.
+    judged.sort(key=lambda part: (not math.isnan(part[1]), part[1]), reverse=False)
+    if rule.limit == "at_most":
+        judged.sort(key=lambda part: (math.isnan(part[1]), part[1]), reverse=True)
+    name, figure, images = judged[0]
+    bad = [part for part in judged if not _holds(rule, part[1])]
+    more: dict[str, object] = {"figure": figure, "images": images, "interval": None}
+    if not bad:
+        words = (
+            f"{rule.metric} is {_describe_limit(rule)} in each of {len(judged)} {rule.each}, worst "
+            f"{name} {figure:.4g}{left_out}"
+        )
+        return answer(PASSED, words, **more)
+    named = ", ".join(f"{part[0]} {part[1]:.4g} ({part[2]:,} images)" for part in bad[:3])
+    named += f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    words = f"{rule.metric} is not {_describe_limit(rule)} in {rule.each} {named}{left_out}"
+    return answer(FAILED, words, **more)
+
+
+def _holds(rule: Rule, figure: float) -> bool:
+    gap = figure - rule.threshold if rule.limit == "at_least" else rule.threshold - figure
+    return gap >= -TOLERANCE  # NaN is no pass
+
+
+def _describe_limit(rule: Rule) -> str:
+    return f"{rule.limit.replace('_', ' ')} {rule.threshold:g}"
+
+
+def _count_images_needed(rule: Rule, challenger: Evidence) -> int | None:
+    """Return how many images would bring an interval's end past the limit; None: none would.
+
+    An interval's half narrows with the square root of the images.
+    """
+    name, _, end = rule.metric.rpartition(".")
+    figure, images = challenger.figures.get(name), challenger.figures.get("images")
+    wanted = {"at_least": "low", "at_most": "high"}[rule.limit]
+    if end != wanted or figure is None or not images or not _holds(rule, figure):
+        return None
+    half, room = abs(figure - challenger.figures[rule.metric]), abs(figure - rule.threshold)
+    if room <= TOLERANCE:
+        return None
+    return math.ceil(images * (half / room) ** 2)

@@ -1,0 +1,222 @@
+"""The model registry of MLflow: versions, what they carry, and the aliases that point at them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.common.artifacts.model import ModelCard
+from components.common.artifacts.predictions import read_predictions
+from components.common.errors import DarkroomError
+from components.common.files import read_json
+from components.common.tracking.failures import retry
+from components.common.tracking.tags import (
+    EVALUATION,
+    EVALUATION_RUN,
+    METRICS,
+    MODEL_DIGEST,
+    PACKAGE_BYTES,
+    PREDICTIONS,
+    REFERENCE,
+    SAMPLE,
+    UNSURE_BELOW,
+)
+from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.serving.package import save_package
+from components.promote.serving.sample import Sample, read_sample, write_sample
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One registered model, by name; the run is the one that is active."""
+
+    mlflow: Any
+    name: str
+
+    @property
+    def client(self) -> Any:
+        """MLflow's client of server and registry."""
+        return self.mlflow.MlflowClient()
+
+    def create_model(self) -> None:
+        """Make the registered model, unless it is there."""
+        try:
+            if "'" in self.name or '"' in self.name:  # MLflow takes them, but finds them no more
+                raise self.mlflow.exceptions.MlflowException.invalid_parameter_value("quotes")
+            self.client.create_registered_model(self.name)
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise DarkroomError(
+                    f"mlflow.registered_model: {self.name!r} is no legal name ({error.message}); "
+                    "letters, digits, spaces, - and _ are"
+                ) from None
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def find_version(self, digest: str, unsure_below: str) -> str | None:
+        """Return the version that holds a model file of this sha256, None if there is none.
+
+        Args:
+            digest: of the model file.
+            unsure_below: as the tag holds it; another threshold makes another version.
+        """
+        found = self.client.search_model_versions(
+            f"name = '{self.name}' and tags.`{MODEL_DIGEST}` = '{digest}'"
+        )
+        same = [v for v in found if v.tags.get(UNSURE_BELOW, "") == unsure_below]
+        return min((str(v.version) for v in same), key=int, default=None)
+
+    def find_alias(self, alias: str) -> Any:
+        """Return the model version that an alias points at, None if it points at none."""
+        try:
+            return self.client.get_model_version_by_alias(self.name, alias)
+        except self.mlflow.exceptions.MlflowException as error:
+            # A missing alias is called invalid, a missing model is called missing.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def register(
+        self,
+        file: Path,
+        card: ModelCard,
+        tags: Mapping[str, str],
+        figures: Mapping[str, float],
+        unsure_below: float | None = None,
+    ) -> str:
+        """Upload a model file as it will be served, and return its new version.
+
+        The version is made last and with all its tags, so none exists half.
+
+        Args:
+            file: the model file.
+            card: what it says of itself.
+            tags: of the version.
+            figures: metrics that MLflow's pages show beside the model.
+            unsure_below: a less probable answer is marked as unsure.
+        """
+        client, info = self.client, self.mlflow.active_run().info
+        logged = client.create_logged_model(
+            info.experiment_id, "model", source_run_id=info.run_id, tags=dict(tags)
+        )
+        try:
+            with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
+                folder = Path(temporary) / "model"
+                meta = self.mlflow.models.Model(
+                    run_id=info.run_id,
+                    model_id=logged.model_id,
+                    model_uuid=logged.model_id,
+                    artifact_path=logged.artifact_location,
+                )
+                save_package(folder, file, card, unsure_below, meta)
+                size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
+                tags = {**tags, PACKAGE_BYTES: str(size)}
+                retry(lambda: client.log_model_artifacts(logged.model_id, str(folder)))
+            client.finalize_logged_model(logged.model_id, "READY")
+        except BaseException:
+            with contextlib.suppress(Exception):  # where the server is gone, it cannot be told
+                client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
+        output = self.mlflow.entities.LoggedModelOutput(logged.model_id, step=0)
+        client.log_outputs(info.run_id, [output])
+        self.mlflow.log_metrics(dict(figures), model_id=logged.model_id)
+        version = client.create_model_version(
+            self.name,
+            source=f"models:/{logged.model_id}",
+            run_id=info.run_id,
+            tags=dict(tags),
+            model_id=logged.model_id,
+        )
+        return str(version.version)
+
+    def add_files(self, version: str, folder: Path) -> None:
+        """Put what lies in a folder beside the model of a version."""
+        source = self.client.get_model_version(self.name, version).source
+        model_id = source.removeprefix("models:/")
+        retry(lambda: self.client.log_model_artifacts(model_id, str(folder)))
+
+    def set_tags(self, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version; equal ones are not sent again."""
+        known = self.client.get_model_version(self.name, version).tags
+        for key, value in tags.items():
+            if known.get(key) != value:
+                self.client.set_model_version_tag(self.name, version, key, value)
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        self.client.set_registered_model_alias(self.name, alias, version)
+
+    def list_aliases(self, version: str) -> list[str]:
+        """Return the aliases that point at a version, sorted."""
+        return sorted(self.client.get_model_version(self.name, version).aliases)
+
+    def log_evaluation(
+        self, metrics: Path, predictions: Path, sample: Sample, reference: Path
+    ) -> None:
+        """Keep the evaluation with the active run, where the next challenger will look for it.
+
+        Args:
+            metrics: JSON file of evaluate.
+            predictions: Parquet file of evaluate.
+            sample: images for the check of the served model.
+            reference: Parquet file, what the data looked like.
+        """
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            shutil.copy(metrics, Path(folder) / METRICS)
+            shutil.copy(predictions, Path(folder) / PREDICTIONS)
+            shutil.copy(reference, Path(folder) / REFERENCE)
+            write_sample(Path(folder) / SAMPLE, sample)
+            retry(lambda: self.mlflow.log_artifacts(folder, EVALUATION))
+
+    def read_evidence(self, version: Any, with_predictions: bool) -> Evidence | None:
+        """Return the figures of a version from the run that measured it, None if there are none.
+
+        Args:
+            version: the model version.
+            with_predictions: fetch what they were computed from as well, where it is kept.
+        """
+        with self._fetch(version, METRICS) as file:
+            if file is None:
+                return None
+            try:
+                evidence = parse_evidence(read_json(file), METRICS)
+            except DarkroomError:
+                return None  # written by something else
+        if not with_predictions:
+            return evidence
+        with self._fetch(version, PREDICTIONS) as file:
+            try:
+                return evidence.with_predictions(None if file is None else read_predictions(file))
+            except DarkroomError:
+                return evidence
+
+    def read_sample(self, version: Any) -> Sample:
+        """Return the test images that are kept with a version; none if it has none."""
+        with self._fetch(version, SAMPLE) as file:
+            return Sample() if file is None else read_sample(file)
+
+    @contextmanager
+    def _fetch(self, version: Any, name: str) -> Iterator[Path | None]:
+        """Yield a file of a version's evaluation, None if it is not to be had."""
+        run_id = version.tags.get(EVALUATION_RUN) or version.run_id
+        file = f"{EVALUATION}/{name}"
+        try:
+            found = (
+                [e.path for e in self.client.list_artifacts(run_id, EVALUATION)] if run_id else []
+            )
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            found = []  # the run is gone
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            yield (
+                Path(self.client.download_artifacts(run_id, file, folder))
+                if file in found
+                else None
+            )

@@ -1,0 +1,103 @@
+"""Pack a trained model for MLflow so that it answers to image bytes wherever it is loaded."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import components
+from components.common.artifacts.model import ModelCard
+from components.common.serving.classifier import ARTIFACT, MODEL_FILE, UNSURE_BELOW
+
+# The serving room and what it reaches, in the folder of components; a test holds it to the imports.
+CARRIED = (
+    "__init__.py",
+    "common/__init__.py",
+    "common/artifacts/__init__.py",
+    "common/artifacts/model.py",
+    "common/backend.py",
+    "common/errors.py",
+    "common/files.py",
+    "common/host.py",
+    "common/images/__init__.py",
+    "common/images/pixels.py",
+    "common/serving/__init__.py",
+    "common/serving/classifier.py",
+    "common/serving/served.py",
+)
+# What it imports from elsewhere; MLflow itself serves it. Pinned to what it was measured with.
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
+HOME = Path(components.__file__).parent
+
+
+def save_package(
+    folder: Path, model: Path, card: ModelCard, unsure_below: float | None, meta: Any
+) -> None:
+    """Write a model in MLflow's form into a new folder, without loading it.
+
+    Beside model.keras it holds a copy of the code that turns bytes into answers, CARRIED, then the
+    signature, an example of the input, and the pinned requirements.
+
+    Args:
+        folder: must not exist.
+        model: the model file.
+        card: what it says of itself.
+        unsure_below: a less probable answer is marked as unsure; None: none is.
+        meta: an `mlflow.models.Model` that knows its id and run.
+    """
+    from mlflow.pyfunc import save_model
+
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
+        code = Path(temporary) / "components"
+        for name in CARRIED:
+            (code / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(HOME / name, code / name)
+        # Predict looks for this name; in a cluster the file has another.
+        named = Path(shutil.copy(model, Path(temporary) / MODEL_FILE))
+        save_model(
+            folder,
+            python_model=str(HOME / "common/serving/served.py"),
+            code_paths=[str(code)],
+            artifacts={ARTIFACT: str(named)},
+            signature=create_signature(card),
+            input_example=create_example(card),
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            mlflow_model=meta,
+            model_config={} if unsure_below is None else {UNSURE_BELOW: unsure_below},
+            metadata={"class_names": card.class_names, "backbone": card.backbone},
+        )
+
+
+def create_signature(card: ModelCard) -> Any:
+    """Return the signature: bytes of an image → label, probability, unsure, all probabilities."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Object, Property
+
+    probabilities = Object([Property(name, DataType.double) for name in card.class_names])
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, "image")]),
+        outputs=Schema(
+            [
+                ColSpec(DataType.string, "label"),
+                ColSpec(DataType.double, "probability"),
+                ColSpec(DataType.boolean, "unsure"),
+                ColSpec(probabilities, "probabilities"),
+            ]
+        ),
+    )
+
+
+def create_example(card: ModelCard) -> Any:
+    """Return an input as the served model wants it: a table with one image, plain grey."""
+    import pandas as pd
+    from PIL import Image
+
+    stream = io.BytesIO()
+    size = (card.form.size_px, card.form.size_px)
+    Image.new("RGB", size, (128, 128, 128)).save(stream, "PNG")
+    return pd.DataFrame({"image": [stream.getvalue()]})

@@ -1,0 +1,1 @@
+"""Random changes, functions of seed, epoch and step; for feed and run."""

@@ -1,0 +1,1 @@
+"""What a network is fed; for probe, finetuning and run."""

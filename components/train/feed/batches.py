@@ -1,0 +1,144 @@
+"""What the second phase is fed: one epoch of augmented batches, or a part of one.
+
+Order and changes are functions of seed, epoch and step alone, so a run goes on in the middle of an
+epoch with the very batch it would have had, and several processes each make their own rows of it.
+tf.data feeds every backend of Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.common.backend import tf
+from components.common.shards.examples import Examples
+from components.train.augmentation.augment import augment
+from components.train.augmentation.dice import Dice
+from components.train.augmentation.mixing import mix, mixes
+from components.train.spec import Augment, Finetune
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what the second phase does."""
+
+    finetune: Finetune
+    augment: Augment
+    flip: bool  # whether images are mirrored
+    seed: int
+    classes: int
+    process: int = 0  # which rows of each batch are made here …
+    processes: int = 1  # … of so many equal parts
+    devices: int = 1  # that a batch is split over, of all processes together
+
+    def count_steps(self, images: int) -> int:
+        """Return the steps of one epoch; the last batch is filled up from its beginning."""
+        return -(-images // self.batch_size(images))
+
+    def batch_size(self, images: int) -> int:
+        """Return the images in one step: as set, or as many as there are."""
+        size, parts = min(self.finetune.batch_size, images), max(self.devices, self.processes)
+        return max(parts, size // parts * parts)
+
+
+class Feed:
+    """Makes the batches of one training run; what TensorFlow compiles for it is compiled once."""
+
+    def __init__(self, train: Examples, recipe: Recipe) -> None:
+        """Prepare for batches of a split, by a recipe."""
+        self.train, self.recipe = train, recipe
+        self.size = recipe.batch_size(len(train.labels))
+        self.weights = compute_class_weights(train.labels, recipe.classes).astype(np.float32)
+        self._orders: dict[int, np.ndarray] = {}
+        self._make = tf.function(self._make_batch, autograph=False)
+
+    def create_batches(self, epoch: int, steps: Iterable[int] | None = None) -> Any:
+        """Return a tf.data.Dataset: pixels (b, s, s, 3), targets (b, classes), weights (b,).
+
+        All are float32. Weights are there only with `balance: weights`. Every batch has the same
+        size.
+
+        Args:
+            epoch: 1, 2, …
+            steps: which batches of the epoch; by default all.
+        """
+        self._orders = {epoch: create_order(self.train.labels, self.recipe, epoch)} | {
+            number: order for number, order in self._orders.items() if number == epoch - 1
+        }
+        count = self.recipe.count_steps(len(self.train.labels))
+        wanted = np.array(range(count) if steps is None else list(steps), np.int64)
+        epochs = np.full(len(wanted), epoch, np.int64)
+        batches = tf.data.Dataset.from_tensor_slices((epochs, wanted))
+        made = batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return made.prefetch(tf.data.AUTOTUNE)
+
+    def _make_batch(self, epoch: Any, step: Any) -> tuple[Any, ...]:
+        """Return this machine's rows of a batch."""
+        recipe = self.recipe
+        own = np.arange(self.size).reshape(recipe.processes, -1)[recipe.process]
+        pixels, targets, labels = self._load(epoch, step, own)
+        weighted = recipe.finetune.balance == "weights"
+        extra = (tf.gather(tf.constant(self.weights), labels),) if weighted else ()
+        if mixes(recipe.augment):
+            if recipe.processes == 1:
+                partners = (pixels[::-1], targets[::-1])
+            else:
+                partners = self._load(epoch, step, self.size - 1 - own)[:2]
+            dice = create_dice(recipe.seed, epoch, step, self.size, own)
+            pixels, targets = mix((pixels, targets), partners, recipe.augment, dice)
+        return pixels, targets, *extra
+
+    def _load(self, epoch: Any, step: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
+        """Return augmented pixels, one-hot targets and labels of some rows of a batch."""
+        recipe, train = self.recipe, self.train
+
+        def gather(epoch_: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chosen = np.take(self._orders[int(epoch_)], number * self.size + rows, mode="wrap")
+            return train.pixels[chosen], train.labels[chosen]
+
+        kinds = (tf.uint8, tf.int64)
+        pixels, labels = tf.numpy_function(gather, [epoch, step], kinds, stateful=False)
+        pixels.set_shape((len(rows), *train.pixels.shape[1:]))
+        labels.set_shape((len(rows),))
+        dice = create_dice(recipe.seed, epoch, step, self.size, rows)
+        changed = augment(pixels, recipe.augment, recipe.flip, dice)
+        return changed, tf.one_hot(labels, recipe.classes), labels
+
+
+def create_batches(
+    train: Examples, recipe: Recipe, epoch: int, steps: Iterable[int] | None = None
+) -> Any:
+    """Return batches of one epoch, as :class:`Feed` makes them."""
+    return Feed(train, recipe).create_batches(epoch, steps)
+
+
+def create_dice(seed: int, epoch: Any, step: Any, size: int, rows: np.ndarray) -> Dice:
+    """Return the random numbers of some rows of one batch; epoch and step are numbers, int64."""
+    return Dice(tf.stack([tf.constant(seed * 100_003, tf.int64) + epoch, step]), size, rows)
+
+
+def create_order(labels: np.ndarray, recipe: Recipe, epoch: int) -> np.ndarray:
+    """Return the order in which the images of one epoch come: positions, (images,).
+
+    With `balance: sampling` each class comes as often as every other: images of rare classes come
+    more than once, of common ones not all.
+    """
+    random = np.random.default_rng((recipe.seed, epoch))
+    if recipe.finetune.balance != "sampling":
+        return random.permutation(len(labels))
+    present = np.unique(labels)
+    each = -(-len(labels) // len(present))
+    chosen = [
+        np.resize(random.permutation(np.flatnonzero(labels == label)), each) for label in present
+    ]
+    return random.permutation(np.concatenate(chosen))[: len(labels)]
+
+
+def compute_class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the weight of each class in the loss: images / (classes · images of the class)."""
+    counts = np.bincount(labels, minlength=classes)
+    present = counts > 0
+    return np.where(present, len(labels) / (present.sum() * np.maximum(counts, 1)), 0.0)

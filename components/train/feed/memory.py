@@ -1,0 +1,35 @@
+"""Whether the images fit into memory, or stay in their shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.common.artifacts.dataset import Dataset
+from components.common.host import find_free_memory
+from components.common.shards.examples import Examples, read_split
+from components.common.shards.stored import open_split
+from components.common.terminal import say
+
+# The rest is for the network, the features, the batches on their way, and other programs.
+SHARE = 0.5
+
+
+def read_train_and_val(folder: Path, dataset: Dataset) -> tuple[Examples, Examples]:
+    """Return both splits, their pixels in memory if half of what is free holds them.
+
+    Otherwise they are read from the shards as they are wanted, each image by itself: the order of
+    the images, and so the result, is the same.
+    """
+    images = dataset.splits["train"].examples + dataset.splits["val"].examples
+    needed, free = images * dataset.form.size_px**2 * 3, find_free_memory()
+    sizes = f"train and val are {_describe(needed)} as pixels, {_describe(free)} of memory are free"
+    if needed <= SHARE * free:
+        say(f"{sizes}: kept in memory")
+        return read_split(folder, "train"), read_split(folder, "val")
+    say(f"{sizes}, of which {SHARE:.0%} may be used: read from the shards as they are wanted")
+    return open_split(folder, "train", dataset), open_split(folder, "val", dataset)
+
+
+def _describe(size: int) -> str:
+    """Return bytes as a person says them: `35 MB`, `21.6 GB`."""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"

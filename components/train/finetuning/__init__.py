@@ -1,0 +1,1 @@
+"""The second phase, which knows no probe; for run alone."""

@@ -1,0 +1,91 @@
+"""The optimizer of the second phase: its schedule, its running mean, slower lower layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.common.backend import keras
+from components.train.networks.network import list_layers
+from components.train.spec import Finetune
+
+KINDS = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+def create_optimizer(
+    settings: Finetune, steps: int, scales: dict[str, float] | None = None, accumulate: int = 1
+) -> keras.Optimizer:
+    """Return the optimizer, its learning rate rising linearly, then falling as a half cosine to 0.
+
+    Args:
+        settings: which optimizer, its rate and decay.
+        steps: of the whole phase.
+        scales: factor on the learning rate by the path of the variable; where absent, 1.
+        accumulate: batches whose gradients make one step.
+    """
+    # Keras counts every part of a step in its schedule.
+    steps *= accumulate
+    warmup = round(settings.warmup_fraction * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else settings.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=settings.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    # Keras takes a mean after every part of a step as well.
+    momentum = settings.ema_momentum ** (1 / accumulate)
+    options: dict[str, Any] = {"use_ema": True, "ema_momentum": momentum}
+    if settings.clip_norm:
+        options["global_clipnorm"] = settings.clip_norm
+    if accumulate > 1:
+        options["gradient_accumulation_steps"] = accumulate
+    if settings.optimizer == "adamw":
+        options["weight_decay"] = settings.weight_decay
+    if settings.optimizer == "sgd":
+        options |= {"momentum": 0.9, "nesterov": True}
+    kind = KINDS[settings.optimizer]
+    optimizer = _adapt(kind, scales or {})(schedule, **options)
+    if settings.optimizer == "adamw":
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def compute_scales(network: keras.Model, decay: float) -> dict[str, float]:
+    """Return layer-wise learning rates: ``decay`` to the power of the layers above, by path.
+
+    Only layers whose weights train are counted; the head, which is on top, has factor 1.
+    """
+    if decay == 1.0:
+        return {}
+    layers = [layer for layer in list_layers(network) if layer.trainable_weights]
+    return {
+        weight.path: decay**above
+        for above, layer in enumerate(reversed(layers))
+        for weight in layer.trainable_weights
+    }
+
+
+def read_learning_rate(optimizer: keras.Optimizer) -> float:
+    """Return the learning rate of the next step."""
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def _adapt(kind: Any, scales: dict[str, float]) -> Any:
+    """Return an optimizer class with steps scaled by variable, that never ends before its end."""
+
+    class Adapted(kind):  # type: ignore[misc]
+        def finalize_variable_values(self, var_list: Any) -> None:
+            """Do nothing: every `fit` would put the running mean in the weights' place."""
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if not scales:
+                return super().update_step(gradient, variable, learning_rate)
+            # TensorFlow hands over its own variable, which knows no path.
+            own = self._trainable_variables[self._get_variable_index(variable)]
+            factor = scales.get(own.path, 1.0)
+            return super().update_step(gradient, variable, learning_rate * factor)
+
+    return Adapted

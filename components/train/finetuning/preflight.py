@@ -1,0 +1,135 @@
+"""A few seconds of measuring before a run of minutes or days: what limits it, how long it takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.common.backend import keras, tf
+from components.common.errors import DarkroomError
+from components.common.shards.examples import Examples
+from components.common.terminal import describe_seconds, say
+from components.train.feed.batches import Recipe
+from components.train.finetuning.fitting import Finetuning, Progress
+from components.train.runtime.devices import TOO_LITTLE, is_out_of_memory
+from components.train.runtime.machines import agree, any_of
+
+TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
+# Validation runs forward only, about a third of the work of a training step.
+FORWARD_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a run will cost."""
+
+    input: float  # images/s that input makes with nothing else running
+    compute: float  # images/s of training steps with the batch in memory
+    train_images: int
+    val_images: int
+    shared: bool  # input and compute run on the same cores
+    memory_mb: float  # of this process, resident
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Predicted time of one epoch, judging included."""
+        made, computed = self.train_images / self.input, self.train_images / self.compute
+        judged = self.val_images * FORWARD_SHARE / self.compute
+        return (made + computed if self.shared else max(made, computed)) + judged
+
+    def count_epochs(self, minutes: float) -> int:
+        """Return how many epochs fit, at least one."""
+        return max(1, int(minutes * 60 / self.epoch_seconds))
+
+    def describe(self, epochs: int) -> str:
+        """Return it in a sentence."""
+        limit = "input" if self.input < self.compute else "compute"
+        return (
+            f"preflight: input {self.input:,.0f} images/s, compute {self.compute:,.0f} images/s: "
+            f"{limit} limits; {self.memory_mb / 1e3:.1f} GB of memory in use; {epochs} epochs of "
+            f"about {describe_seconds(self.epoch_seconds)}: "
+            f"{describe_seconds(epochs * self.epoch_seconds)}"
+        )
+
+
+def start_phase(
+    network: keras.Model, train: Examples, val: Examples, recipe: Recipe, budget_minutes: float
+) -> Finetuning:
+    """Measure the speed, fit the schedule into the budget, and find a batch that memory holds.
+
+    Raises:
+        DarkroomError: if not even one image at a time fits.
+    """
+    epochs, accumulate = recipe.finetune.epochs, 1
+    size = recipe.batch_size(len(train.labels))
+    own = size // max(recipe.processes, recipe.devices)  # images of a step on one device
+    while True:
+        phase = Finetuning(network, train, val, recipe, Progress(epochs, accumulate))
+        before = phase.read_state()
+        speed = _measure_within_memory(phase)
+        phase.write_state(before)
+        if any_of(speed is None):
+            if accumulate == own:
+                raise DarkroomError(TOO_LITTLE)
+            too_many = size // accumulate
+            # Equal parts, so that the mean of their gradients is that of the whole batch.
+            accumulate = next(n for n in range(2 * accumulate, own + 1) if own % n == 0)
+            say(
+                f"out of memory with {too_many} images at once: going on with "
+                f"{size // accumulate}, and {accumulate} parts to a step"
+            )
+            continue
+        assert speed is not None
+        fitting = int(agree(np.int64(speed.count_epochs(budget_minutes)))) if budget_minutes else 0
+        wanted = min(epochs, fitting) if budget_minutes else epochs
+        say(speed.describe(wanted))
+        if wanted == epochs:
+            return phase
+        say(f"train.budget_minutes: {budget_minutes:g} min are enough for {wanted} epochs")
+        return Finetuning(network, train, val, recipe, Progress(wanted, accumulate))
+
+
+def _measure_within_memory(phase: Finetuning) -> Speed | None:
+    """Return the speed, or None if memory does not hold a batch."""
+    try:
+        return measure_speed(phase)
+    except Exception as error:  # each backend has its own exception for it
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def measure_speed(phase: Finetuning) -> Speed:
+    """Run input alone, then steps on one batch; the caller puts the network's state back.
+
+    The network is compiled here, which the run would wait for anyway.
+    """
+    import psutil
+
+    images, recipe = len(phase.train.labels), phase.recipe
+    size = recipe.batch_size(images)
+    batches = iter(phase.feed.create_batches(1).repeat())
+    batch = next(batches)  # the first waits for the graph to be made
+    start, made = time.perf_counter(), 0
+    while made < TRIAL_STEPS or (time.perf_counter() - start < TRIAL_SECONDS and made < 100):
+        next(batches)
+        made += 1
+    input_speed = made * size / (time.perf_counter() - start)
+    part = max(1, size // recipe.processes // phase.progress.accumulate)
+    # As many parts as make the steps, so that accumulated gradients are applied as well.
+    count = TRIAL_STEPS * phase.progress.accumulate
+    again = tf.data.Dataset.from_tensors(tuple(tensor[:part] for tensor in batch))
+    phase.model.fit(again.repeat(phase.progress.accumulate), verbose=0, shuffle=False)
+    start = time.perf_counter()
+    phase.model.fit(again.repeat(count), verbose=0, shuffle=False)
+    compute = TRIAL_STEPS * size / (time.perf_counter() - start)
+    return Speed(
+        input=input_speed,
+        compute=compute,
+        train_images=images,
+        val_images=len(phase.val.labels),
+        shared=not any("gpu" in name.lower() for name in keras.distribution.list_devices()),
+        memory_mb=psutil.Process().memory_info().rss / 1e6,
+    )

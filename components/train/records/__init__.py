@@ -1,0 +1,1 @@
+"""What a run leaves for people, MLflow and a search; for run and search."""

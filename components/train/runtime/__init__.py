@@ -1,0 +1,1 @@
+"""What training runs on, and what survives a kill; for probe, finetuning, records, search, run."""

@@ -1,0 +1,86 @@
+"""Where a training run stands, on disk: after a SIGKILL the next one goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.files import writing
+from components.train.runtime.machines import agree_on
+
+META = "meta"  # member of a part that holds its JSON
+
+
+class Checkpoint:
+    """A folder beside the model; it is removed when the model is written.
+
+    Each part is one file, written whole or not at all: a kill leaves the part before.
+    """
+
+    def __init__(self, model: Path, identity: Mapping[str, Any], writes: bool = True) -> None:
+        """Find what an earlier run of the same identity left; of another, remove it.
+
+        Args:
+            model: file that the run will write.
+            identity: all that decides the result: settings, digests, versions.
+            writes: whether this process reads and writes; of several machines, the first.
+        """
+        self.writes = writes
+        self.folder = model.with_name(f"{model.stem}.checkpoint")
+        text = json.dumps(identity, sort_keys=True, default=str)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        found = self.folder / "key"
+        if not writes:
+            return
+        if self.folder.is_dir() and (not found.is_file() or found.read_text() != key):
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not found.is_file():
+            with writing(found) as temporary:
+                temporary.write_text(key)
+
+    def save(self, part: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Write a part: numbers and words as JSON, and arrays."""
+        if not self.writes:
+            return
+        packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        with writing(self.folder / f"{part}.npz") as temporary:
+            members: dict[str, Any] = {META: packed, **arrays}
+            np.savez(temporary, **members)
+
+    def load(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        """Read a part; None if there is none, or a damaged one.
+
+        Several machines get what the first reads, wherever it keeps it.
+        """
+        return agree_on(self._read(part) if self.writes else None)
+
+    def _read(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+        try:
+            with np.load(self.folder / f"{part}.npz", allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            return json.loads(arrays.pop(META).tobytes()), arrays
+        except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError):
+            return None
+
+    @property
+    def run_id(self) -> str:
+        """The MLflow run of the training that was killed; empty if there is none."""
+        found = self.load("run")
+        return str(found[0]["run_id"]) if found else ""
+
+    def keep_run(self, run_id: str) -> None:
+        """Note the MLflow run, for whoever goes on."""
+        self.save("run", {"run_id": str(run_id)}, {})
+
+    def remove(self) -> None:
+        """Remove the folder: the run is over."""
+        if self.writes:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,124 @@
+"""Command line: `python -m components.train.search run|show|apply`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.common.cli import exit_on_error
+from components.common.terminal import say
+
+PRUNERS = ("median", "hyperband", "none")
+
+
+def create_parser() -> argparse.ArgumentParser:
+    """Return the parser of the three commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components.train.search",
+        description="Search for better settings of train: ranges in search.yaml, trials in MLflow.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="try settings; run it again and it goes on")
+    show = commands.add_parser("show", help="list the trials, best first")
+    apply = commands.add_parser("apply", help="write the best settings into params.yaml")
+    for command in (run, show, apply):
+        command.add_argument(
+            "--database", type=Path, default=Path("search.db"), metavar="FILE",
+            help="SQLite file that holds the studies; default: %(default)s",
+        )  # fmt: skip
+        command.add_argument(
+            "--study", default="search", metavar="NAME", help="default: %(default)s"
+        )
+    for command in (run, apply):
+        command.add_argument(
+            "--params", type=Path, default=Path("params.yaml"), metavar="FILE",
+            help="settings that stay, and get the best; default: %(default)s",
+        )  # fmt: skip
+    run.add_argument(
+        "--space", type=Path, default=Path("search.yaml"), metavar="FILE",
+        help="ranges of settings; default: %(default)s",
+    )  # fmt: skip
+    run.add_argument(
+        "--shards", type=Path, default=Path("data/shards"), metavar="PATH",
+        help="folder of shards that preprocess wrote; default: %(default)s",
+    )  # fmt: skip
+    run.add_argument(
+        "--trials", type=_count, default=20, metavar="N",
+        help="trials in all, earlier sessions' included; default: %(default)s",
+    )  # fmt: skip
+    run.add_argument(
+        "--timeout-minutes", type=float, metavar="MINUTES", help="begin no trial after this"
+    )
+    run.add_argument(
+        "--pruner", choices=PRUNERS, default="median",
+        help="which trials are ended early, by their validation accuracy; default: %(default)s",
+    )  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one of the commands; exit with 1 on a user's error."""
+    given = create_parser().parse_args(argv)
+    with exit_on_error():
+        {"run": _run, "show": _show, "apply": _apply}[given.command](given)
+
+
+def _run(given: argparse.Namespace) -> None:
+    from components.train.search.study import Search, run_search
+
+    minutes = given.timeout_minutes
+    best = run_search(
+        Search(
+            shards=given.shards,
+            params=given.params,
+            space=given.space,
+            database=given.database,
+            name=given.study,
+            trials=given.trials,
+            timeout_seconds=None if minutes is None else minutes * 60,
+            pruner=given.pruner,
+        )
+    )
+    print(f"\nbest: trial {best.number}, validation accuracy {best.accuracy:.1%}")
+    for key, value in best.settings.items():
+        say(f"{key}: {value}")
+    print("`python -m components.train.search apply` writes it into params.yaml")
+
+
+def _show(given: argparse.Namespace) -> None:
+    from components.train.search.study import read_study
+
+    trials = read_study(given.database, given.study).trials
+    print(f"{'trial':>5}  {'state':<9}{'epochs':>7}{'validation':>12}  settings")
+    for trial in sorted(trials, key=lambda t: (t.state.name != "COMPLETE", -(t.value or 0.0))):
+        settings = trial.user_attrs.get("settings", {})
+        shown = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
+        values = trial.intermediate_values
+        accuracy = f"{max(values.values()):.1%}" if values else "-"
+        epochs = max(values, default=0)
+        print(f"{trial.number:>5}  {trial.state.name.lower():<9}{epochs:>7}{accuracy:>12}  {shown}")
+
+
+def _apply(given: argparse.Namespace) -> None:
+    from components.train.search.settings import change_params, read_settings
+    from components.train.search.study import find_best_trial, read_study
+
+    best = find_best_trial(read_study(given.database, given.study))
+    before = read_settings(given.params)
+    change_params(given.params, best.settings)
+    print(f"{given.params}: trial {best.number}, validation accuracy {best.accuracy:.1%}")
+    for key, value in best.settings.items():
+        say(f"{key}: {before.get(key)} → {value}")
+    print("`dvc repro` trains with it")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"1 or more, got {number}")
+    return number
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Change settings in a params file and leave its comments, order and form as they are."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+from components.common.files import write_text
+from components.common.settings.params import check_params, flatten, read_yaml, set_key
+from components.common.settings.spec import SHARED_SECTIONS
+from components.train.spec import Params
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Return the settings of train with dotted keys, checked."""
+    found = flatten(create_params(file, {}), "train")
+    return {key: value for key, value in found.items() if not key.startswith("train.mlflow.")}
+
+
+def create_params(file: Path, changes: Mapping[str, Any], where: Path | None = None) -> Params:
+    """Return the settings of train from a params file, with changes.
+
+    Args:
+        file: params.yaml.
+        changes: dotted key → value.
+        where: the file that the changes come from, for messages.
+
+    Raises:
+        DarkroomError: if a key is unknown or a value illegal, as for params.yaml itself.
+    """
+    found = copy.deepcopy(read_yaml(file))
+    for key, value in changes.items():
+        set_key(found, key, value, str(where or file))
+    schema: dict[str, type] = {"train": Params, "mlflow": SHARED_SECTIONS["mlflow"]}
+    missing = [name for name in schema if name not in found]
+    if missing:
+        raise DarkroomError(f"{file}: missing section {missing[0]}")
+    values = check_params(where or file, {name: found[name] for name in schema}, schema)
+    return dataclasses.replace(values["train"], mlflow=values["mlflow"])
+
+
+def change_params(file: Path, changes: Mapping[str, Any]) -> None:
+    """Write changes into a params file, whole or not at all; not a byte but the values changes.
+
+    Args:
+        file: params.yaml.
+        changes: dotted key → value, a text, a number or a truth value.
+    """
+    create_params(file, changes)  # refuses what is illegal before anything is written
+    text = file.read_text(encoding="utf-8")
+    places = [(*_find_value(text, key), value) for key, value in changes.items()]
+    for start, end, value in sorted(places, reverse=True):
+        text = text[:start] + _as_yaml(value) + text[end:]
+    write_text(file, text)
+
+
+def _find_value(text: str, key: str) -> tuple[int, int]:
+    """Return where the value of a dotted key begins and ends in a YAML text."""
+    from ruamel.yaml import YAML
+
+    node = YAML(pure=True).compose(text)
+    for part in key.split("."):
+        node = next(value for name, value in node.value if name.value == part)
+    return node.start_mark.index, node.end_mark.index
+
+
+def _as_yaml(value: Any) -> str:
+    """Return a value as YAML writes it: words without quotes where that is safe."""
+    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
+    is_other = is_word and value.lower() in ("true", "false", "null", "yes", "no", "on", "off")
+    return value if is_word and not is_other else json.dumps(value)

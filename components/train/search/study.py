@@ -1,0 +1,230 @@
+"""A study: trials of train over ranges of its settings, each an MLflow run below the study's."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.artifacts.dataset import Dataset, read_dataset
+from components.common.errors import DarkroomError
+from components.common.terminal import say
+from components.common.tracking.failures import explain_failures
+from components.common.tracking.journal import find_journal
+from components.common.tracking.server import import_mlflow
+from components.train.search.attempt import RUN, STOPPED, run_attempt
+from components.train.search.settings import create_params, read_settings
+from components.train.search.space import Space, describe_space, read_space
+from components.train.spec import Params
+
+if TYPE_CHECKING:
+    import optuna
+
+# An sqlite file is enough for one machine; a trial whose process was killed is known by its
+# heartbeat, and tried again.
+HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
+STARTUP_TRIALS = 4  # before these have ended there is nothing to compare with
+RANDOM_TRIALS = 8  # then the sampler (TPE) begins to prefer what went well
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search works on."""
+
+    shards: Path
+    params: Path  # params.yaml
+    space: Path  # search.yaml
+    database: Path
+    name: str
+    trials: int  # that shall have ended in all, earlier sessions' included
+    timeout_seconds: float | None
+    pruner: str  # median, hyperband or none
+
+    @property
+    def work(self) -> Path:
+        """The folder where trials keep their checkpoints, and all of them the features."""
+        return self.database.with_suffix(".work")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial so far."""
+
+    number: int
+    settings: dict[str, Any]  # dotted key → value
+    accuracy: float  # on the validation split
+    loss: float
+
+
+def run_search(search: Search) -> Best:
+    """Try settings until enough trials have ended or time is up; return the best.
+
+    The first trial is params.yaml as it stands, so the best is never worse than that, judged by
+    the validation split. The test split is not looked at.
+    """
+    space = read_space(search.space, search.params)
+    dataset = read_dataset(search.shards)
+    study = _open_study(search, space, dataset)
+    if not study.trials:
+        present = read_settings(search.params)
+        if all(part.has(present[key]) for key, part in space.items()):
+            study.enqueue_trial({key: present[key] for key in space})
+        else:
+            say("params.yaml lies outside of the ranges: it is not among the trials")
+    mlflow = import_mlflow()
+    base = create_params(search.params, {})
+    parent = _open_parent(mlflow, study, base, search)
+
+    def objective(trial: optuna.Trial) -> float:
+        settings = {key: part.suggest(trial, key) for key, part in space.items()}
+        trial.set_user_attr("settings", settings)
+        params = create_params(search.params, settings)
+        folder = search.work / search.name / f"trial-{_find_first(study, trial.number)}"
+        return run_attempt(
+            mlflow, trial, params, shards=search.shards, folder=folder, parent=parent
+        )
+
+    _take_over(study)
+    left = search.trials - count_ended(study)
+    if left > 0:
+        study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
+    if not _find_running(study) and not find_journal(search.work / search.name / RUN).exists():
+        shutil.rmtree(search.work / search.name, ignore_errors=True)
+    best = find_best_trial(study)
+    with explain_failures():
+        client = mlflow.MlflowClient()
+        client.log_metric(parent, "best_val_accuracy", best.accuracy)
+        client.set_tag(parent, "darkroom.best_trial", str(best.number))
+        client.set_terminated(parent)
+    return best
+
+
+def read_study(database: Path, name: str) -> optuna.Study:
+    """Open a study that is there already."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not database.is_file():
+        raise DarkroomError(f"{database}: no studies here; `search run` makes one")
+    try:
+        return optuna.load_study(study_name=name, storage=f"sqlite:///{database}")
+    except KeyError:
+        known = ", ".join(optuna.get_all_study_names(f"sqlite:///{database}"))
+        raise DarkroomError(f"{database}: no study {name}; there are: {known}") from None
+
+
+def count_ended(study: optuna.Study) -> int:
+    """Return how many trials ran to their end or were pruned."""
+    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
+
+
+def find_best_trial(study: optuna.Study) -> Best:
+    """Return the trial of the highest validation accuracy, at equal accuracy the lower loss."""
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    if not done:
+        raise DarkroomError(f"study {study.study_name}: no trial has ended yet; let it run longer")
+    best = max(done, key=lambda trial: (trial.values[0], -trial.user_attrs["val_loss"]))
+    return Best(
+        number=best.number,
+        settings=best.user_attrs["settings"],
+        accuracy=best.values[0],
+        loss=best.user_attrs["val_loss"],
+    )
+
+
+def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
+    """Make the study or go on with it; refuse to mix trials that cannot be compared."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    # Heartbeats are what it calls experimental, since 2021.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    search.database.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{search.database}",
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=GRACE_SECONDS,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+    )
+    pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        # Epoch 0 is the probe, which is the same in all trials of a backbone.
+        "median": lambda: optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=1),
+        "hyperband": optuna.pruners.HyperbandPruner,
+        "none": optuna.pruners.NopPruner,
+    }
+    base = read_settings(search.params)
+    study = optuna.create_study(
+        study_name=search.name,
+        storage=storage,
+        load_if_exists=True,
+        direction="maximize",
+        pruner=pruners[search.pruner](),
+    )
+    # A session that goes on must not draw what an earlier one drew.
+    seed = base["train.seed"] + len(study.trials)
+    study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
+    about = {
+        "images": {name: dataset.splits[name].digest for name in ("train", "val")},
+        "ranges": describe_space(space),
+        "settings": {key: value for key, value in base.items() if key not in space},
+    }
+    for key, value in about.items():
+        if study.user_attrs.setdefault(key, value) != value:
+            raise DarkroomError(
+                f"{search.database}: study {search.name} was made with other {key}, and its trials "
+                "cannot be compared with new ones; give another --study"
+            )
+        study.set_user_attr(key, value)
+    return study
+
+
+def _take_over(study: optuna.Study) -> None:
+    """Queue again the trials that an earlier session was in when it was stopped or killed."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback as Retry
+    from optuna.storages import fail_stale_trials
+
+    fail_stale_trials(study)
+    if running := _find_running(study):
+        numbers = ", ".join(map(str, running))
+        say(f"trial {numbers} was killed or runs elsewhere: {GRACE_SECONDS} s will tell")
+        time.sleep(GRACE_SECONDS)
+        fail_stale_trials(study)
+    queued = {number for trial in study.trials for number in Retry.retry_history(trial)}
+    for trial in study.trials:
+        stopped = trial.state.name == "FAIL" and trial.user_attrs.get(STOPPED)
+        if stopped and trial.number not in queued:
+            Retry()(study, trial)
+
+
+def _find_running(study: optuna.Study) -> list[int]:
+    """Return the numbers of trials that run, or whose process was killed a moment ago."""
+    return [trial.number for trial in study.trials if trial.state.name == "RUNNING"]
+
+
+def _find_first(study: optuna.Study, number: int) -> int:
+    """Return the number under which a trial was begun, for one that is tried again."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback as Retry
+
+    return [*Retry.retry_history(study.trials[number]), number][0]
+
+
+def _open_parent(mlflow: Any, study: optuna.Study, params: Params, search: Search) -> str:
+    """Return the id of the MLflow run that the trials' runs lie below."""
+    with explain_failures():
+        client = mlflow.MlflowClient()
+        known = study.user_attrs.get("mlflow_run")
+        if known is not None:
+            client.update_run(known, status="RUNNING")
+            return str(known)
+        experiment = mlflow.set_experiment(params.mlflow.experiment)
+        run = client.create_run(experiment.experiment_id, run_name=f"search {search.name}")
+        for key, value in study.user_attrs["ranges"].items():
+            client.log_param(run.info.run_id, key, value)
+        study.set_user_attr("mlflow_run", run.info.run_id)
+        return str(run.info.run_id)

@@ -1,0 +1,1 @@
+"""The pages about the data that a person opens; for run and judgement."""

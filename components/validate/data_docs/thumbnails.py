@@ -1,0 +1,35 @@
+"""Small pictures of the images that a finding names, inside the page itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from components.common.errors import DarkroomError
+from components.common.images.pixels import ImageForm, read_pixels
+from components.common.images.uris import encode_image
+
+# Pictures of 120 px at quality 70 take about 4 kB each.
+FORM = ImageForm(size_px=120, resize="pad", background="#f6f8fa")
+MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more
+
+
+def create_thumbnails(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Return path → data URI of a JPEG; without those that cannot be decoded.
+
+    Args:
+        folder: folder of images.
+        paths: files in it.
+    """
+    found = {}
+    for path in dict.fromkeys(paths):
+        try:
+            if (folder / path).stat().st_size > MAX_FILE_BYTES:
+                continue
+            pixels = read_pixels(folder / path, FORM)
+        except (DarkroomError, OSError):
+            continue  # that it cannot be read is what the page says of it
+        found[path] = encode_image(Image.fromarray(pixels), "JPEG", quality=70)
+    return found
