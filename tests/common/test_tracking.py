@@ -175,8 +175,12 @@ def test_address_that_cannot_be_used(
 def test_server_that_goes_down_in_the_middle(
     mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    file = mlflow_store / "run.json"
+    with start_recorded_run(NAMES, file):
+        pass
+
     def lose_the_server() -> None:
-        with start_recorded_run(NAMES, mlflow_store / "run.json") as mlflow:
+        with continue_run(NAMES, file) as mlflow:
             mlflow.end_run()
             use(monkeypatch, "http://127.0.0.1:9")
             mlflow.set_tracking_uri("http://127.0.0.1:9")
@@ -203,7 +207,7 @@ def test_nothing_but_findings_reaches_the_terminal(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from components.common.settings.spec import Mlflow\n"
-        "from components.common.tracking.server import start_recorded_run, continue_run\n"
+        "from components.common.tracking.recording import start_recorded_run, continue_run\n"
         "for visit in (start_recorded_run, continue_run):\n"
         "    with visit(Mlflow(), Path('run.json')) as mlflow:\n"
         "        mlflow.log_metric('m', 1)\n"
