@@ -90,8 +90,9 @@ def test_every_file_of_a_stage_is_known_to_dvc(room: str) -> None:
         inputs.discard(SOURCE)
     assert inputs <= deps
     assert outputs == outs
-    assert {f"components/{room}", "components/common"} <= deps
-    assert deps - inputs == {f"components/{room}", "components/common"}
+    assert {name for name in deps - inputs if not name.startswith("components/common/")} == {
+        f"components/{room}"
+    }
 
 
 @pytest.mark.parametrize("room", STAGES)
