@@ -11,6 +11,7 @@ from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import compute_probabilities
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.losses import compute_losses
 from components.common.statistics.shares import Sampling
 from components.evaluate.checks.against import Rival
 from components.evaluate.checks.footprint import Cost
@@ -25,7 +26,6 @@ from components.evaluate.decisions.thresholds import (
 )
 from components.evaluate.metrics.calibration import compute_bins, compute_ece, compute_gaps
 from components.evaluate.metrics.ends import compute_ece_ends
-from components.evaluate.metrics.intervals import compute_losses
 from components.evaluate.metrics.metrics import create_metrics, list_names
 from components.evaluate.spec import Params
 
@@ -103,7 +103,7 @@ def describe_calibration_before(predictions: Predictions, sampling: Sampling) ->
         "uncalibrated": {
             "ece": compute_ece(*pair),
             "ece_interval": list(compute_ece_ends(gaps, resampled, sampling.level)),
-            "log_loss": float(compute_losses(before).mean()),
+            "log_loss": float(compute_losses(before.probabilities, before.labels).mean()),
         },
         "reliability_uncalibrated": [asdict(one) for one in compute_bins(*pair)],
     }

@@ -8,7 +8,9 @@ import numpy as np
 
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.losses import compute_losses
 from components.common.statistics.shares import Sampling, compute_share_interval, count_effective
+from components.common.statistics.weighted import score_classes
 from components.evaluate.metrics.calibration import compute_gaps
 from components.evaluate.metrics.ends import Ends, compute_ece_ends, take_ends, take_logit_ends
 from components.evaluate.metrics.ranking import Ranking
@@ -149,36 +151,21 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
         Dotted name → (weightings,); `class.f1` → (weightings, classes), NaN where none was drawn;
         `gaps` → (weightings, bins), see :func:`.calibration.compute_gaps`.
     """
-    labels, predicted = predictions.labels, predictions.predicted
-    classes = len(predictions.class_names)
-    correct = predictions.correct
+    correct, classes = predictions.correct, len(predictions.class_names)
     total = weights.sum(axis=1)  # (weightings,)
-    actual = _sum_by(weights, labels, classes)  # (weightings, classes)
-    answered = _sum_by(weights, predicted, classes)
-    hits = _sum_by(weights * correct, labels, classes)
-    share = actual / total[:, None]
-    parts = {
-        "precision": _divide(hits, answered),
-        "recall": _divide(hits, actual),
-        "f1": _divide(2 * hits, actual + answered),
-    }
+    scores = score_classes(predictions.labels, predictions.predicted, weights, classes)
+    share = scores.actual / total[:, None]
     figures = {}
-    for name, values in parts.items():
-        figures[f"macro.{name}"] = (values * (actual > 0)).sum(axis=1) / (actual > 0).sum(axis=1)
+    for name in ("precision", "recall", "f1"):
+        values = getattr(scores, name)
+        figures[f"macro.{name}"] = scores.average(values)
         figures[f"weighted.{name}"] = (values * share).sum(axis=1)
-    figures["class.f1"] = np.where(actual > 0, parts["f1"], np.nan)
-    figures["log_loss"] = weights @ compute_losses(predictions) / total
+    figures["class.f1"] = np.where(scores.actual > 0, scores.f1, np.nan)
+    losses = compute_losses(predictions.probabilities, predictions.labels)
+    figures["log_loss"] = weights @ losses / total
     figures["brier"] = weights @ compute_brier(predictions) / total
     figures["gaps"] = compute_gaps(predictions.confidence, correct, weights)
     return figures
-
-
-def compute_losses(predictions: Predictions) -> np.ndarray:
-    """Return -log of the probability of the true class of each image, nats, (images,)."""
-    images = np.arange(len(predictions))
-    true = predictions.probabilities[images, predictions.labels]
-    # As scikit-learn bounds it.
-    return np.asarray(-np.log(np.maximum(true, np.finfo(np.float64).eps)))
 
 
 def compute_brier(predictions: Predictions) -> np.ndarray:
@@ -202,16 +189,3 @@ def find_in_top(predictions: Predictions, top_k: int) -> np.ndarray:
 
 def _drop_nan(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[~np.isnan(values)])
-
-
-def _sum_by(weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
-    """Return sums of weights (weightings, images) by group of image: (weightings, count)."""
-    from scipy.sparse import csr_array
-
-    images = np.arange(len(groups))
-    member = csr_array((np.ones(len(groups)), (images, groups)), (len(groups), count))
-    return np.asarray(weights @ member)
-
-
-def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.asarray(np.divide(above, below, out=np.zeros_like(above), where=below > 0))

@@ -10,7 +10,9 @@ import numpy as np
 from components.common.artifacts.metrics import is_less_better
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.bootstrap import SEED, draw_weights
+from components.common.statistics.losses import compute_losses
 from components.common.statistics.paired import compute_difference_interval
+from components.common.statistics.weighted import score_classes
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.outcomes import (
     FAILED,
@@ -186,7 +188,7 @@ def compute_gain(rule: Rule, ours: Predictions, theirs: Predictions) -> Gain:
         return _compute_accuracy_gain(ours, theirs, level)
     if rule.metric in ("macro.f1", "macro.recall"):
         return _compute_macro_gain(rule.metric, ours, theirs, level)
-    mine, other = -_compute_losses(ours), -_compute_losses(theirs)
+    mine, other = (-compute_losses(one.probabilities, one.labels) for one in (ours, theirs))
     low, high = compute_difference_interval(mine, other, level=level, resamples=RESAMPLES)
     gap = mine - other
     return Gain(float(gap.mean()), low, high, _compute_error(gap), None)
@@ -213,12 +215,6 @@ def _compute_error(gap: np.ndarray) -> float:
     return float(gap.std(ddof=1) / math.sqrt(len(gap))) if len(gap) > 1 else 0.0
 
 
-def _compute_losses(found: Predictions) -> np.ndarray:
-    """Return -log of the probability of each image's own class, (images,)."""
-    own = found.probabilities[np.arange(len(found)), found.labels]
-    return np.asarray(-np.log(np.clip(own, 1e-15, None)))
-
-
 def _compute_macro_gain(metric: str, ours: Predictions, theirs: Predictions, level: float) -> Gain:
     images = np.arange(len(ours))
     whole = np.ones((1, len(ours)))
@@ -234,22 +230,15 @@ def _compute_macro_gain(metric: str, ours: Predictions, theirs: Predictions, lev
 
 
 def _compute_macro(metric: str, found: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Return macro F1 or recall of each resample; classes without images are left out.
+    """Return macro F1 or recall of each resample, (resamples,).
 
     Args:
         metric: `macro.f1` or `macro.recall`.
         found: the predictions.
         weights: (resamples, images), how often each image counts.
     """
-    classes = np.arange(len(found.class_names))
-    is_class = (found.labels[:, None] == classes).astype(float)  # (images, classes)
-    is_taken = (found.predicted[:, None] == classes).astype(float)
-    actual, predicted = weights @ is_class, weights @ is_taken  # (resamples, classes)
-    right = weights @ (is_class * is_taken)
-    below = actual if metric == "macro.recall" else (actual + predicted) / 2
-    scores = np.divide(right, below, out=np.zeros_like(right), where=below > 0)
-    seen = actual > 0
-    return np.asarray((scores * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))  # (resamples,)
+    scores = score_classes(found.labels, found.predicted, weights, len(found.class_names))
+    return scores.average(scores.recall if metric == "macro.recall" else scores.f1)
 
 
 def _name(champion: Champion) -> str:
