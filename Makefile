@@ -44,9 +44,9 @@ image: ## build the container image of the rooms (TARGET=gpu or jax: CUDA)
 	@docker image inspect $(IMAGE) --format '$(IMAGE) {{.Id}} {{.Size}} bytes'
 
 .PHONY: test
-# Two files of tests at a time: much of a test is waiting for one core (imports, servers, disks).
+# Four files of tests at a time on two cores: much of a test is waiting (servers, disks, one core).
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
-	pytest $(if $(ARGS),$(ARGS),--numprocesses 2 --dist loadfile)
+	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile)
 
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is

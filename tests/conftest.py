@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 
@@ -42,15 +44,25 @@ def make_digits(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of this run of the tests, the same for all of its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(shared_folder: Path) -> Path:
     """Return a new MLflow database, to be copied: its migrations take ten seconds."""
     from components.common.tracking.server import import_mlflow
 
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(file.parent)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
-        import_mlflow()
+    file = shared_folder / "mlflow" / "mlflow.db"
+    with FileLock(shared_folder / "mlflow.lock"):
+        if not file.parent.exists():
+            file.parent.mkdir()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(file.parent)
+                patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+                import_mlflow()
     return file
 
 

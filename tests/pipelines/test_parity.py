@@ -80,8 +80,11 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def by_dvc(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def by_dvc(
+    settings: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Written:
     folder = tmp_path_factory.mktemp("dvc")
+    shutil.copy(mlflow_database, folder)
     for name in ("components", "dvc.yaml", ".dvcignore"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
@@ -99,8 +102,11 @@ def by_dvc(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 @pytest.fixture(scope="module")
-def by_kfp(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+def by_kfp(
+    settings: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Written:
     folder = tmp_path_factory.mktemp("kfp")
+    shutil.copy(mlflow_database, folder)
     params = str(settings / "params.yaml")
     call(
         folder,
