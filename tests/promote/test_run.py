@@ -196,7 +196,11 @@ def test_illegal_name_is_refused(mlflow_store: Path, lay_out: LayOut, name: str)
         ("metrics.json", "{", "damaged, not JSON"),
         ("validation.json", "[]", "holds no status of the data; run validate again"),
         ("run.json", "{}", "holds no run_id; run train again"),
-        ("predictions.parquet", "text", "not readable"),
+        (
+            "predictions.parquet",
+            "text",
+            "not a readable table of predictions .*; run evaluate again",
+        ),
         ("model.keras", "text", "not a model that Darkroom trained"),
     ],
 )
