@@ -12,7 +12,7 @@ import pytest
 
 from components.promote import summary
 
-ROOT = Path(summary.__file__).parents[3]
+ROOT = Path(summary.__file__).parents[2]
 RULES = [{"outcome": "passed", "words": "accuracy 0.978 is at least 0.8"}]
 
 
