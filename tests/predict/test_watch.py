@@ -16,8 +16,9 @@ from components.common.errors import DarkroomError
 from components.common.images.measures import NAMES, measure_image
 from components.common.images.pixels import ImageForm
 from components.common.serving.classifier import Classifier
+from components.common.statistics.holm import correct_holm
 from components.common.tracking.tags import EVALUATION_RUN
-from components.predict.drift import NUMBERS, compare, correct
+from components.predict.drift import NUMBERS, compare
 from components.predict.watch import watch
 from components.promote.registry.registry import Registry
 from components.promote.serving.reference import write_reference
@@ -64,7 +65,7 @@ def test_significant_trifle_is_no_drift() -> None:
 
 
 def test_holm() -> None:
-    assert correct([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert correct_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
 def test_figures_of_images(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.settings.spec import Mlflow
-from components.common.tracking import server as tracking
+from components.common.tracking import failures
 from components.common.tracking.recording import start_recorded_run
 from components.common.tracking.server import import_mlflow
 from components.predict import run as predict
@@ -74,7 +74,7 @@ def promote(
     address = place.registry.address.replace("://", f"://someone:{PASSWORD}@")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setattr(tracking.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(failures.time, "sleep", lambda seconds: None)
     name = f"model-{mlflow_store.name}"[:40]
 
     def act(model: int = 0, same_run: bool = False, real: bool = False) -> dict[str, Any]:
