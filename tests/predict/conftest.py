@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.common.files import compute_sha256
 from components.common.settings.spec import Mlflow
-from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.tags import MODEL_DIGEST
 from components.promote.registry.registry import Registry
 from tests.tiny_model import SIZE_PX, make_card, make_model
@@ -26,7 +26,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def registered(model: Path, mlflow_store: Path) -> Registry:
     """The model as version 1 of `darkroom`, alias `champion`."""
-    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json"):
+        pass
+    with continue_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         registry = Registry(mlflow, "darkroom")
         registry.create_model()
         tags = {MODEL_DIGEST: compute_sha256(model)}

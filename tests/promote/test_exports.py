@@ -70,9 +70,11 @@ def test_exports_lie_beside_the_registered_model(
     mlflow_store: Path, models: list[Path], sample: Sample
 ) -> None:
     from components.common.settings.spec import Mlflow
-    from components.common.tracking.recording import start_recorded_run
+    from components.common.tracking.recording import continue_run, start_recorded_run
 
-    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json"):
+        pass
+    with continue_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         registry = Registry(mlflow, "darkroom")
         registry.create_model()
         registry.register(models[0], make_card(), {}, {})

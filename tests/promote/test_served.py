@@ -15,7 +15,7 @@ import pytest
 from components.common.artifacts.predictions import Predictions
 from components.common.files import compute_sha256
 from components.common.settings.spec import Mlflow
-from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.server import find_uri
 from components.common.tracking.tags import MODEL_DIGEST
 from components.promote.registry import registry
@@ -30,7 +30,9 @@ ROOT = Path(registry.__file__).parents[3]
 
 @pytest.fixture
 def registered(mlflow_store: Path, models: list[Path]) -> Registry:
-    with start_recorded_run(Mlflow(), mlflow_store / "run.json") as mlflow:
+    with start_recorded_run(Mlflow(), mlflow_store / "run.json"):
+        pass
+    with continue_run(Mlflow(), mlflow_store / "run.json") as mlflow:
         found = Registry(mlflow, "darkroom")
         found.create_model()
         tags = {MODEL_DIGEST: compute_sha256(models[0])}
