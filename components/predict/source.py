@@ -13,15 +13,10 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.serving.classifier import MODEL_FILE
+from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.server import describe_uri, import_mlflow
-from components.common.tracking.tags import (
-    EVALUATION,
-    EVALUATION_RUN,
-    MODEL_DIGEST,
-    REFERENCE,
-    UNSURE_BELOW,
-)
+from components.common.tracking.tags import MODEL_DIGEST, REFERENCE, UNSURE_BELOW
 
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
@@ -77,7 +72,7 @@ def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
         reference = None
         if with_reference:
             with explain_failures():
-                reference = _download_reference(mlflow, version, folder)
+                reference = fetch_evaluation(mlflow, version, REFERENCE, folder)
         unsure_below = version.tags.get(UNSURE_BELOW)
         yield Source(
             file,
@@ -85,21 +80,6 @@ def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
             None if unsure_below is None else float(unsure_below),
             reference,
         )
-
-
-def _download_reference(mlflow: Any, version: Any, folder: str) -> Path | None:
-    run_id = version.tags.get(EVALUATION_RUN)
-    client = mlflow.MlflowClient()
-    try:
-        kept = client.list_artifacts(run_id, EVALUATION) if run_id else []
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    file = f"{EVALUATION}/{REFERENCE}"
-    if file not in [entry.path for entry in kept]:
-        return None
-    return Path(client.download_artifacts(run_id, file, folder))
 
 
 def _find_version(

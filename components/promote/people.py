@@ -6,7 +6,7 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.terminal import Stopwatch, say
-from components.common.tracking.tags import CHALLENGER, CHAMPION, PACKAGE_BYTES, PREFIX
+from components.common.tracking.tags import CHALLENGER, CHAMPION, PREFIX
 from components.promote.gate.outcomes import NO_RULES, REJECTED
 from components.promote.registry.ledger import APPROVE, ROLLBACK
 from components.promote.registry.moves import Move, Mover, OvertakenError, check_chain, name_person
@@ -76,8 +76,7 @@ def _move(mover: Mover, action: str, found: Any, why: str, evidence: dict[str, A
     registry = mover.registry
     sample = registry.read_sample(found)
     with starting_server(registry.mlflow.get_tracking_uri()) as server:
-        mb = int(found.tags.get(PACKAGE_BYTES, 0)) / 1e6
-        served = server.check(f"models:/{registry.name}/{version}", sample, mb)
+        served = registry.check_served(version, server, sample)
     say(served.words)
     if served.problem:
         raise DarkroomError(f"version {version} does not become champion: {served.words}")

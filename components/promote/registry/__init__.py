@@ -1,1 +1,1 @@
-"""Versions, aliases and the ledger of their moves; for run, people, commands, history."""
+"""Versions, aliases and the ledger of their moves; for run and what stands above this folder."""

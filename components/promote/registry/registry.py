@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import read_predictions
 from components.common.errors import DarkroomError
 from components.common.files import read_json
+from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import retry
 from components.common.tracking.tags import (
     EVALUATION,
-    EVALUATION_RUN,
     METRICS,
     MODEL_DIGEST,
     PACKAGE_BYTES,
@@ -28,6 +27,7 @@ from components.common.tracking.tags import (
     UNSURE_BELOW,
 )
 from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.serving.check import Served, Server
 from components.promote.serving.package import save_package
 from components.promote.serving.sample import Sample, read_sample, write_sample
 
@@ -181,16 +181,17 @@ class Registry:
             version: the model version.
             with_predictions: fetch what they were computed from as well, where it is kept.
         """
-        with self._fetch(version, METRICS) as file:
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            file = fetch_evaluation(self.mlflow, version, METRICS, folder)
             if file is None:
                 return None
             try:
                 evidence = parse_evidence(read_json(file), METRICS)
             except DarkroomError:
                 return None  # written by something else
-        if not with_predictions:
-            return evidence
-        with self._fetch(version, PREDICTIONS) as file:
+            if not with_predictions:
+                return evidence
+            file = fetch_evaluation(self.mlflow, version, PREDICTIONS, folder)
             try:
                 return evidence.with_predictions(None if file is None else read_predictions(file))
             except DarkroomError:
@@ -198,25 +199,12 @@ class Registry:
 
     def read_sample(self, version: Any) -> Sample:
         """Return the test images that are kept with a version; none if it has none."""
-        with self._fetch(version, SAMPLE) as file:
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            file = fetch_evaluation(self.mlflow, version, SAMPLE, folder)
             return Sample() if file is None else read_sample(file)
 
-    @contextmanager
-    def _fetch(self, version: Any, name: str) -> Iterator[Path | None]:
-        """Yield a file of a version's evaluation, None if it is not to be had."""
-        run_id = version.tags.get(EVALUATION_RUN) or version.run_id
-        file = f"{EVALUATION}/{name}"
-        try:
-            found = (
-                [e.path for e in self.client.list_artifacts(run_id, EVALUATION)] if run_id else []
-            )
-        except self.mlflow.exceptions.MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            found = []  # the run is gone
-        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-            yield (
-                Path(self.client.download_artifacts(run_id, file, folder))
-                if file in found
-                else None
-            )
+    def check_served(self, version: str, server: Server, sample: Sample) -> Served:
+        """Load a version in the server's process and compare its answers over HTTP."""
+        tags = self.client.get_model_version(self.name, version).tags
+        mb = int(tags.get(PACKAGE_BYTES, 0)) / 1e6
+        return server.check(f"models:/{self.name}/{version}", sample, mb)
