@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,13 @@ from components.common.files import read_json
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
     AWAITING,
-    FAILED,
     INCOMPARABLE,
     NO_RULES,
-    PASSED,
     PROMOTED,
     REJECTED,
-    TOO_FEW,
+    describe_outcomes,
 )
 
-MARKS = {PASSED: "✓", FAILED: "✗", INCOMPARABLE: "?", TOO_FEW: "?"}  # what was skipped gets a dash
 HEADLINES = {
     PROMOTED: "is champion",
     REJECTED: "is not promoted",
@@ -30,11 +27,6 @@ HEADLINES = {
     NO_RULES: "is registered, not judged",
     AWAITING: "awaits approval",
 }
-
-
-def describe_outcomes(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a line for each rule of a verdict."""
-    return [f"{MARKS.get(outcome['outcome'], '–')} {outcome['words']}" for outcome in outcomes]
 
 
 def describe_verdict(verdict: Mapping[str, Any], reports: Path) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from components.promote.gate.evidence import Evidence
 from components.promote.spec import Rule
@@ -12,6 +14,8 @@ PROMOTED, REJECTED, INCOMPARABLE, NO_RULES = "promoted", "rejected", "incomparab
 AWAITING = "awaiting_approval"  # every rule holds, and promote.mode leaves the rest to a person
 # Outcomes of a rule; `incomparable` is one as well.
 PASSED, FAILED, SKIPPED, TOO_FEW = "passed", "failed", "skipped", "not_enough_evidence"
+
+MARKS = {PASSED: "✓", FAILED: "✗", INCOMPARABLE: "?", TOO_FEW: "?"}  # what was skipped gets a dash
 
 # 0.95 - 0.01 is a little more than 0.94 in floating point: what is equal on paper passes.
 TOLERANCE = 1e-9
@@ -92,3 +96,8 @@ def create_check(name: str, metric: str, figure: str, holds: bool, words: str) -
         outcome=PASSED if holds else FAILED,
         words=words,
     )
+
+
+def describe_outcomes(outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each rule of a verdict."""
+    return [f"{MARKS.get(outcome['outcome'], '–')} {outcome['words']}" for outcome in outcomes]

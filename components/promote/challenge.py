@@ -1,0 +1,97 @@
+"""The challenger: a model with its evaluation, and how the registry comes to hold both."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.common.artifacts.model import ModelCard, read_card
+from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.validation import read_validation
+from components.common.files import compute_sha256, read_json
+from components.common.tracking.tags import EVALUATION_RUN, MODEL_DIGEST, PREFIX, UNSURE_BELOW
+from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.gate.gate import check_rules
+from components.promote.registry.lineage import find_lineage
+from components.promote.registry.registry import Registry
+from components.promote.serving.exports import check_installed
+from components.promote.serving.reference import write_reference
+from components.promote.serving.sample import Sample, take_sample
+from components.promote.spec import Inputs, Params
+
+# Figures that a version carries as tags, to be searched by, and that the summary shows.
+HEADLINES = ("accuracy", "macro.f1")
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A model with its evaluation, ready to be judged."""
+
+    card: ModelCard
+    digest: str
+    evidence: Evidence
+    sample: Sample
+    data_status: str
+    lineage: dict[str, str]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The headline figures with the ends of their intervals."""
+        known = self.evidence.figures
+        names = [name + end for name in HEADLINES for end in ("", ".low", ".high")]
+        return {name: known[name] for name in names if name in known}
+
+    @property
+    def unsure_below(self) -> float | None:
+        """The probability below which an answer is unsure, None if evaluate set none."""
+        return self.evidence.figures.get("unsure_below")
+
+    def create_tags(self, run_id: str) -> dict[str, str]:
+        """Return what a version carries: its origins, to be searched by."""
+        tags = {PREFIX + key: value for key, value in self.lineage.items()}
+        tags |= {EVALUATION_RUN: run_id, f"{PREFIX}run_id": run_id, MODEL_DIGEST: self.digest}
+        if self.unsure_below is not None:
+            tags[UNSURE_BELOW] = repr(self.unsure_below)
+        return tags | {f"metrics.{name}": f"{value:.6g}" for name, value in self.figures.items()}
+
+
+def read_challenge(inputs: Inputs, params: Params) -> Challenge:
+    """Read what earlier rooms wrote; what cannot be judged is refused before it is registered."""
+    card = read_card(inputs.model)
+    evidence = parse_evidence(read_json(inputs.metrics), str(inputs.metrics))
+    data_status = str(read_validation(inputs.validation)["status"])
+    check_rules(params.rules, evidence, str(inputs.metrics))
+    predictions = read_predictions(inputs.predictions)
+    check_installed(params.exports)
+    digest = compute_sha256(inputs.model)
+    return Challenge(
+        card=card,
+        digest=digest,
+        evidence=evidence.with_predictions(predictions),
+        sample=take_sample(inputs.images, predictions, params.served_images),
+        data_status=data_status,
+        lineage=find_lineage(card, Path(params.data.source), Path()) | {"model_digest": digest},
+    )
+
+
+def keep_evaluation(registry: Registry, inputs: Inputs, challenge: Challenge) -> None:
+    """Keep with the run what later challengers, a rollback and `predict watch` will want."""
+    predictions = challenge.evidence.predictions
+    assert predictions is not None
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        reference = Path(folder) / "reference.parquet"
+        write_reference(reference, inputs.images, predictions, challenge.card.form)
+        registry.log_evaluation(inputs.metrics, inputs.predictions, challenge.sample, reference)
+
+
+def register(
+    registry: Registry, challenge: Challenge, model: Path, run_id: str
+) -> tuple[str, bool]:
+    """Return the version that holds the model, and whether it is new."""
+    tags = challenge.create_tags(run_id)
+    version = registry.find_version(challenge.digest, tags.get(UNSURE_BELOW, ""))
+    if version is not None:
+        return version, False
+    figures, unsure_below = challenge.figures, challenge.unsure_below
+    return registry.register(model, challenge.card, tags, figures, unsure_below), True
