@@ -13,9 +13,9 @@ predict     a registered model, any images         one prediction an image
 ==========  =====================================  =================================================
 
 Every room has the same floor plan: ``spec.py`` declares its ``Inputs``, ``Outputs`` and ``Params``;
-``run.py`` holds ``run(inputs, outputs, params)``; ``__main__.py`` is its command line. ``common``
-holds what knows no room. `dvc.yaml` joins the first six on one machine; `predict` serves what they
-made.
+``run.py`` holds ``run(inputs, outputs, params)``; ``__main__.py`` is its command line, the same in
+all; ``commands.py``, where there is one, holds what else a person may type. ``common`` holds what
+knows no room. `dvc.yaml` joins the first six on one machine; `predict` serves what they made.
 """
 
 STAGES = ("ingest", "validate", "preprocess", "train", "evaluate", "promote")

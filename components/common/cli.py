@@ -1,12 +1,14 @@
-"""One command line for every room, made from its spec."""
+"""One command line for every room, made from its spec and its commands."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import importlib
+import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,27 +16,53 @@ from typing import Any
 from components import ROOMS
 from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import Kubeflow
-from components.common.settings.params import read_params
+from components.common.settings.params import read_params, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
 
+# In a room's COMMANDS: the room itself, where a person types it and no stage of DVC does.
+ROOM_ITSELF = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a room does behind a word of its own; they stand in the COMMANDS of its `commands.py`.
+
+    That module is imported for `--help` too: what is heavy is imported inside its functions.
+    """
+
+    help: str  # one line
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    do: Callable[[argparse.Namespace], None]  # with the flags that were given
+
 
 def run_room(room: str, argv: Sequence[str] | None = None) -> None:
-    """Parse a room's flags, check the params file, run the room; a user's error exits with 1.
+    """Run a room as its spec says, or the command that the first word names.
+
+    Both exit with 1 on a user's error, and with 2 where the flags are wrong.
 
     Args:
-        room: name of the package below `components`; its `spec` makes the flags.
+        room: name of the package below `components`.
         argv: the arguments behind the program's name; by default those of this process.
     """
-    spec = importlib.import_module(f"components.{room}.spec")
-    flags = vars(create_parser(room, spec).parse_args(argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = read_commands(room)
+    name = words[0] if words and words[0] in commands else ROOM_ITSELF
+    if name not in commands:
+        _run_stage(room, words)
+        return
+    flags = create_command_parser(room, name).parse_args(words[1:] if name else words)
     with exit_on_error():
-        params = read_room_params(Path(flags.pop("params")), room)
-        inputs = _take(spec.Inputs, flags)
-        outputs = _take(spec.Outputs, flags)
-        heading(room, _first_line(spec))
-        # What a room works with is imported only now: --help and a bad params.yaml answer at once.
-        importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
+        commands[name].do(flags)
+
+
+def read_commands(room: str) -> Mapping[str, Command]:
+    """Return the commands of a room, by name; none where it has no `commands.py`."""
+    module = f"components.{room}.commands"
+    if importlib.util.find_spec(module) is None:
+        return {}
+    commands: Mapping[str, Command] = importlib.import_module(module).COMMANDS
+    return commands
 
 
 def create_parser(room: str, spec: ModuleType) -> argparse.ArgumentParser:
@@ -42,7 +70,7 @@ def create_parser(room: str, spec: ModuleType) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m components.{room}",
         description=_first_line(spec),
-        epilog=_describe_params(room, spec.Params),
+        epilog=_join(_describe_commands(room), _describe_params(room, spec.Params)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for kind, title in ((spec.Inputs, "reads"), (spec.Outputs, "writes")):
@@ -55,6 +83,20 @@ def create_parser(room: str, spec: ModuleType) -> argparse.ArgumentParser:
     parser.add_argument(
         "--params", default="params.yaml", metavar="FILE", help="default: %(default)s"
     )
+    return parser
+
+
+def create_command_parser(room: str, name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command; that of the room itself also names the others."""
+    command = read_commands(room)[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m components.{room} {name}".rstrip(),
+        description=command.help,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_flags(parser)
+    if name == ROOM_ITSELF:
+        parser.epilog = _join(parser.epilog or "", _describe_commands(room))
     return parser
 
 
@@ -98,12 +140,41 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
             sys.exit(130)
 
 
+def _run_stage(room: str, words: Sequence[str]) -> None:
+    """Parse a room's flags, check the params file, run the room."""
+    spec = importlib.import_module(f"components.{room}.spec")
+    parser = create_parser(room, spec)
+    # A stage has nothing but flags, so another first word is meant as a command.
+    if (commands := read_commands(room)) and words and not words[0].startswith("-"):
+        hint = suggest(words[0], commands)
+        parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
+    flags = vars(parser.parse_args(words))
+    with exit_on_error():
+        params = read_room_params(Path(flags.pop("params")), room)
+        inputs = _take(spec.Inputs, flags)
+        outputs = _take(spec.Outputs, flags)
+        heading(room, _first_line(spec))
+        # What a room works with is imported only now: --help and a bad params.yaml answer at once.
+        importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
+
+
 def _take(kind: Any, flags: dict[str, Any]) -> Any:
     return kind(**{field.name: flags[field.name] for field in dataclasses.fields(kind)})
 
 
 def _first_line(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def _join(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _describe_commands(room: str) -> str:
+    commands = {name: one.help for name, one in read_commands(room).items() if name}
+    width = max(map(len, commands), default=0)
+    lines = [f"  {name:<{width}}  {text}" for name, text in commands.items()]
+    return "\n".join(["commands (each has a --help of its own):", *lines]) if lines else ""
 
 
 def _describe_params(room: str, kind: Any) -> str:

@@ -63,8 +63,8 @@ def sort_by_imports(room: str, names: list[str]) -> list[str]:
         }
         return 1 + max(map(height, below), default=0)
 
-    # A room is entered by its command line, which imports `run` by name alone.
-    doors = ("__main__", "run")
+    # A room is entered by its command line, which imports `commands` and `run` by name alone.
+    doors = ("__main__", "commands", "run")
     return sorted(names, key=lambda name: (name not in doors, -height(name), name))
 
 

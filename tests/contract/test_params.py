@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from components import STAGES
-from components.common.cli import read_room_params
+from components import ROOMS, STAGES
+from components.common.cli import read_commands, read_room_params
 from components.common.errors import DarkroomError
 
 ROOT = Path(__file__).parents[2]
@@ -100,12 +100,15 @@ def test_a_stage_refuses_before_any_work(room: str, params: Path, tmp_path: Path
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("room", [*STAGES, "predict"])
-def test_help_imports_nothing_heavy(room: str) -> None:
+@pytest.mark.parametrize(
+    ("room", "words"),
+    [(room, [name] if name else []) for room in ROOMS for name in ("", *read_commands(room))],
+)
+def test_help_imports_nothing_heavy(room: str, words: list[str]) -> None:
     """What makes --help slow is imports; seconds would depend on the machine."""
     code = (
         "import runpy, sys\n"
-        f"sys.argv = ['components.{room}', '--help']\n"
+        f"sys.argv = {['components.' + room, *words, '--help']}\n"
         "try:\n"
         f"    runpy.run_module('components.{room}', run_name='__main__')\n"
         "except SystemExit as end:\n"

@@ -60,6 +60,8 @@ def test_one_stage_a_room_in_the_order_of_the_rooms() -> None:
 def test_every_room_has_the_same_floor_plan(room: str) -> None:
     folder = ROOT / "components" / room
     assert {"__init__.py", "__main__.py", "spec.py", "run.py"} <= {f.name for f in folder.iterdir()}
+    code = (ROOT / "components" / "ingest" / "__main__.py").read_text()
+    assert (folder / "__main__.py").read_text() == code.replace("ingest", room)
     spec = read_spec(room)
     for kind in (spec.Inputs, spec.Outputs, spec.Params):
         assert dataclasses.is_dataclass(kind)

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
-from components.promote import commands
 from components.promote.registry import registry
 from components.promote.registry.ledger import (
     NO_HASH,
@@ -42,7 +42,7 @@ def moves(alias: str = "champion") -> list[tuple[str, str | None, str]]:
 
 
 def call(*words: str) -> None:
-    commands.main([*words, "--name", "darkroom"])
+    run_room("promote", [*words, "--name", "darkroom"])
 
 
 def make_entries(count: int) -> dict[str, str]:

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.settings.spec import Mlflow
 from components.common.tracking import failures
 from components.common.tracking.recording import start_recorded_run
 from components.common.tracking.server import import_mlflow
 from components.predict import run as predict
-from components.promote import commands, people, run
+from components.promote import people, run
 from components.promote.registry.ledger import Ledger
 from components.promote.spec import Inputs, Outputs, Params, Rule
 from tests.promote.conftest import aliases, count_versions, starting_in_process
@@ -108,7 +109,7 @@ def test_promotion_rollback_prediction_and_no_secret_anywhere(
     assert aliases(name)["champion"] == "2"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(people, "starting_server", starting_in_process)
-        commands.main(["rollback", "--name", name, "--reason", "a test"])
+        run_room("promote", ["rollback", "--name", name, "--reason", "a test"])
     assert aliases(name)["champion"] == "1"
     book = Ledger(import_mlflow(), name).read()
     assert book.breaks == []
@@ -119,7 +120,7 @@ def test_promotion_rollback_prediction_and_no_secret_anywhere(
     answers = predict.Outputs(str(mlflow_store / "answers.csv"), False, None)
     predict.run(predict.Inputs(model, [photos]), answers, predict.Params())
     assert len((mlflow_store / "answers.csv").read_text().splitlines()) == 31
-    commands.main(["history", "--name", name])
+    run_room("promote", ["history", "--name", name])
 
     told = capsys.readouterr()
     kept = [told.out, told.err, (place.folder / "mlflow.log").read_text()]
