@@ -11,9 +11,6 @@ from components import STAGES
 
 Item = TypeVar("Item")
 
-# How a log reads a bar whose end is known: `fine-tuning: 120 of 320 steps, 38%, 01:20 to go`.
-_OF_ALL = " of {total_fmt}{unit}, {percentage:.0f}%, {remaining} to go"
-
 
 def heading(room: str, purpose: str) -> None:
     """Print which stage begins: ``4/6 train · purpose``."""

@@ -15,7 +15,7 @@ from components.common.files import writing
 if TYPE_CHECKING:
     import pandas as pd
 
-PROBE, FINETUNE = "probe", "fine-tune"
+PROBE = "probe"  # phase of the first row; all others are `fine-tune`
 COLUMNS = (  # that a reader relies on
     "phase",
     "epoch",

@@ -21,9 +21,8 @@ COLOURS = {
     "#030303": "var(--line)",
     "#040404": "var(--blue)",
     "#050505": "var(--orange)",
-    "#060606": "var(--page)",
 }
-INK, SOFT, LINE, BLUE, ORANGE, PAGE = COLOURS
+INK, SOFT, LINE, BLUE, ORANGE = COLOURS
 STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud, and follows the page
     "svg.hashsalt": "darkroom",  # the same numbers give the same file

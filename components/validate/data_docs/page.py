@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VIEWS = Path(__file__).parent / "templates"
-REJECTED_KINDS = ("rejected", "too many rejected")
 MAX_LISTED = 200  # rejected files listed; quarantine.csv names all
 
 
