@@ -106,7 +106,7 @@ def set_key(found: dict[str, Any], key: str, value: Any, where: str, is_free: bo
         place = place.get(part) if isinstance(place, dict) else None
     if not isinstance(place, dict) or (last not in place and not is_free):
         hint = suggest(key, flatten(found))
-        raise DarkroomError(f"{where} {key}: unknown key; {hint}see params.yaml for all keys")
+        raise DarkroomError(f"{where}: unknown key {key}; {hint}see params.yaml for all keys")
     place[last] = value
 
 
