@@ -37,6 +37,7 @@ from _photos import generate_photos
 from components.common.host import count_cores
 from components.common.images.duplicates import group_near_duplicates
 from components.common.images.pixels import FORMATS, find_images
+from components.common.settings.spec import Data
 from components.validate.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
@@ -119,7 +120,7 @@ def measure_hashes(count: int) -> None:
     }
     for name, values in cases.items():
         texts = [f"{value:016x}" for value in values]
-        seconds = measure(partial(group_near_duplicates, texts, Params().near_duplicate_bits))
+        seconds = measure(partial(group_near_duplicates, texts, Data().near_duplicate_bits))
         print(f"{len(texts):>9,} hashes, {name}: {seconds:.1f} s (under 60)", flush=True)
 
 

@@ -52,17 +52,21 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             brought = start(
                 "fetch", is_pinned(sections), fetch=fetch, ingest=ingest, volume=volume
             ).outputs
-            checked = start("validate", images=brought["images"], validate=validate).outputs
+            checked = start(
+                "validate", images=brought["images"], validate=validate, data=data
+            ).outputs
             planned = start(
                 "plan_shards",
                 manifest=checked["manifest"],
                 preprocess=preprocess,
+                data=data,
                 partitions=partitions,
             ).outputs
             common = {
                 "manifest": checked["manifest"],
                 "splits": planned["splits"],
                 "preprocess": preprocess,
+                "data": data,
                 "volume": volume,
             }
             with dsl.ParallelFor(planned["Output"], name="partitions") as part:

@@ -11,7 +11,13 @@ from typing import Any
 from components.common.cli import create_schema
 from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import Kubeflow
-from components.common.settings.params import check_params, read_yaml, set_key
+from components.common.settings.params import (
+    check_params,
+    flatten,
+    read_yaml,
+    refuse_moved,
+    set_key,
+)
 
 # Sections that are parameters of the pipeline; `fetch` is beside them, from section `kubeflow`.
 SECTIONS = (
@@ -45,6 +51,9 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
         DarkroomError: naming the first bad key, what is legal there, and what was found.
     """
     found = copy.deepcopy(read_yaml(file))
+    refuse_moved(
+        str(file), flatten(found)
+    )  # or a change of the new key would be told it is unknown
     for change in changes:
         apply_change(found, change)
     values = check_params(file, found, create_schema())

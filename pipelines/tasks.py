@@ -32,6 +32,7 @@ def fetch(fetch: dict, ingest: dict, volume: str, images: Output[Dataset]):
 def validate(
     images: Input[Dataset],
     validate: dict,
+    data: dict,
     manifest: Output[Dataset],
     validation: Output[Artifact],
     quarantine: Output[Artifact],
@@ -47,7 +48,11 @@ def validate(
 
 
 def plan_shards(
-    manifest: Input[Dataset], preprocess: dict, partitions: int, splits: Output[Dataset]
+    manifest: Input[Dataset],
+    preprocess: dict,
+    data: dict,
+    partitions: int,
+    splits: Output[Dataset],
 ) -> List[str]:  # noqa: UP006
     """Decide who is in which split; return the partitions of the shards: 0/2, 1/2."""
     from pipelines.steps.shards import plan
@@ -60,6 +65,7 @@ def write_shards(
     manifest: Input[Dataset],
     splits: Input[Dataset],
     preprocess: dict,
+    data: dict,
     part: str,
     volume: str,
     part_shards: Output[Dataset],
@@ -75,6 +81,7 @@ def collect_shards(
     splits: Input[Dataset],
     partitions: Input[List[Dataset]],  # noqa: UP006
     preprocess: dict,
+    data: dict,
     volume: str,
     shards: Output[Dataset],
 ):

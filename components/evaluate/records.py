@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.common.artifacts.predictions import Predictions
-from components.common.settings.params import flatten
+from components.common.settings.params import flatten, list_settings
 from components.common.terminal import describe_seconds
 from components.common.tracking.runs import log_params
 from components.evaluate.metrics.metrics import find_confusions
@@ -22,9 +22,7 @@ def track(
     mlflow: Any, inputs: Inputs, outputs: Outputs, params: Params, metrics: dict[str, Any]
 ) -> None:
     """Log settings, figures and files to the active run."""
-    settings = flatten(params, "evaluate")
-    shared = "evaluate.mlflow."
-    log_params(mlflow, {key: v for key, v in settings.items() if not key.startswith(shared)})
+    log_params(mlflow, list_settings("evaluate", params))
     kept = {name: value for name, value in metrics.items() if name not in NOT_LOGGED}
     figures = {name: v for name, v in flatten(kept).items() if isinstance(v, int | float)}
     for name, (low, high) in metrics["intervals"].items():

@@ -49,7 +49,7 @@ def draw_splits(
         usable,
         val_fraction=params.val_fraction,
         test_fraction=params.test_fraction,
-        near_duplicate_bits=params.near_duplicate_bits,
+        near_duplicate_bits=params.data.near_duplicate_bits,
         leakage=params.leakage,
         earlier=earlier,
     )

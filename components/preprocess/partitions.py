@@ -24,7 +24,7 @@ from components.common.files import (
     writing_folder,
 )
 from components.common.images.pixels import ImageForm
-from components.common.settings.params import flatten
+from components.common.settings.params import list_settings
 from components.common.terminal import Stopwatch, say
 from components.preprocess.contents import (
     create_dataset,
@@ -118,7 +118,7 @@ def collect(
             shards={file: shard for file, (shard, _) in found.items()},
             manifest=manifest,
             splits_file=splits,
-            params=flatten(params, "preprocess"),
+            params=list_settings("preprocess", params),
         )
         write_dataset(temporary, dataset)
     say(f"{len(plans)} shards collected")

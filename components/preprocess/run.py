@@ -6,7 +6,7 @@ from components.common.artifacts.dataset import write_dataset
 from components.common.artifacts.splits import write_splits
 from components.common.errors import DarkroomError
 from components.common.files import writing_folder
-from components.common.settings.params import flatten
+from components.common.settings.params import list_settings
 from components.common.terminal import Stopwatch, say
 from components.preprocess.contents import (
     create_dataset,
@@ -44,7 +44,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 shards=shards,
                 manifest=inputs.manifest,
                 splits_file=outputs.splits,
-                params=flatten(params, "preprocess"),
+                params=list_settings("preprocess", params),
             )
             write_dataset(folder, dataset)
     except OSError as error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from components.common.settings.spec import Between, HexColour, param, path
+from components.common.settings.spec import Between, Data, HexColour, param, path, shared
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,11 @@ class Params:
     test_fraction: Annotated[float, Between(0.01, 0.5)] = param(
         0.15, "share of images for the test"
     )
-    near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
-        4, "images whose 64-bit perceptual hashes differ in no more bits never part"
-    )
     leakage: Literal["warn", "exclude", "fail"] = param(
         "warn", "what becomes of near-duplicates across given splits; exclude never touches test"
     )
     shard_mb: Annotated[int, Between(1, 4096)] = param(64, "size of a shard, MB")
+    data: Data = shared(Data)
 
     def __post_init__(self) -> None:
         """Refuse fractions that leave nothing to train on."""

@@ -50,7 +50,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     with writing_folder(outputs.data_docs) as docs:
         results, results_page = run_suite(signs, expectations, docs)
         drift = (
-            compare_manifests(before, manifest, params.max_drift, params.near_duplicate_bits)
+            compare_manifests(before, manifest, params.max_drift, params.data.near_duplicate_bits)
             if before is not None
             else []
         )

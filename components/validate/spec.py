@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from components.common.settings.spec import Between, param, path
+from components.common.settings.spec import Between, Data, param, path, shared
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,6 @@ class Params:
     max_imbalance: Annotated[float, Between(1)] = param(
         20.0, "images of the largest class by those of the smallest; more is reported"
     )
-    near_duplicate_bits: Annotated[int, Between(0, 10)] = param(
-        4, "pictures whose 64-bit perceptual hashes differ in no more bits are near-duplicates"
-    )
     min_contrast: Annotated[float, Between(0, 0.5)] = param(
         0.01, "standard deviation of luma, 0 to 0.5; less is blank"
     )
@@ -77,3 +74,4 @@ class Params:
     examples_shown: Annotated[int, Between(0, 200)] = param(
         12, "pictures shown for each finding in the data docs"
     )
+    data: Data = shared(Data)

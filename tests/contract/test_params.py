@@ -12,6 +12,7 @@ import pytest
 from components import ROOMS, STAGES
 from components.common.cli import read_commands, read_room_params
 from components.common.errors import DarkroomError
+from components.common.settings.params import MOVED, flatten, read_yaml
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -74,6 +75,51 @@ def test_slips_are_told_with_key_legal_values_and_what_was_found(
             read_room_params(params, room)
         for word in words:
             assert word in str(caught.value)
+
+
+BITS = "data.near_duplicate_bits"
+
+
+@pytest.mark.parametrize(
+    ("rooms", "words"),
+    [
+        (["validate"], f"validate.near_duplicate_bits has moved: set {BITS} instead"),
+        (["preprocess"], f"preprocess.near_duplicate_bits has moved: set {BITS} instead"),
+        (
+            ["validate", "preprocess"],
+            "validate.near_duplicate_bits and preprocess.near_duplicate_bits have moved: set "
+            f"{BITS} instead",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_new", [True, False], ids=["new key set", "new key missing"])
+def test_a_setting_at_its_old_place_is_refused_with_the_new_one(
+    params: Path, rooms: list[str], words: str, is_new: bool
+) -> None:
+    (line,) = (line for line in params.read_text().splitlines() if "near_duplicate_bits" in line)
+    for room in rooms:
+        replace(params, f"\n{room}:\n", f"\n{room}:\n  near_duplicate_bits: 6\n")
+    if not is_new:  # as an update of the code finds the file
+        replace(params, f"{line}\n", "")
+    with pytest.raises(DarkroomError) as caught:
+        read_room_params(params, "train")
+    assert str(caught.value) == f"{params}: {words}"
+
+
+def test_every_setting_that_moved_is_where_the_table_says() -> None:
+    known = flatten(read_yaml(ROOT / "params.yaml"))
+    for old, new in MOVED.items():
+        assert new in known
+        assert old not in known
+
+
+def test_one_value_reaches_both_rooms(params: Path) -> None:
+    replace(params, "near_duplicate_bits: 4", "near_duplicate_bits: 15")
+    for room in ("validate", "preprocess"):
+        assert read_room_params(params, room).data.near_duplicate_bits == 15
+    replace(params, "near_duplicate_bits: 15", "near_duplicate_bits: 16")
+    with pytest.raises(DarkroomError, match=r"data\.near_duplicate_bits must be 0 to 15; got 16"):
+        read_room_params(params, "ingest")
 
 
 @pytest.mark.parametrize("room", STAGES)

@@ -249,12 +249,27 @@ def test_fetch_is_cached_only_for_a_commit(revision: str, cached: bool) -> None:
         ("kubeflow.tasks.train={memory: lots}", "Kubernetes quantity"),
         ("kubeflow.distributed.nodes=2", "volume.claim"),
         ("nonsense", "section.key=value"),
+        (
+            "validate.near_duplicate_bits=3",
+            "--set: validate.near_duplicate_bits has moved: set data.near_duplicate_bits instead",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused(change: str, words: str) -> None:
     with pytest.raises(DarkroomError) as caught:
         read_settings(PARAMS, [change])
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["validate.near_duplicate_bits", "data.near_duplicate_bits"])
+def test_an_old_params_file_is_told_before_any_change_of_it(key: str, tmp_path: Path) -> None:
+    new = "  near_duplicate_bits: 4"
+    (line,) = (line for line in PARAMS.read_text().splitlines() if line.startswith(new))
+    text = PARAMS.read_text().replace(f"{line}\n", "", 1)
+    old = tmp_path / "params.yaml"
+    old.write_text(text.replace("\nvalidate:\n", f"\nvalidate:\n{line}\n", 1))
+    with pytest.raises(DarkroomError, match=r"params\.yaml: validate\.near_duplicate_bits has"):
+        read_settings(old, [f"{key}=3"])
 
 
 def test_a_wrong_key_is_one_line_and_exit_code_1(

@@ -41,6 +41,15 @@ def test_a_wrong_parameter_of_a_run_is_refused_in_the_task() -> None:
         read_params_of("ingest", {"ingest": {"sorce": "digits", "sha256": ""}})
 
 
+@pytest.mark.parametrize("room", ["validate", "preprocess"])
+def test_what_two_rooms_share_reaches_both(room: str) -> None:
+    from pipelines.settings import read_settings
+
+    sent = read_settings(PARAMS, ["data.near_duplicate_bits=7"]).parameters
+    sent["data"]["near_duplicate_bits"] = 7.0  # as KFP sends it
+    assert read_params_of(room, sent).data.near_duplicate_bits == 7
+
+
 def test_rooms_see_the_names_of_dvc_yaml_and_nothing_is_copied(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"weights")
     link = place_input(tmp_path / "..", Stub(tmp_path / "model"))
@@ -196,13 +205,14 @@ def test_partitions_write_what_one_process_writes(
     checks = read_room_params(PARAMS, "validate")
     write_manifest(manifest, create_manifest(images, read_layout(images), checks))
     changes = ["preprocess.size_px=224", "preprocess.shard_mb=1"]
-    section = read_settings(PARAMS, changes).parameters["preprocess"]
-    params = read_params_of("preprocess", {"preprocess": section})
+    sections = read_settings(PARAMS, changes).parameters
+    params = read_params_of("preprocess", sections)
     whole = Outputs(tmp_path / "one" / "splits", tmp_path / "one" / "shards")
     one.run(Inputs(images, manifest), whole, params)
 
     volume = str(tmp_path / "volume") if shared else ""
-    common = {"manifest": Stub(manifest), "preprocess": section, "images": Stub(images)}
+    common = {name: sections[name] for name in ("preprocess", "data")}
+    common |= {"manifest": Stub(manifest), "images": Stub(images)}
     common["splits"] = Stub(tmp_path / "plan" / "splits")
     names = plan(common, parts)
     assert names == [f"{part}/{parts}" for part in range(parts)]

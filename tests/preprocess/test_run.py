@@ -50,6 +50,11 @@ def test_shards_hold_what_dataset_json_says(
     assert dataset.manifest_sha256 == compute_sha256(manifest)
     assert dataset.splits_sha256 == compute_sha256(outputs.splits)
     assert dataset.params["preprocess.size_px"] == 64
+    assert dataset.params["data.near_duplicate_bits"] == 4
+    # Where the images lie makes no other data set.
+    assert {key for key in dataset.params if not key.startswith("preprocess.")} == {
+        "data.near_duplicate_bits"
+    }
     assert len(dataset.splits["train"].shards) == 2
     for name, split in dataset.splits.items():
         rows = splits[splits["split"] == name].set_index("path")

@@ -101,6 +101,10 @@ def test_the_ranges_of_the_project_are_legal_and_hold_its_settings() -> None:
     [
         ("train.finetune.learnig_rate: {low: 1, high: 2}", ["unknown setting", "did you mean"]),
         ("promote.rules: {choices: [1, 2]}", ["unknown setting promote.rules"]),
+        (
+            "validate.near_duplicate_bits: {low: 1, high: 2}",
+            ["validate.near_duplicate_bits has moved: set data.near_duplicate_bits"],
+        ),
         ("train.seed: 3", ["train.seed must be", "got 3"]),
         ("train.seed: {low: 1, high: 2, step: 1}", ["train.seed must be", "step"]),
         ("train.seed: {low: 2, high: 1}", ["low must be less than high", "2 and 1"]),

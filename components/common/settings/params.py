@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.spec import PLACES, is_shared
+
+# Dotted key that was → where its setting is now.
+MOVED = {
+    "validate.near_duplicate_bits": "data.near_duplicate_bits",
+    "preprocess.near_duplicate_bits": "data.near_duplicate_bits",
+}
 
 
 def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
@@ -39,6 +46,7 @@ def check_params(
         found: section name → its keys.
         schema: section name → frozen dataclass whose fields are the section's keys.
     """
+    refuse_moved(str(file), flatten(found))
     _check_keys(file, "", found, schema)
     values = {}
     for name, kind in schema.items():
@@ -62,6 +70,32 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = item
     return flat
+
+
+def list_settings(room: str, params: Any) -> dict[str, Any]:
+    """Return the settings that decide a room's results, by their dotted keys in params.yaml."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(params):
+        name = field.name if is_shared(field) else f"{room}.{field.name}"
+        found |= flatten({name: getattr(params, field.name)})
+    return {key: value for key, value in found.items() if key not in PLACES}
+
+
+def refuse_moved(where: str, keys: Iterable[str]) -> None:
+    """Raise DarkroomError, naming the new place, if one of some dotted keys is of earlier times.
+
+    Args:
+        where: what holds the keys, for the message.
+        keys: dotted keys.
+    """
+    old = [key for key in keys if key in MOVED]
+    if old:
+        new = MOVED[old[0]]
+        names = [key for key in old if MOVED[key] == new]
+        raise DarkroomError(
+            f"{where}: {' and '.join(names)} {'has' if len(names) == 1 else 'have'} moved: set "
+            f"{new} instead"
+        )
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -98,8 +132,9 @@ def set_key(found: dict[str, Any], key: str, value: Any, where: str, is_free: bo
         is_free: the last part of the key may be new, for mappings of any keys.
 
     Raises:
-        DarkroomError: if there is no such key, with the nearest.
+        DarkroomError: if there is no such key, with the nearest, or with its new place.
     """
+    refuse_moved(where, [key])
     *path, last = key.split(".")
     place: Any = found
     for part in path:

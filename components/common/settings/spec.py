@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 
 def param(default: Any, meaning: str) -> Any:
@@ -87,10 +87,15 @@ class HexColour:
 
 @dataclass(frozen=True)
 class Data:
-    """Where the pipeline reads its images."""
+    """The images: where they lie, and which of them show the same picture."""
 
     source: str = param(
         "data/images", "folder of images; `data/images` is the one that ingest fills"
+    )
+    near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
+        4,
+        "pictures whose 64-bit perceptual hashes differ in no more bits are near-duplicates: "
+        "validate reports them, preprocess never parts them",
     )
 
 
@@ -103,3 +108,5 @@ class Mlflow:
 
 
 SHARED_SECTIONS = {"data": Data, "mlflow": Mlflow}
+# Where images are read and records go changes no result: it is no part of what a run records.
+PLACES = ("data.source", "mlflow.experiment", "mlflow.registered_model")

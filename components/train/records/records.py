@@ -9,7 +9,7 @@ from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.label_issues import LabelIssue
 from components.common.artifacts.model import Calibration, ModelCard
-from components.common.settings.params import flatten
+from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.backbones import Backbone
@@ -125,5 +125,4 @@ def digests_of(dataset: Dataset) -> dict[str, str]:
 
 def settings_of(params: Params) -> dict[str, Any]:
     """Return the settings of this room with dotted keys, without those of MLflow."""
-    flat = flatten(params, "train")
-    return {key: value for key, value in flat.items() if not key.startswith("train.mlflow.")}
+    return list_settings("train", params)

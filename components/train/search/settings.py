@@ -12,15 +12,14 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files import write_text
-from components.common.settings.params import check_params, flatten, read_yaml, set_key
+from components.common.settings.params import check_params, list_settings, read_yaml, set_key
 from components.common.settings.spec import SHARED_SECTIONS
 from components.train.spec import Params
 
 
 def read_settings(file: Path) -> dict[str, Any]:
     """Return the settings of train with dotted keys, checked."""
-    found = flatten(create_params(file, {}), "train")
-    return {key: value for key, value in found.items() if not key.startswith("train.mlflow.")}
+    return list_settings("train", create_params(file, {}))
 
 
 def create_params(file: Path, changes: Mapping[str, Any], where: Path | None = None) -> Params:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
-from components.common.settings.params import read_yaml, suggest
+from components.common.settings.params import read_yaml, refuse_moved, suggest
 from components.train.search.settings import create_params, read_settings
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def read_space(file: Path, params: Path) -> Space:
     found = read_yaml(file)
     if not found:
         raise DarkroomError(f"{file}: holds no settings to search; add `train.…: {FORMS}`")
+    refuse_moved(str(file), found)
     space = {}
     for key, value in found.items():
         if key not in known:

@@ -59,7 +59,7 @@ def compare_manifests(
         before: the earlier manifest, all rows.
         now: this one.
         max_drift: effect size above which a difference beyond chance counts as a change.
-        near_duplicate_bits: of the room's params.
+        near_duplicate_bits: of section `data` of params.yaml.
     """
     old, new = (manifest[manifest["status"] == OK] for manifest in (before, now))
     rows = []

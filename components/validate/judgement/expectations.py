@@ -126,7 +126,7 @@ def _expect_no_doubles(params: Params) -> list[Expectation]:
             gx=BETWEEN,
             arguments={"column": "lookalikes", "max_value": 0},
             broken="images that look like another "
-            f"(at most {params.near_duplicate_bits} of 64 bits of their hashes differ)",
+            f"(at most {params.data.near_duplicate_bits} of 64 bits of their hashes differ)",
             advice="preprocess never puts them into two splits of its own",
         ),
     ]

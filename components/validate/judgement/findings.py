@@ -181,7 +181,7 @@ def _warn_of_chain(signs: pd.DataFrame) -> str:
         return ""
     return (
         f"; {sizes.iloc[0]:,} of them in one chain: if they are different pictures, lower "
-        "near_duplicate_bits in validate and preprocess"
+        "data.near_duplicate_bits"
     )
 
 

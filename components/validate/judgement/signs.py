@@ -51,7 +51,8 @@ def create_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
     signs["aspect"] = sides.max(axis=1, initial=1) / np.fmin.reduce(sides, axis=1, initial=np.inf)
     is_blank = signs["contrast"] < params.min_contrast
     signs.loc[is_blank, ["brightness", "sharpness"]] = np.nan
-    content, picture = find_pictures(usable["sha256"], usable["phash"], params.near_duplicate_bits)
+    bits = params.data.near_duplicate_bits
+    content, picture = find_pictures(usable["sha256"], usable["phash"], bits)
     signs["picture"] = picture
     signs["copies"] = np.bincount(content)[content] if len(content) else 0
     signs["lookalikes"] = count_distinct(picture, content) - 1
