@@ -14,8 +14,9 @@ from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
+from components.preprocess.records import Row
 from components.preprocess.report import check_splits, describe_splits
-from components.preprocess.shards import Row, ShardPlan, plan_shards
+from components.preprocess.shards import ShardPlan, plan_shards
 from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
 from components.preprocess.splits import assign_splits

@@ -9,40 +9,25 @@ when a split doubles.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import astuple, dataclass, replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import PIL
-
-from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256, Shard, read_dataset
+from components.common.artifacts.dataset import Shard, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256, writing
 from components.common.host import count_cores
-from components.common.images import pixels as pixel_code
-from components.common.images.pixels import ImageForm, read_pixels
-from components.common.shards import tfrecord as record_code
-from components.common.shards.tfrecord import create_record
+from components.common.images.pixels import ImageForm
 from components.common.terminal import bar
+from components.preprocess.recipe import compute_recipe
+from components.preprocess.records import Row, read_record
 
 OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
 FEW = 64  # images that one process writes before others have started
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image of a shard."""
-
-    path: str  # in the folder of images
-    label: int  # position in the class names
-    sha256: str  # of the file's bytes, hex
 
 
 @dataclass(frozen=True)
@@ -156,31 +141,10 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
     digest = hashlib.sha256()
     with writing(target) as temporary, temporary.open("wb") as stream:
         for row in rows:
-            record = create_record(
-                {
-                    PIXELS: _read_pixels(images, row, form).tobytes(),
-                    LABEL: row.label,
-                    PATH: row.path.encode(),
-                    SHA256: row.sha256.encode(),
-                }
-            )
+            record = read_record(images, row, form)
             digest.update(record)
             stream.write(record)
     return Shard(target.name, len(rows), digest.hexdigest(), compute_recipe(rows, form))
-
-
-def compute_recipe(rows: Sequence[Row], form: ImageForm) -> str:
-    """Return the digest of all that decides the bytes of a shard: rows, form, code and decoder."""
-    listed = [(row.path, row.label, row.sha256) for row in rows]
-    recipe = [_compute_code_digests(), astuple(form), listed]
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
-
-
-@cache
-def _compute_code_digests() -> list[str]:
-    # The sources themselves: a version number would be forgotten when the code changes.
-    sources = (pixel_code.__file__, record_code.__file__, __file__)
-    return [PIL.__version__, *(compute_sha256(Path(source)) for source in sources)]
 
 
 def _write_here(
@@ -209,25 +173,6 @@ def _write_parallel(
             ) from None
         finally:  # after an error no further shard is begun
             pool.shutdown(cancel_futures=True)
-
-
-def _read_pixels(images: Path, row: Row, form: ImageForm) -> np.ndarray:
-    """Return the pixels of an image (size_px, size_px, 3), if it is still the one validate saw."""
-    try:
-        data = (images / row.path).read_bytes()
-    except OSError as error:
-        raise DarkroomError(
-            f"{images / row.path}: listed in the manifest, but cannot be read ({error.strerror}); "
-            "run validate again"
-        ) from None
-    if hashlib.sha256(data).hexdigest() != row.sha256:
-        raise DarkroomError(
-            f"{images / row.path}: changed since validate saw it; run validate again"
-        )
-    try:
-        return read_pixels(data, form)
-    except DarkroomError as error:
-        raise DarkroomError(f"{images / row.path}: {error}; run validate again") from None
 
 
 def _is_intact(folder: Path, shard: Shard) -> bool:
