@@ -10,7 +10,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from components.common.host import CGROUP, OWN_GROUPS, count_cores, count_visible_cores
 
 # Both must be set before the first import of TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter still raise
@@ -43,6 +46,25 @@ with _keep_quiet():
     import keras
     import tensorflow as tf
 
+
+def limit_threads(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> None:
+    """Let TensorFlow have as many threads as a container's quota pays for.
+
+    By itself it takes one a core that it sees, and the kernel stops them all when the quota is
+    spent. Where no quota binds nothing is set, so that nothing changes.
+
+    Args:
+        cgroup: where the quotas stand.
+        own_groups: the file that names the groups of this process.
+    """
+    cores = count_cores(cgroup, own_groups)
+    if cores < count_visible_cores():
+        with suppress(RuntimeError):  # a program that uses TensorFlow already keeps its threads
+            tf.config.threading.set_intra_op_parallelism_threads(cores)
+            tf.config.threading.set_inter_op_parallelism_threads(cores)
+
+
+limit_threads()
 if keras.backend.backend() != "tensorflow":
     # It makes batches only, and would take the whole memory of every GPU for itself.
     tf.config.set_visible_devices([], "GPU")

@@ -17,7 +17,7 @@ from components.common.shards.stored import open_split
 from components.common.shards.tfscan import scan_shard
 from components.train.feed import memory
 from components.train.feed.batches import Recipe, create_batches
-from components.train.feed.memory import find_free_memory, read_train_and_val
+from components.train.feed.memory import read_train_and_val
 from components.train.spec import Augment, Finetune
 from tests.train.digit_shards import write_digits
 
@@ -78,37 +78,6 @@ def test_memory_decides_and_that_is_said(
         assert isinstance(train.pixels, kind)
         assert isinstance(val.pixels, kind)
         assert words in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"memory.max": "1000", "memory.current": "700"}, 300),
-        (
-            {
-                "memory.max": "1000",
-                "memory.current": "700",
-                "memory.stat": "anon 5\ninactive_file 150\nactive_file 50\n",
-            },
-            500,
-        ),
-        ({"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "1000"}, 0),
-    ],
-)
-def test_a_container_has_what_its_limit_leaves(
-    tmp_path: Path, files: dict[str, str], expected: int
-) -> None:
-    for name, text in ({"memory.stat": "", "memory/memory.stat": ""} | files).items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert find_free_memory(tmp_path) == expected
-
-
-def test_without_a_limit_it_is_the_machine_s(tmp_path: Path) -> None:
-    import psutil
-
-    (tmp_path / "memory.max").write_text("max\n")
-    assert 0 < find_free_memory(tmp_path) <= psutil.virtual_memory().total
 
 
 def first_shard(folder: Path) -> tuple[Path, Dataset]:
