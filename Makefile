@@ -32,12 +32,11 @@ ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another po
 # The image is the project's code and its locked packages; TARGET=gpu adds
 # TensorFlow's CUDA libraries, TARGET=jax those of JAX.
 TARGET ?= cpu
-IMAGE ?= darkroom:$(if $(filter cpu,$(TARGET)),latest,$(TARGET))
-# BuildKit skips the stages that a target does not need; a client without it builds the same image.
-BUILDKIT ?= $(shell docker buildx version >/dev/null 2>&1 && echo 1 || echo 0)
+IMAGE ?= darkroom:$(patsubst cpu,latest,$(TARGET))
 .PHONY: image
 image: ## build the container image of the rooms (TARGET=gpu or jax: CUDA)
-	@DOCKER_BUILDKIT=$(BUILDKIT) docker build --target $(TARGET) --tag $(IMAGE) \
+	$(if $(filter cpu gpu jax,$(TARGET)),,$(error TARGET is cpu, gpu or jax, not "$(TARGET)"))
+	@docker build --tag $(IMAGE) --build-arg LOCK=$(patsubst cpu,image,$(TARGET)) \
 		$(if $(BASE),--build-arg BASE=$(BASE)) \
 		--build-arg COMMIT=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) \
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
