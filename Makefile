@@ -63,14 +63,17 @@ format: .venv/dev.stamp ## put the code into the project's form
 	ruff check --fix .
 	ruff format .
 
+# The extras in each lock that takes its versions from dev.lock, so that what runs is what is tested.
+EXTRAS_run :=
+EXTRAS_image := servers
+EXTRAS_gpu := gpu servers
+EXTRAS_jax := jax-gpu servers
 .PHONY: lock
 lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
-	$(COMPILE) pyproject.toml --constraint requirements/dev.lock -o requirements/run.lock
-	$(COMPILE) pyproject.toml --extra servers --constraint requirements/dev.lock -o requirements/image.lock
-	$(COMPILE) pyproject.toml --extra gpu --extra servers --constraint requirements/dev.lock -o requirements/gpu.lock
-	$(COMPILE) pyproject.toml --extra jax-gpu --extra servers --constraint requirements/dev.lock -o requirements/jax.lock
+	$(foreach lock,run image gpu jax,$(COMPILE) pyproject.toml $(EXTRAS_$(lock):%=--extra %) \
+		--constraint requirements/dev.lock -o requirements/$(lock).lock &&) true
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
