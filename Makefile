@@ -1,4 +1,5 @@
-# Darkroom: `make help` lists what there is. Every target does its own set-up; it needs Python ≥ 3.11, git and make.
+# Darkroom: `make help` lists what there is. Every target does its own set-up; it needs
+# Python ≥ 3.11, git and make; `image` needs Docker.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -22,7 +23,7 @@ run: .venv/run.stamp ## the main job: images → validated data, model, report, 
 	@python -m components.promote.summary reports/verdict.json
 
 .PHONY: ui
-ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
+ui: .venv/run.stamp ## serve the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
 	@case "$(MLFLOW_TRACKING_URI)" in \
 	http*) echo "MLflow is at $(MLFLOW_TRACKING_URI)" ;; \
 	*) echo "MLflow on http://127.0.0.1:$(PORT) (Ctrl-C stops it)"; \
@@ -34,7 +35,7 @@ ui: .venv/run.stamp ## open the MLflow page on http://127.0.0.1:5000; another po
 TARGET ?= cpu
 IMAGE ?= darkroom:$(patsubst cpu,latest,$(TARGET))
 .PHONY: image
-image: ## build the container image of the rooms (TARGET=gpu or jax: CUDA)
+image: ## build the container image of the rooms; with CUDA: make image TARGET=gpu (or jax)
 	$(if $(filter cpu gpu jax,$(TARGET)),,$(error TARGET is cpu, gpu or jax, not "$(TARGET)"))
 	@docker build --tag $(IMAGE) --build-arg LOCK=$(patsubst cpu,image,$(TARGET)) \
 		$(if $(BASE),--build-arg BASE=$(BASE)) \
@@ -49,7 +50,7 @@ test: .venv/dev.stamp ## all tests that this machine can run; some: make test AR
 
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
-	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/[a-z]*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/')
+	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/[a-z]*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
@@ -69,7 +70,7 @@ EXTRAS_image := servers
 EXTRAS_gpu := gpu servers
 EXTRAS_jax := jax-gpu servers
 .PHONY: lock
-lock: .venv/uv.stamp ## resolve pyproject.toml anew into requirements/*.lock
+lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; versions that still fit stay
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
 	$(foreach lock,run image gpu jax,$(COMPILE) pyproject.toml $(EXTRAS_$(lock):%=--extra %) \
