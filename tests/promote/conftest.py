@@ -106,7 +106,7 @@ def lay_out(
 class ServerInProcess:
     """Loads the registered model and asks it, here: a real server costs ten seconds a promotion.
 
-    tests/promote/test_served.py asks the real one.
+    tests/promote/serving/test_served.py asks the real one.
     """
 
     def check(self, model: str, sample: Sample, mb: float) -> Served:

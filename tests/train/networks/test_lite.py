@@ -17,7 +17,7 @@ from components.train.networks.backbones import CATALOGUE, SHIPPED, create_body
 from components.train.networks.lite import create_lite, find_shipped_weights, load_lite_weights
 from components.train.networks.torch_weights import read_torch_weights
 from tests.conftest import load_digits
-from tests.train.test_torch_weights import write_checkpoint
+from tests.train.networks.test_torch_weights import write_checkpoint
 
 SIZE_PX = 64
 PALACE, DAISY, HONEYCOMB = 698, 985, 599  # among the 1,000 classes of ImageNet

@@ -12,13 +12,9 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from components.common.artifacts.history import Epoch
+from components.common.artifacts.label_issues import LabelIssue, write_label_issues
 from components.common.shards.examples import Examples
-from components.train.probe.label_issues import (
-    LabelIssue,
-    compute_out_of_fold,
-    find_label_issues,
-    write_label_issues,
-)
+from components.train.probe.label_issues import compute_out_of_fold, find_label_issues
 from components.train.probe.probe import Head, Probe
 from tests.conftest import load_digits
 

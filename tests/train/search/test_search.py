@@ -24,7 +24,7 @@ from components.train.search.space import Choices, Range, read_space
 from components.train.search.study import find_best_trial, read_study
 from tests.train.digit_shards import write_digits
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RANGES = """\
 train.finetune.learning_rate: { low: 0.00001, high: 0.003, log: true }
 train.finetune.optimizer: { choices: [adamw, sgd] }

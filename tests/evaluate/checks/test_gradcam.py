@@ -18,7 +18,7 @@ from components.evaluate.report.words import describe_sanity
 from components.train.networks.backbones import CATALOGUE, create_body, find_backbone
 from components.train.networks.network import create_network, find_body
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # What the names of a family begin with → its smallest member.
 FAMILIES = {
     "EfficientNetLite": "EfficientNetLite0",

@@ -219,7 +219,7 @@ def test_a_download_without_network_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PATH": "", "KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"} | gone,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=False,
@@ -236,7 +236,7 @@ def test_the_list_answers_at_once() -> None:
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "components.train", "--list-backbones"],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

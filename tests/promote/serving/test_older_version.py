@@ -17,7 +17,7 @@ from components.predict.source import open_model
 from components.promote.serving.check import starting_server
 from components.promote.serving.sample import take_sample
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # The last commit whose modules lay flat in their rooms: a version of it carries all of common.
 BEFORE = "419587207dd1480d9afe72622a20c18a78099d7a"
 REGISTER = """

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECONDS = 150  # two processes that wait for each other for good must not hold up the tests
 SETTINGS = {
     "finetune": {"epochs": 2, "batch_size": 8, "ema_momentum": 0.9, "learning_rate": 0.003},
