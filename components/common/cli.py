@@ -178,9 +178,14 @@ def _describe_commands(room: str) -> str:
 
 
 def _describe_params(room: str, kind: Any) -> str:
-    lines = [f"settings in params.yaml, section `{room}` (default):"]
-    lines += _param_lines(kind, "  ")
-    return "\n".join(lines) if len(lines) > 1 else ""
+    """Return the settings that a room reads: those of its section, then of the shared ones."""
+    shared = {f.name: f.default_factory for f in dataclasses.fields(kind) if is_shared(f)}
+    parts = []
+    for name, section in {room: kind, **shared}.items():
+        if lines := _param_lines(section, "  "):
+            parts.append(f"settings in params.yaml, section `{name}` (default):")
+            parts += lines
+    return "\n".join(parts)
 
 
 def _param_lines(kind: Any, indent: str) -> list[str]:
