@@ -68,45 +68,10 @@ def draw_history(history: pd.DataFrame, kind: str, alt: str) -> str:
     ):
         name = f"{split}_{kind}"
         axes.plot(fine["epoch"], fine[name], color=colour, label=words)
-        axes.plot(probe["epoch"], probe[name], "D", color=colour, markersize=5)
-        if len(probe) and len(fine):
-            ends = [probe.iloc[-1], fine.iloc[0]]
-            axes.plot(
-                [end["epoch"] for end in ends],
-                [end[name] for end in ends],
-                ":",
-                color=colour,
-                linewidth=1.2,
-            )
-    if len(probe):
-        axes.axvspan(probe["epoch"].min() - 0.5, probe["epoch"].max() + 0.5, color=SOFT, alpha=0.1)
-        axes.annotate(
-            "probe",
-            (float(probe["epoch"].mean()), 1),
-            (0, -4),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            color=SOFT,
-        )
-        axes.set_xlim(left=float(probe["epoch"].min()) - 0.5)
-    for _, best in history[history["is_best"]].iterrows():
-        axes.plot(
-            best["epoch"],
-            best[f"val_{kind}"],
-            "o",
-            markersize=11,
-            markerfacecolor="none",
-            markeredgecolor=INK,
-            markeredgewidth=1.5,
-            label="kept",
-        )
-    axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    if kind == "accuracy":
-        axes.yaxis.set_major_formatter(_percent())
-    axes.grid(axis="x", visible=False)
+        _mark_probe(axes, probe, fine, name, colour)
+    _shade_probe(axes, probe)
+    _mark_kept(axes, history[history["is_best"]], f"val_{kind}")
+    _label_axes(axes, "epoch", kind == "accuracy")
     _add_legend(axes, 3)
     return _render(figure, f"history-{kind}", alt)
 
@@ -206,6 +171,71 @@ def _create_figure(width: float = 5.6, height: float = 3.5) -> tuple[Any, Any]:
     matplotlib.rcParams.update(STYLE)
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _mark_probe(axes: Any, probe: pd.DataFrame, fine: pd.DataFrame, name: str, colour: str) -> None:
+    """Mark the probe on a curve, and dot the way from it to where the curve begins.
+
+    Args:
+        axes: with the curve.
+        probe: its rows of the history.
+        fine: the rows that the curve is drawn through.
+        name: column of the curve.
+        colour: of the curve.
+    """
+    axes.plot(probe["epoch"], probe[name], "D", color=colour, markersize=5)
+    if len(probe) and len(fine):
+        ends = [probe.iloc[-1], fine.iloc[0]]
+        axes.plot(
+            [end["epoch"] for end in ends],
+            [end[name] for end in ends],
+            ":",
+            color=colour,
+            linewidth=1.2,
+        )
+
+
+def _shade_probe(axes: Any, probe: pd.DataFrame) -> None:
+    """Shade the epochs of the probe and name them."""
+    if probe.empty:
+        return
+    first, last = probe["epoch"].min() - 0.5, probe["epoch"].max() + 0.5
+    axes.axvspan(first, last, color=SOFT, alpha=0.1)
+    axes.annotate(
+        "probe",
+        (float(probe["epoch"].mean()), 1),
+        (0, -4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        color=SOFT,
+    )
+    axes.set_xlim(left=float(first))
+
+
+def _mark_kept(axes: Any, kept: pd.DataFrame, name: str) -> None:
+    """Ring the epochs whose weights were kept, on the curve of a column."""
+    for _, row in kept.iterrows():
+        axes.plot(
+            row["epoch"],
+            row[name],
+            "o",
+            markersize=11,
+            markerfacecolor="none",
+            markeredgecolor=INK,
+            markeredgewidth=1.5,
+            label="kept",
+        )
+
+
+def _label_axes(axes: Any, what: str, shares: bool) -> None:
+    """Count whole things along a curve, and show its values as percent where they are shares."""
+    axes.set_xlabel(what)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if shares:
+        axes.yaxis.set_major_formatter(_percent())
+    axes.grid(axis="x", visible=False)
 
 
 def _add_legend(axes: Any, columns: int) -> None:
