@@ -20,8 +20,8 @@ from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
 from components.train.finetuning.optimizers import create_optimizer
 from components.train.finetuning.preflight import Speed, start_phase
 from components.train.networks.network import HEAD_INPUT, create_network, unfreeze
-from components.train.probe import probe
-from components.train.probe.probe import extract_features, run_probe
+from components.train.probe.features import extract_features
+from components.train.probe.probe import run_probe
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward
 from components.train.runtime.passes import run_forward
@@ -133,7 +133,7 @@ def test_features_come_in_smaller_batches_where_memory_is_short(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(probe, "PIECE_BATCHES", 20)
+    monkeypatch.setattr("components.train.probe.features.PIECE_BATCHES", 20)
     pixels, sizes = examples[0].pixels, []
 
     def forward(batch: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ def run_tiny(
     """Train in this process."""
     from components.train.feed import memory
     from components.train.finetuning import finetune
-    from components.train.probe import probe
+    from components.train.probe import features
     from components.train.run import run
 
     if little_memory:
@@ -90,7 +90,7 @@ def run_tiny(
 
     register_tiny()
     # Checkpoints as often as in a run of hours, seen from its length.
-    finetune.SEGMENT_STEPS, probe.PIECE_BATCHES = 2, 2
+    finetune.SEGMENT_STEPS, features.PIECE_BATCHES = 2, 2
     params = make_params(
         settings.pop("finetune", {}), settings.pop("augment", {"flip": "never"}), **settings
     )

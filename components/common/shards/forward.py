@@ -17,7 +17,7 @@ from components.common.terminal import bar
 
 
 @dataclass(frozen=True)
-class Forward:
+class SplitAnswers:
     """The answers of a network for one split, sorted by path as the manifest is."""
 
     paths: list[str]
@@ -46,7 +46,7 @@ def answer_split(
     split: str,
     dataset: Dataset,
     batch_size: int,
-) -> Forward:
+) -> SplitAnswers:
     """Return the logits of every example of a split; only one batch of pixels is held at a time.
 
     Args:
@@ -63,7 +63,7 @@ def answer_split(
     expected = dataset.splits[split].examples
     if not expected:
         empty = np.zeros((0, len(dataset.class_names)), np.float32)
-        return Forward([], [], np.zeros(0, np.int64), empty)
+        return SplitAnswers([], [], np.zeros(0, np.int64), empty)
     batch_size = min(batch_size, expected)
     logits: list[np.ndarray] = []
     labels: list[np.ndarray] = []
@@ -85,7 +85,7 @@ def answer_split(
             f"{len(paths):,} records, dataset.json says {expected:,}; run preprocess again"
         )
     order = np.argsort(np.array(paths, dtype=object), kind="stable")
-    return Forward(
+    return SplitAnswers(
         paths=[paths[i] for i in order],
         sha256=[sha256[i] for i in order],
         labels=np.concatenate(labels)[order],

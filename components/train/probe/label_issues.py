@@ -16,7 +16,8 @@ import numpy as np
 from components.common.artifacts.label_issues import LabelIssue
 from components.common.artifacts.model import compute_probabilities
 from components.common.shards.examples import Examples
-from components.train.probe.probe import Probe, fit_logistic
+from components.train.probe.heads import fit_logistic
+from components.train.probe.probe import Probe
 
 FOLDS = 5  # each probe then sees 80 % of the images
 

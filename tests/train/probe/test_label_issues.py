@@ -14,8 +14,9 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.label_issues import LabelIssue, write_label_issues
 from components.common.shards.examples import Examples
+from components.train.probe.heads import Head
 from components.train.probe.label_issues import compute_out_of_fold, find_label_issues
-from components.train.probe.probe import Head, Probe
+from components.train.probe.probe import Probe
 from tests.conftest import load_digits
 
 EPOCH = Epoch("probe", 0, None, 0.0, 1.0, 0.0, 1.0, 1.0)

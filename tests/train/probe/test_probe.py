@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from components.common.artifacts.model import load_model, read_card
 from components.common.settings.spec import Mlflow
-from components.train.probe.probe import PENALTIES, fit_head, fit_logistic
+from components.train.probe.heads import PENALTIES, fit_head, fit_logistic
 from components.train.run import run
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Finetune, Inputs, Outputs, Params

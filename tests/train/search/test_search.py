@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from components.common.errors import DarkroomError
-from components.train.probe import probe
+from components.train.probe import features
 from components.train.search.__main__ import main
 from components.train.search.settings import change_params, read_settings
 from components.train.search.space import Choices, Range, read_space
@@ -190,13 +190,13 @@ def test_features_are_extracted_once(
 ) -> None:
     folder, seen = params.parent, []
     write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
-    real = probe.run_forward
+    real = features.run_forward
 
     def count(forward: Any, pixels: Any, batch_size: int, what: str, *rest: Any) -> Any:
         seen.append(what)
         return real(forward, pixels, batch_size, what, *rest)
 
-    monkeypatch.setattr(probe, "run_forward", count)
+    monkeypatch.setattr(features, "run_forward", count)
     space.write_text("train.seed: { low: 0, high: 9 }\n")
     change_params(params, {"train.finetune.epochs": 0})
     run_here(folder, trials=3)
