@@ -16,7 +16,8 @@ from components.common.artifacts.dataset import read_dataset
 from components.common.artifacts.model import take_part
 from components.common.backend import keras, tf
 from components.common.shards.examples import Examples, read_split
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
+from components.train.feed.recipe import Recipe
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.network import LOGITS, create_network
 from components.train.probe.probe import run_probe
@@ -76,7 +77,7 @@ def fit_probe(train: Examples, val: Examples, judged: Examples, names: list[str]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "model.keras", {})
         watch = start_watch()
-        probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=checkpoint)
+        probe = run_probe(network, Material(train, val, recipe), params, checkpoint)
         spent = watch()
     if judged is val:
         return Result(probe.epoch.val_accuracy, *spent)

@@ -19,7 +19,9 @@ from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
 from components.common.shards.examples import Examples, read_split
 from components.common.shards.stored import open_split
-from components.train.feed.batches import Recipe, create_batches
+from components.train.feed.batches import create_batches
+from components.train.feed.material import Material
+from components.train.feed.recipe import Recipe
 from components.train.finetuning.fitting import Finetuning, Progress
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.network import create_network, unfreeze
@@ -39,14 +41,14 @@ def compare_steps(backbone: str, flags: Any) -> None:
     examples = read_examples(flags.shards, flags.size_px)
     precision = set_precision(flags.precision)
     phase = create_phase(backbone, examples, flags.batch_size)
-    size = phase.recipe.batch_size(len(examples.labels))
-    batch = next(iter(create_batches(examples, phase.recipe, 1)))
+    size, recipe = phase.material.batch_size, phase.material.recipe
+    batch = next(iter(create_batches(examples, recipe, 1)))
     memory = tf.data.Dataset.from_tensors(batch)
     once = range(min(flags.steps, phase.steps))
 
     def feed(images: Examples) -> None:
         # One pipeline, as an epoch has it; short epochs are repeated.
-        batches = create_batches(images, phase.recipe, 1, once)
+        batches = create_batches(images, recipe, 1, once)
         fit(phase, batches.repeat().take(flags.steps))
 
     ways: dict[str, Callable[[], None]] = {
@@ -121,7 +123,7 @@ def create_phase(backbone: str, train: Examples, batch_size: int) -> Finetuning:
     unfreeze(network, settings.unfreeze)
     recipe = Recipe(settings, Augment(), flip=True, seed=0, classes=classes)
     few = Examples(train.pixels[:8], train.labels[:8], train.paths[:8], train.sha256[:8])
-    return Finetuning(network, train, few, recipe, Progress(settings.epochs))
+    return Finetuning(network, Material(train, few, recipe), Progress(settings.epochs))
 
 
 def fit(phase: Finetuning, batches: Any) -> None:

@@ -11,9 +11,10 @@ from components.common.backend import keras, tf
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.recording import start_recorded_run
 from components.train.augmentation.mirror import choose_flip
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
 from components.train.feed.memory import read_train_and_val
 from components.train.feed.pictures import write_augmented
+from components.train.feed.recipe import Recipe
 from components.train.finetuning.finetune import run_finetuning
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.network import create_network, to_float32, unfreeze
@@ -92,7 +93,8 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
         checkpoint.keep_run(mlflow.active_run().info.run_id)
         records.track_start(mlflow, params, dataset)
         features = trial.find_features(params, dataset, machines) if trial else checkpoint
-        probe = run_probe(network, train, val, params=params, recipe=recipe, checkpoint=features)
+        material = Material(train, val, recipe)
+        probe = run_probe(network, material, params, features)
         epochs: list[Epoch] = []
         records.track_epoch(mlflow, epochs, probe.epoch)
         if trial:
@@ -101,7 +103,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
             issues = find_label_issues(train, val, probe, names, params.seed)
             write_label_issues(outputs.label_issues, issues)
             records.track_label_issues(mlflow, issues, outputs)
-            write_augmented(outputs.augmented, train, recipe)
+            write_augmented(outputs.augmented, material)
             baseline = answer_test(network, inputs.shards, dataset, params.probe_batch_size)
             write_predictions(outputs.probe, baseline)
 
@@ -110,9 +112,7 @@ def _train(  # noqa: PLR0917 - run, inside its surroundings
             say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
             for epoch in run_finetuning(
                 network,
-                train,
-                val,
-                recipe=recipe,
+                material,
                 first=probe.epoch,
                 checkpoint=checkpoint,
                 budget_minutes=params.budget_minutes,

@@ -14,7 +14,9 @@ from sklearn.metrics import log_loss
 
 from components.common.artifacts.model import load_model, read_card, take_part
 from components.common.shards.examples import Examples, read_split
-from components.train.feed.batches import Recipe, create_batches, create_order
+from components.train.feed.batches import create_batches, create_order
+from components.train.feed.material import Material
+from components.train.feed.recipe import Recipe
 from components.train.finetuning import preflight
 from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
 from components.train.finetuning.optimizers import create_optimizer
@@ -82,7 +84,7 @@ def test_the_schedule_fits_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(preflight, "measure_speed", lambda phase: SPEED)
-    phase = start_phase(create(), *examples, make_recipe(), minutes)
+    phase = start_phase(create(), Material(*examples, make_recipe()), minutes)
     assert phase.progress.epochs == epochs
     told = capsys.readouterr().out
     assert (f"are enough for {epochs} epochs" in told) == (epochs < 8)
@@ -109,7 +111,8 @@ def test_short_memory_cuts_a_batch_into_equal_parts(
         return SPEED
 
     monkeypatch.setattr(preflight, "measure_speed", measure)
-    phase = start_phase(create(), *examples, make_recipe(batch_size=batch_size), 0)
+    material = Material(*examples, make_recipe(batch_size=batch_size))
+    phase = start_phase(create(), material, 0)
     assert phase.progress.accumulate == parts
     assert batch_size % parts == 0
 
@@ -124,7 +127,7 @@ def test_no_memory_for_one_image_is_refused(
 
     monkeypatch.setattr(preflight, "measure_speed", measure)
     with pytest.raises(DarkroomError, match="too little memory for one image at a time"):
-        start_phase(create(), *examples, make_recipe(), 0)
+        start_phase(create(), Material(*examples, make_recipe()), 0)
 
 
 def test_features_come_in_smaller_batches_where_memory_is_short(
@@ -156,9 +159,7 @@ def test_views_are_learned_beside_the_images_themselves(
     network = create()
     params = replace(make_params({}, {}), probe_views=3)
     checkpoint = Checkpoint(tmp_path / "model.keras", {})
-    found = run_probe(
-        network, train, val, params=params, recipe=make_recipe(), checkpoint=checkpoint
-    )
+    found = run_probe(network, Material(train, val, make_recipe()), params, checkpoint)
     forward = create_forward(take_part(network, HEAD_INPUT))
     features, labels = [found.features], [train.labels]
     for view in (1, 2):
@@ -195,7 +196,7 @@ def test_rare_classes_pull_harder_with_weights(finetune: dict[str, Any], rare: f
         batch_size=16, optimizer="sgd", learning_rate=0.1, warmup_fraction=0, **finetune
     )
     recipe = replace(recipe, classes=2, finetune=replace(recipe.finetune, label_smoothing=0.0))
-    Finetuning(network, train, train, recipe, Progress(1000)).fit(range(1))
+    Finetuning(network, Material(train, train, recipe), Progress(1000)).fit(range(1))
     bias = network.get_layer("logits").get_weights()[1]
     common = 0.5 if rare == 1.0 else 16 / (2 * 12) * 0.5
     own = 0.5 if rare == 1.0 else 16 / (2 * 4) * 0.5
@@ -228,7 +229,7 @@ def test_images_of_any_size_train(size_px: int, tmp_path: Path) -> None:
     assert train.pixels.shape[1:] == (size_px, size_px, 3)
     network = create(size_px, classes=2)
     recipe = replace(make_recipe(), classes=len(dataset.class_names))
-    phase = Finetuning(network, train, val, recipe, Progress(1))
+    phase = Finetuning(network, Material(train, val, recipe), Progress(1))
     loss, _ = phase.fit(range(2))
     assert np.isfinite(loss)
     assert phase.judge().shape == (8, 2)

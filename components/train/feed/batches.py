@@ -8,7 +8,6 @@ tf.data feeds every backend of Keras.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,30 +17,7 @@ from components.common.shards.examples import Examples
 from components.train.augmentation.augment import augment
 from components.train.augmentation.dice import Dice
 from components.train.augmentation.mixing import mix, mixes
-from components.train.spec import Augment, Finetune
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides what the second phase does."""
-
-    finetune: Finetune
-    augment: Augment
-    flip: bool  # whether images are mirrored
-    seed: int
-    classes: int
-    process: int = 0  # which rows of each batch are made here …
-    processes: int = 1  # … of so many equal parts
-    devices: int = 1  # that a batch is split over, of all processes together
-
-    def count_steps(self, images: int) -> int:
-        """Return the steps of one epoch; the last batch is filled up from its beginning."""
-        return -(-images // self.batch_size(images))
-
-    def batch_size(self, images: int) -> int:
-        """Return the images in one step: as set, or as many as there are."""
-        size, parts = min(self.finetune.batch_size, images), max(self.devices, self.processes)
-        return max(parts, size // parts * parts)
+from components.train.feed.recipe import Recipe
 
 
 class Feed:

@@ -10,20 +10,20 @@ from PIL import Image
 
 from components.common.files import writing
 from components.common.shards.examples import Examples
-from components.train.feed.batches import Recipe, create_batches, create_order
+from components.train.feed.batches import create_batches, create_order
+from components.train.feed.material import Material
 
 ROWS, COLUMNS, GAP_PX, LARGEST_PX = 6, 8, 4, 128
 
 
-def write_augmented(file: Path, train: Examples, recipe: Recipe) -> None:
+def write_augmented(file: Path, material: Material) -> None:
     """Write a grid: in each row an image as it is, then as the first epochs see it.
 
     Args:
         file: PNG file.
-        train: the training split.
-        recipe: of the second phase.
+        material: of the second phase.
     """
-    own = replace(recipe, process=0, processes=1)
+    train, own = material.train, replace(material.recipe, process=0, processes=1)
     rows = create_order(train.labels, own, 1)[: min(ROWS, own.finetune.batch_size)]
     few = choose_examples(train, rows)
     versions = [few.pixels]

@@ -10,9 +10,8 @@ import numpy as np
 
 from components.common.artifacts.history import Epoch
 from components.common.backend import keras
-from components.common.shards.examples import Examples
 from components.common.terminal import bar, say
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
 from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
 from components.train.finetuning.optimizers import read_learning_rate
 from components.train.finetuning.preflight import start_phase
@@ -31,10 +30,8 @@ PART = "finetune"
 
 def run_finetuning(
     network: keras.Model,
-    train: Examples,
-    val: Examples,
+    material: Material,
     *,
-    recipe: Recipe,
     first: Epoch,
     checkpoint: Checkpoint,
     budget_minutes: float = 0,
@@ -47,18 +44,17 @@ def run_finetuning(
 
     Args:
         network: with the probe's head, unfrozen as far as wanted.
-        train: the training split.
-        val: the validation split.
-        recipe: settings, seed, and whether to mirror.
+        material: the splits, and the recipe.
         first: the probe's row of the history.
         checkpoint: where the run stands.
         budget_minutes: the schedule gets as many epochs as fit; 0: all.
     """
     best_weights = [to_numpy(weight) for weight in network.weights]
+    patience, val_images = material.recipe.finetune.patience, len(material.val.labels)
     epochs, phase = [first], None
     if found := checkpoint.load(PART):
         meta, arrays = found
-        phase = Finetuning(network, train, val, recipe, Progress(**meta))
+        phase = Finetuning(network, material, Progress(**meta))
         best_weights = [arrays.pop(f"b{number}") for number in range(len(network.weights))]
         phase.write_state(arrays)
         for row in phase.progress.done:
@@ -67,7 +63,7 @@ def run_finetuning(
         where = f"epoch {phase.progress.epoch}, step {phase.progress.step}"
         say(f"going on where an earlier run was stopped: fine-tuning, {where}")
     if phase is None:
-        phase = start_phase(network, train, val, recipe, budget_minutes)
+        phase = start_phase(network, material, budget_minutes)
     progress, saving, clock = phase.progress, Saving(checkpoint), Clock()
 
     def save() -> None:
@@ -83,14 +79,14 @@ def run_finetuning(
             if saving.is_due():
                 save()
 
-        while progress.epoch <= progress.epochs and not _is_stuck(epochs, recipe.finetune.patience):
+        while progress.epoch <= progress.epochs and not _is_stuck(epochs, patience):
             clock.lap()
             means = phase.fit(range(progress.step, phase.steps), SEGMENT_STEPS, look)
             shown.update(phase.steps % SEGMENT_STEPS or SEGMENT_STEPS)
             progress.seconds += clock.lap()
             with phase.averaged():
                 epochs.append(_judge(phase, means, clock))
-                if find_kept(epochs, len(val.labels)) is epochs[-1]:
+                if find_kept(epochs, val_images) is epochs[-1]:
                     best_weights = [to_numpy(weight) for weight in network.weights]
             progress.end_epoch(asdict(epochs[-1]))
             save()
@@ -101,7 +97,7 @@ def run_finetuning(
 
 def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Epoch:
     """Return the row of an epoch that was just trained, by the weights as they are."""
-    progress, labels = phase.progress, phase.val.labels
+    progress, labels = phase.progress, phase.material.val.labels
     logits = phase.judge()
     found = compute_log_loss(logits, labels), compute_accuracy(logits, labels)
     val_loss, val_accuracy = (float(number) for number in agree(np.array(found)))
@@ -114,7 +110,7 @@ def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Epoch
         val_loss=val_loss,
         val_accuracy=val_accuracy,
         seconds=progress.seconds + clock.lap(),
-        images_per_second=len(phase.train.labels) / progress.seconds,
+        images_per_second=len(phase.material.train.labels) / progress.seconds,
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from components.common.artifacts.model import LOGITS, take_part
 from components.common.backend import keras
 from components.common.errors import DarkroomError
-from components.common.shards.examples import Examples
-from components.train.feed.batches import Feed, Recipe
+from components.train.feed.batches import Feed
+from components.train.feed.material import Material
 from components.train.finetuning.optimizers import compute_scales, create_optimizer
 from components.train.runtime.devices import create_forward, within_memory
 from components.train.runtime.passes import run_forward
@@ -43,19 +43,12 @@ class Progress:
 class Finetuning:
     """A network in training."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        train: Examples,
-        val: Examples,
-        recipe: Recipe,
-        progress: Progress,
-    ) -> None:
-        self.train, self.val, self.recipe, self.progress = train, val, recipe, progress
-        self.feed = Feed(train, recipe)
-        self.steps = recipe.count_steps(len(train.labels))
+    def __init__(self, network: keras.Model, material: Material, progress: Progress) -> None:
+        self.material, self.progress = material, progress
+        self.feed = Feed(material.train, material.recipe)
+        self.steps = material.steps
         self.model = take_part(network, LOGITS)
-        settings = recipe.finetune
+        settings = material.recipe.finetune
         self.optimizer = create_optimizer(
             settings,
             self.steps * progress.epochs,
@@ -92,7 +85,7 @@ class Finetuning:
         """
         batches = self.feed.create_batches(self.progress.epoch, steps)
         if self.progress.accumulate > 1:
-            own = self.recipe.batch_size(len(self.train.labels)) // self.recipe.processes
+            own = self.material.batch_size // self.material.recipe.processes
             batches = batches.unbatch().batch(own // self.progress.accumulate)
         watch = _Watch(self, steps, every, tell)
         self.model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[watch])
@@ -122,7 +115,8 @@ class Finetuning:
 
     def judge(self) -> np.ndarray:
         """Return the logits of the validation split, by the weights as they are."""
-        return within_memory(64, lambda n: run_forward(self._forward, self.val.pixels, n, "val"))
+        pixels = self.material.val.pixels
+        return within_memory(64, lambda n: run_forward(self._forward, pixels, n, "val"))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -9,9 +9,8 @@ import numpy as np
 
 from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
-from components.common.shards.examples import Examples
 from components.common.terminal import describe_seconds, say
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
 from components.train.finetuning.fitting import Finetuning, Progress
 from components.train.runtime.devices import TOO_LITTLE, is_out_of_memory
 from components.train.runtime.machines import agree, any_of
@@ -54,19 +53,17 @@ class Speed:
         )
 
 
-def start_phase(
-    network: keras.Model, train: Examples, val: Examples, recipe: Recipe, budget_minutes: float
-) -> Finetuning:
+def start_phase(network: keras.Model, material: Material, budget_minutes: float) -> Finetuning:
     """Measure the speed, fit the schedule into the budget, and find a batch that memory holds.
 
     Raises:
         DarkroomError: if not even one image at a time fits.
     """
+    recipe, size = material.recipe, material.batch_size
     epochs, accumulate = recipe.finetune.epochs, 1
-    size = recipe.batch_size(len(train.labels))
     own = size // max(recipe.processes, recipe.devices)  # images of a step on one device
     while True:
-        phase = Finetuning(network, train, val, recipe, Progress(epochs, accumulate))
+        phase = Finetuning(network, material, Progress(epochs, accumulate))
         before = phase.read_state()
         speed = _measure_within_memory(phase)
         phase.write_state(before)
@@ -88,7 +85,7 @@ def start_phase(
         if wanted == epochs:
             return phase
         say(f"train.budget_minutes: {budget_minutes:g} min are enough for {wanted} epochs")
-        return Finetuning(network, train, val, recipe, Progress(wanted, accumulate))
+        return Finetuning(network, material, Progress(wanted, accumulate))
 
 
 def _measure_within_memory(phase: Finetuning) -> Speed | None:
@@ -108,8 +105,7 @@ def measure_speed(phase: Finetuning) -> Speed:
     """
     import psutil
 
-    images, recipe = len(phase.train.labels), phase.recipe
-    size = recipe.batch_size(images)
+    material, size = phase.material, phase.material.batch_size
     batches = iter(phase.feed.create_batches(1).repeat())
     batch = next(batches)  # the first waits for the graph to be made
     start, made = time.perf_counter(), 0
@@ -117,7 +113,7 @@ def measure_speed(phase: Finetuning) -> Speed:
         next(batches)
         made += 1
     input_speed = made * size / (time.perf_counter() - start)
-    part = max(1, size // recipe.processes // phase.progress.accumulate)
+    part = max(1, size // material.recipe.processes // phase.progress.accumulate)
     # As many parts as make the steps, so that accumulated gradients are applied as well.
     count = TRIAL_STEPS * phase.progress.accumulate
     again = tf.data.Dataset.from_tensors(tuple(tensor[:part] for tensor in batch))
@@ -128,8 +124,8 @@ def measure_speed(phase: Finetuning) -> Speed:
     return Speed(
         input=input_speed,
         compute=compute,
-        train_images=images,
-        val_images=len(phase.val.labels),
+        train_images=len(material.train.labels),
+        val_images=len(material.val.labels),
         shared=not any("gpu" in name.lower() for name in keras.distribution.list_devices()),
         memory_mb=psutil.Process().memory_info().rss / 1e6,
     )

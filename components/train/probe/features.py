@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from components.common.shards.examples import Examples
-from components.train.feed.batches import Recipe, create_batches, create_order
+from components.train.feed.batches import create_batches, create_order
+from components.train.feed.material import Material
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import within_memory
 from components.train.runtime.passes import Forward, run_forward
@@ -49,16 +49,20 @@ def extract_features(
 
 
 def extract_view(
-    forward: Forward, train: Examples, recipe: Recipe, view: int, checkpoint: Checkpoint
+    forward: Forward, material: Material, view: int, checkpoint: Checkpoint
 ) -> np.ndarray:
     """Return the features of the training images, each changed as fine-tuning would change it."""
     part = f"features-view-{view}"
     if found := checkpoint.load(part):
         return found[1]["features"]
+    train, recipe = material.train, material.recipe
     plain = replace(
-        recipe, augment=replace(recipe.augment, mixup=0.0, cutmix=0.0), process=0, processes=1
+        recipe,
+        finetune=replace(recipe.finetune, balance="none"),
+        augment=replace(recipe.augment, mixup=0.0, cutmix=0.0),
+        process=0,
+        processes=1,
     )
-    plain = replace(plain, finetune=replace(plain.finetune, balance="none"))
     order, features = create_order(train.labels, plain, view), []
     for batch in create_batches(train, plain, view):
         pixels = batch[0].numpy()

@@ -17,10 +17,9 @@ from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.model import LOGITS, compute_probabilities, take_part
 from components.common.artifacts.predictions import Predictions
-from components.common.shards.examples import Examples
 from components.common.shards.forward import answer_split
 from components.common.terminal import Stopwatch
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
 from components.train.networks.network import HEAD_INPUT, set_head
 from components.train.probe.features import extract_features, extract_view
 from components.train.probe.heads import Head, fit_head
@@ -41,35 +40,27 @@ class Probe:
     val_features: np.ndarray  # of the validation split
 
 
-def run_probe(
-    network: Any,
-    train: Examples,
-    val: Examples,
-    *,
-    params: Params,
-    recipe: Recipe,
-    checkpoint: Checkpoint,
-) -> Probe:
+def run_probe(network: Any, material: Material, params: Params, checkpoint: Checkpoint) -> Probe:
     """Fit the head on frozen features and put it into the network.
 
     Args:
         network: whole classifier, its head still random.
-        train: the training split.
-        val: the validation split, which chooses the penalty.
+        material: the splits, of which validation chooses the penalty, and the recipe, whose
+            changes make further views.
         params: of the room.
-        recipe: of the second phase; its changes make further views.
         checkpoint: where features that are done are kept.
     """
-    watch = Stopwatch()
+    watch, train, val = Stopwatch(), material.train, material.val
     forward, batch_size = create_forward(take_part(network, HEAD_INPUT)), params.probe_batch_size
     features = extract_features(forward, train.pixels, batch_size, "train", checkpoint)
     val_features = extract_features(forward, val.pixels, batch_size, "val", checkpoint)
     known, labels = [features], [train.labels]
     for view in range(1, params.probe_views):
-        known.append(extract_view(forward, train, recipe, view, checkpoint))
+        known.append(extract_view(forward, material, view, checkpoint))
         labels.append(train.labels)
+    classes = material.recipe.classes
     head = fit_head(
-        np.concatenate(known), np.concatenate(labels), val_features, val.labels, recipe.classes
+        np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes
     )
     head = Head(agree(head.weights), agree(head.bias), float(agree(head.penalty)))
     set_head(network, head.weights, head.bias)

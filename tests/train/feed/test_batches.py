@@ -10,12 +10,8 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from components.common.shards.examples import Examples
-from components.train.feed.batches import (
-    Recipe,
-    compute_class_weights,
-    create_batches,
-    create_order,
-)
+from components.train.feed.batches import compute_class_weights, create_batches, create_order
+from components.train.feed.recipe import Recipe
 from components.train.spec import Augment, Finetune
 
 STILL: dict[str, Any] = dict.fromkeys(

@@ -16,8 +16,9 @@ from components.common.shards.examples import read_split
 from components.common.shards.stored import open_split
 from components.common.shards.tfscan import scan_shard
 from components.train.feed import memory
-from components.train.feed.batches import Recipe, create_batches
+from components.train.feed.batches import create_batches
 from components.train.feed.memory import read_train_and_val
+from components.train.feed.recipe import Recipe
 from components.train.spec import Augment, Finetune
 from tests.train.digit_shards import write_digits
 

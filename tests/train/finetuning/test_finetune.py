@@ -18,7 +18,8 @@ from components.common.artifacts.model import LOGITS, Calibration, load_model, r
 from components.common.errors import DarkroomError
 from components.common.files import read_json
 from components.common.shards.examples import read_split
-from components.train.feed.batches import Recipe
+from components.train.feed.material import Material
+from components.train.feed.recipe import Recipe
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
 from components.train.finetuning.optimizers import compute_scales, create_optimizer
@@ -55,12 +56,14 @@ def create() -> Callable[..., Any]:
     return make
 
 
+def make_material(shards: Path, recipe: Recipe) -> Material:
+    return Material(read_split(shards, "train"), read_split(shards, "val"), recipe)
+
+
 def train(network: Any, shards: Path, folder: Path, recipe: Recipe, first: Epoch = PROBE) -> Any:
-    examples = read_split(shards, "train"), read_split(shards, "val")
     checkpoint = Checkpoint(folder / "model.keras", {})
-    return list(
-        run_finetuning(network, *examples, recipe=recipe, first=first, checkpoint=checkpoint)
-    )
+    material = make_material(shards, recipe)
+    return list(run_finetuning(network, material, first=first, checkpoint=checkpoint))
 
 
 def read_weights(network: Any) -> dict[str, np.ndarray]:
@@ -108,8 +111,8 @@ def test_loss_that_is_no_number_is_refused(create: Any, shards: Path, tmp_path: 
 
 def test_weights_are_not_replaced_by_their_mean_between_fits(create: Any, shards: Path) -> None:
     network = create()
-    examples = read_split(shards, "train"), read_split(shards, "val")
-    phase = Finetuning(network, *examples, make_recipe(ema_momentum=0.99), Progress(1))
+    material = make_material(shards, make_recipe(ema_momentum=0.99))
+    phase = Finetuning(network, material, Progress(1))
     phase.fit(range(5))
     means = phase.optimizer._model_variables_moving_average
     pairs = list(zip(phase.model.trainable_variables, means, strict=True))
@@ -124,15 +127,14 @@ def test_a_state_holds_all_that_the_next_step_depends_on(
 ) -> None:
     from components.common.backend import keras
 
-    examples = read_split(shards, "train"), read_split(shards, "val")
-    recipe = make_recipe(dropout=0.3, learning_rate=0.01)
+    material = make_material(shards, make_recipe(dropout=0.3, learning_rate=0.01))
     set_precision(precision)
     try:
-        whole = Finetuning(create(), *examples, recipe, Progress(1))
+        whole = Finetuning(create(), material, Progress(1))
         whole.fit(range(3))
         state, progress = whole.read_state(), replace(whole.progress)
         whole.fit(range(3, 6))
-        again = Finetuning(create(), *examples, recipe, progress)
+        again = Finetuning(create(), material, progress)
         again.write_state(state)
         again.fit(range(3, 6))
     finally:
@@ -183,8 +185,7 @@ def test_accumulated_halves_step_as_one_whole(create: Any, shards: Path) -> None
     for accumulate in (1, 2):
         network = create()
         recipe = make_recipe(optimizer="sgd", learning_rate=0.01, warmup_fraction=0.0)
-        examples = read_split(shards, "train"), read_split(shards, "val")
-        phase = Finetuning(network, *examples, recipe, Progress(100, accumulate))
+        phase = Finetuning(network, make_material(shards, recipe), Progress(100, accumulate))
         phase.fit(range(3))
         weights.append(read_weights(network))
     for path, value in weights[0].items():

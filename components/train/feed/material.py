@@ -1,0 +1,27 @@
+"""What both phases work with: the images that are learnt from and judged by, and the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from components.common.shards.examples import Examples
+from components.train.feed.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Material:
+    """Two splits and what is done with them."""
+
+    train: Examples
+    val: Examples  # chooses the probe's penalty and the epoch that is kept
+    recipe: Recipe
+
+    @property
+    def batch_size(self) -> int:
+        """Images in one step, of all machines together."""
+        return self.recipe.batch_size(len(self.train.labels))
+
+    @property
+    def steps(self) -> int:
+        """Steps of one epoch."""
+        return self.recipe.count_steps(len(self.train.labels))
