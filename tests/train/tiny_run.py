@@ -62,16 +62,16 @@ def keep_weights(file: Path) -> None:
     """Write the weights that this process ends with, whether or not it writes the model."""
     import numpy as np
 
-    from components.train import run
+    from components.train.records import delivery
 
-    whole = run.to_float32
+    whole = delivery.to_float32
 
     def to_float32(network: Any, *others: Any) -> Any:
         model = whole(network, *others)
         np.savez(file, **{w.path.replace("/", "|"): np.asarray(w) for w in model.weights})
         return model
 
-    run.to_float32 = to_float32
+    delivery.to_float32 = to_float32
 
 
 def run_tiny(

@@ -4,32 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.history import Epoch
-from components.train.records.records import identify_features
+from components.common.backend import keras
+from components.train.feed.material import Material
+from components.train.probe.probe import Probe
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.runtime.machines import Machines
-from components.train.spec import Params
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a search wants of a run, instead of a model and reports."""
+    """What a search wants of a run: to be told its epochs, no more; see :class:`Delivery`."""
 
     # Is told each epoch of both phases, and by what the run is recorded; what it raises ends it.
     tell: Callable[[Epoch, Any], None]
     features: Path  # folder of the search, where features of frozen networks are kept
 
-    def find_features(self, params: Params, dataset: Dataset, machines: Machines) -> Checkpoint:
+    def find_features(self, own: Checkpoint, identity: Mapping[str, Any]) -> Checkpoint:
         """Return what holds the features that the frozen network gives these images.
 
         They are extracted by the first trial of its backbone, weights and views.
+
+        Args:
+            own: the run's checkpoint, which goes when the run is over.
+            identity: all that decides the features.
         """
-        identity = identify_features(params, dataset, machines)
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return Checkpoint(self.features / key[:16], identity, writes=machines.is_first)
+        return Checkpoint(self.features / key[:16], identity, writes=own.writes)
+
+    def leave_findings(
+        self, network: keras.Model, material: Material, probe: Probe, mlflow: Any
+    ) -> None:
+        """Do nothing: what it finds, the run with the best settings will find again."""
+
+    def finish(
+        self, network: keras.Model, material: Material, epochs: Sequence[Epoch], mlflow: Any
+    ) -> None:
+        """Write no model."""

@@ -1,0 +1,75 @@
+"""A training run as it is without a search: it leaves findings, a calibrated model, its history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.history import Epoch, write_history
+from components.common.artifacts.label_issues import write_label_issues
+from components.common.artifacts.model import LOGITS, save_model, take_part
+from components.common.artifacts.predictions import write_predictions
+from components.common.backend import keras
+from components.train.feed.material import Material
+from components.train.feed.pictures import write_augmented
+from components.train.networks.backbones import find_backbone
+from components.train.networks.network import to_float32
+from components.train.probe.label_issues import find_label_issues
+from components.train.probe.probe import Probe, answer_test
+from components.train.records import records
+from components.train.runtime.checkpoint import Checkpoint
+from components.train.runtime.devices import create_forward, within_memory
+from components.train.runtime.passes import run_forward
+from components.train.selection.calibration import fit_calibration
+from components.train.selection.kept import find_kept
+from components.train.spec import Outputs, Params
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What the room wants of a run; a search wants less, see :class:`Trial`."""
+
+    shards: Path
+    outputs: Outputs
+    params: Params
+    dataset: Dataset
+
+    def find_features(self, own: Checkpoint, identity: Mapping[str, Any]) -> Checkpoint:
+        """Return what holds the features of the frozen network: the run's own checkpoint."""
+        return own
+
+    def tell(self, epoch: Epoch, mlflow: Any) -> None:
+        """Do nothing: nobody waits for single epochs."""
+
+    def leave_findings(
+        self, network: keras.Model, material: Material, probe: Probe, mlflow: Any
+    ) -> None:
+        """Write what the first phase knows of the images, and what the second will see."""
+        names, outputs = self.dataset.class_names, self.outputs
+        issues = find_label_issues(material.train, material.val, probe, names, self.params.seed)
+        write_label_issues(outputs.label_issues, issues)
+        records.track_label_issues(mlflow, issues, outputs)
+        write_augmented(outputs.augmented, material)
+        batch_size = self.params.probe_batch_size
+        write_predictions(
+            outputs.probe, answer_test(network, self.shards, self.dataset, batch_size)
+        )
+
+    def finish(
+        self, network: keras.Model, material: Material, epochs: Sequence[Epoch], mlflow: Any
+    ) -> Epoch:
+        """Write model and history; return the epoch whose weights were kept."""
+        params, val = self.params, material.val
+        forward = create_forward(take_part(network, LOGITS))
+        logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
+        calibration = fit_calibration(params.calibration, logits, val.labels)
+        kept = find_kept(epochs, len(val.labels))
+        card = records.create_card(params, self.dataset, kept, calibration)
+        backbone, names = find_backbone(params.backbone), self.dataset.class_names
+        save_model(self.outputs.model, to_float32(network, backbone, names, calibration), card)
+        write_history(self.outputs.history, epochs, kept)
+        records.track_end(mlflow, kept, card, self.outputs)
+        return kept
