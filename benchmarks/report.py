@@ -37,6 +37,7 @@ from components.common.artifacts.dataset import (
     read_dataset,
     write_dataset,
 )
+from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.manifest import COLUMNS, write_manifest
 from components.common.artifacts.model import (
     LOGITS,
@@ -156,8 +157,10 @@ def write_room(folder: Path, world: World, images: int) -> None:
     table = np.exp(logits.astype(np.float64))
     table /= table.sum(axis=1, keepdims=True)
     order = np.argsort(np.array(paths, object))
+    findings = FindingFiles(folder / "training")
+    findings.folder.mkdir(exist_ok=True)
     write_predictions(
-        folder / "probe.parquet",
+        findings.probe,
         Predictions(
             world.names,
             [paths[i] for i in order],
@@ -168,9 +171,9 @@ def write_room(folder: Path, world: World, images: int) -> None:
         ),
     )
     (folder / "history.csv").write_text(HISTORY)
-    (folder / "label_issues.csv").write_text("path,split,label,suggested,score\n")
+    findings.label_issues.write_text("path,split,label,suggested,score\n")
     (folder / "validation.json").write_text(json.dumps(VALIDATION))
-    Image.new("RGB", (64, 32), "#336699").save(folder / "augmented.png")
+    Image.new("RGB", (64, 32), "#336699").save(findings.augmented)
     network = world.create_network()
     about = ModelCard(world.names, form, "mosaics", "none", 1.0, "fine-tune", {"test": digest})
     save_model(folder / "model.keras", network, about)
@@ -195,10 +198,8 @@ def measure_report(folder: Path, images: int, classes: int) -> None:
         shards=folder / "shards",
         manifest=folder / "manifest.parquet",
         splits=folder / "splits.parquet",
-        probe=folder / "probe.parquet",
         history=folder / "history.csv",
-        label_issues=folder / "label_issues.csv",
-        augmented=folder / "augmented.png",
+        findings=folder / "training",
         validation=folder / "validation.json",
         run=folder / "run.json",
     )
@@ -236,7 +237,7 @@ def measure_ratio(folder: Path, images: int, rounds: int) -> None:
         rows = read_rows(folder / "manifest.parquet", found)
         sampling = Sampling(read_groups(folder / "splits.parquet", found), 0.95, 1000)
         slices = judge_slices(create_slices(rows), found.correct, sampling, 30)
-        probe = read_probe(folder / "probe.parquet", found)
+        probe = read_probe(FindingFiles(folder / "training").probe, found)
         rivals = compare_with_rivals(found, probe, dataset, sampling)
         cost = count_cost(whole, folder / "model.keras")
         findings = Findings(slices, rivals, [], Sanity(0, None, None), cost)

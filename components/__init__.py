@@ -6,8 +6,8 @@ room        reads                                  writes
 ingest      a data set or an archive               images in class folders
 validate    images                                 manifest.parquet, validation.json, data docs
 preprocess  images, manifest                       splits.parquet, shards (TFRecord) + dataset.json
-train       shards                                 model.keras, history.csv, run.json
-evaluate    model, shards                          predictions.parquet, metrics.json, report.html
+train       shards                                 model.keras, history.csv, findings, run.json
+evaluate    model, shards, findings                predictions.parquet, metrics.json, report.html
 promote     model, predictions, metrics            verdict.json, a version in the MLflow registry
 predict     a registered model, any images         one prediction an image
 ==========  =====================================  =================================================

@@ -98,10 +98,8 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
                 shards=shards,
                 manifest=checked["manifest"],
                 splits=planned["splits"],
-                probe=trained["probe"],
                 history=trained["history"],
-                label_issues=trained["label_issues"],
-                augmented=trained["augmented"],
+                findings=trained["findings"],
                 evaluate=evaluate,
                 **about,
             )

@@ -97,11 +97,9 @@ def train(
     mlflow: dict,
     volume: str,
     model: Output[Model],
-    probe: Output[Dataset],
     history: Output[Artifact],
+    findings: Output[Artifact],
     run: Output[Artifact],
-    label_issues: Output[Artifact],
-    augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network; return the digest of the model file."""
     from pipelines.steps.rooms import run_room
@@ -117,11 +115,9 @@ def train_on_nodes(
     mlflow: dict,
     job: dict,
     model: Output[Model],
-    probe: Output[Dataset],
     history: Output[Artifact],
+    findings: Output[Artifact],
     run: Output[Artifact],
-    label_issues: Output[Artifact],
-    augmented: Output[Artifact],
 ) -> str:
     """Fine-tune the network on several machines, by a TrainJob; return the model's digest."""
     from pipelines.steps.runs import show_model
@@ -136,10 +132,8 @@ def evaluate(
     shards: Input[Dataset],
     manifest: Input[Dataset],
     splits: Input[Dataset],
-    probe: Input[Dataset],
     history: Input[Artifact],
-    label_issues: Input[Artifact],
-    augmented: Input[Artifact],
+    findings: Input[Artifact],
     validation: Input[Artifact],
     run: Input[Artifact],
     evaluate: dict,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from components.common.artifacts.dataset import read_dataset
+from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.model import LOGITS, read_card, take_part
@@ -41,6 +42,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     card, dataset = read_card(inputs.model), read_dataset(inputs.shards)
     check_fit(inputs.model, card, inputs.shards, dataset)
     history, validation = read_history(inputs.history), read_validation(inputs.validation)
+    files = FindingFiles(inputs.findings)
     level, batch_size = params.confidence, params.batch_size
 
     with continue_recorded_run(params.mlflow, inputs.run) as mlflow:
@@ -52,7 +54,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         rows = read_rows(inputs.manifest, predictions)
         groups = read_groups(inputs.splits, predictions)
         sampling = Sampling(groups, params.confidence, params.resamples)
-        probe = read_probe(inputs.probe, predictions)
+        probe = read_probe(files.probe, predictions)
 
         watch = Stopwatch()
         sample = choose_sample(len(predictions), params.robustness_images)
@@ -81,7 +83,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         doubts = find_doubts(card, dataset)
         for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
-        suspects = read_label_issues(inputs.label_issues)
+        suspects = read_label_issues(files.label_issues)
         content = Content(
             metrics=metrics,
             predictions=predictions,
@@ -92,7 +94,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=suspects,
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
-            augmented=encode_file(inputs.augmented, "train"),
+            augmented=encode_file(files.augmented, "train"),
             latency=latency,
             doubts=doubts,
             level=level,

@@ -15,10 +15,8 @@ class Inputs:
     shards: Path = path("folder of TFRecord shards and dataset.json")
     manifest: Path = path("Parquet file of validate, one row per image: what the slices come from")
     splits: Path = path("Parquet file of preprocess: which images are of one group")
-    probe: Path = path("Parquet file of train, what the probe says of the test images")
     history: Path = path("CSV file of train, one row per epoch")
-    label_issues: Path = path("CSV file of train: images that are probably labelled wrongly")
-    augmented: Path = path("PNG picture of train: images as fine-tuning sees them")
+    findings: Path = path("folder of train: label errors, augmented images, the probe's answers")
     validation: Path = path("JSON file of validate, the verdict on the data")
     run: Path = path("JSON file of train: the MLflow run to go on with")
 

@@ -19,10 +19,8 @@ class Outputs:
     """What train writes."""
 
     model: Path = path("the best model, model.keras, with class names and calibration inside")
-    probe: Path = path("Parquet file, what the probe says of the test images: the baseline")
     history: Path = path("CSV file, one row per epoch of both phases")
-    label_issues: Path = path("CSV file: images that are probably labelled wrongly, worst first")
-    augmented: Path = path("PNG picture: training images as fine-tuning sees them")
+    findings: Path = path("folder of likely label errors, augmented images and the probe's answers")
     run: Path = path("JSON file: the MLflow run that later stages go on with")
 
 

@@ -21,18 +21,16 @@ from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
 from components.common.tracking.runs import KFP_RUN_ID
 
-# An artifact's file is named for the artifact, with no suffix; rooms see the names of dvc.yaml.
+# An artifact is named for its parameter, with no suffix; rooms see the names of dvc.yaml.
 FILES = {
     "manifest": "manifest.parquet",
     "validation": "validation.json",
     "quarantine": "quarantine.csv",
     "splits": "splits.parquet",
     "model": "model.keras",
-    "probe": "probe.parquet",
     "history": "history.csv",
+    "findings": "training",
     "run": "run.json",
-    "label_issues": "label_issues.csv",
-    "augmented": "augmented.png",
     "predictions": "predictions.parquet",
     "metrics": "metrics.json",
     "latency": "latency.json",

@@ -21,6 +21,7 @@ from components.common.artifacts.dataset import (
     compute_split_digest,
     write_dataset,
 )
+from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.manifest import COLUMNS as MANIFEST
 from components.common.artifacts.manifest import write_manifest
 from components.common.artifacts.model import (
@@ -145,7 +146,11 @@ def write_tables(folder: Path) -> None:
     logits[np.arange(images), labels] += 2.0
     sha256 = [test.sha256[i] for i in order]
     probe = predictions_of(labels, logits, CLASSES, paths, sha256)
-    write_predictions(folder / "probe.parquet", probe)
+    findings = FindingFiles(folder / "training")
+    findings.folder.mkdir(exist_ok=True)
+    write_predictions(findings.probe, probe)
+    findings.label_issues.write_text(ISSUES)
+    Image.new("RGB", (64, 32), "#336699").save(findings.augmented)
 
 
 def write_model(
@@ -204,8 +209,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(folder / "model.keras", write_shards(folder / "shards"))
     write_tables(folder)
     (folder / "history.csv").write_text(HISTORY)
-    (folder / "label_issues.csv").write_text(ISSUES)
-    Image.new("RGB", (64, 32), "#336699").save(folder / "augmented.png")
     (folder / "validation.json").write_text(json.dumps(VALIDATION))
     return folder
 
@@ -225,10 +228,8 @@ def room(trained: Path, mlflow_store: Path) -> Room:
             shards=folder / "shards",
             manifest=folder / "manifest.parquet",
             splits=folder / "splits.parquet",
-            probe=folder / "probe.parquet",
             history=folder / "history.csv",
-            label_issues=folder / "label_issues.csv",
-            augmented=folder / "augmented.png",
+            findings=folder / "training",
             validation=folder / "validation.json",
             run=folder / "run.json",
         ),

@@ -82,7 +82,7 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert found["gradcam_sanity"]["passed"]
     probe, majority = found["against"]
     assert (probe["name"], majority["name"]) == ("probe", "majority")
-    baseline = pd.read_parquet(room.inputs.probe)
+    baseline = pd.read_parquet(room.inputs.findings / "probe.parquet")
     lost = set(baseline["path"][baseline["correct"] & ~table["correct"]])
     assert set(probe["lost_paths"]) == lost
     assert lost
@@ -151,7 +151,7 @@ def test_labels_in_doubt_are_shown_as_pictures(room: Room) -> None:
     chosen = [("train", 7), ("val", 3), ("val", 0)]
     rows = [f"{known[s].paths[i]},{s},0,1,0.01,0.95,{known[s].sha256[i]}" for s, i in chosen]
     lines = ["path,split,label,suggested,score,suggested_score,sha256", *rows]
-    room.inputs.label_issues.write_text("\n".join(lines) + "\n")
+    (room.inputs.findings / "label_issues.csv").write_text("\n".join(lines) + "\n")
 
     run(room.inputs, room.outputs, PARAMS)
 

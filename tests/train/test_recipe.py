@@ -216,7 +216,7 @@ def test_a_thousand_classes_of_one_image_each(tmp_path: Path, mlflow_store: Path
     answers = load_model(model).predict(np.zeros((2, 32, 32, 3)), verbose=0)
     assert answers.shape == (2, 1000)
     assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-4)
-    with (tmp_path / "out/label_issues.csv").open() as stream:
+    with (tmp_path / "out/training/label_issues.csv").open() as stream:
         doubted = {row["label"] for row in csv.DictReader(stream)}
     # No other image tells what a class of one should look like; of fifty, val has a second.
     assert doubted <= {f"digit-{number}" for number in range(50)}

@@ -38,10 +38,8 @@ def register_tiny() -> None:
 def make_outputs(folder: Path) -> Outputs:
     return Outputs(
         model=folder / "model.keras",
-        probe=folder / "probe.parquet",
         history=folder / "history.csv",
-        label_issues=folder / "label_issues.csv",
-        augmented=folder / "augmented.png",
+        findings=folder / "training",
         run=folder / "run.json",
     )
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import Epoch, write_history
 from components.common.artifacts.label_issues import write_label_issues
 from components.common.artifacts.model import LOGITS, save_model, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.backend import keras
+from components.common.files import writing_folder
+from components.common.terminal import say
 from components.train.feed.material import Material
 from components.train.feed.pictures import write_augmented
 from components.train.networks.backbones import find_backbone
 from components.train.networks.network import to_float32
-from components.train.probe.label_issues import find_label_issues
+from components.train.probe.label_issues import describe_label_issues, find_label_issues
 from components.train.probe.probe import Probe, answer_test
 from components.train.records import records
 from components.train.runtime.checkpoint import Checkpoint
@@ -48,15 +51,17 @@ class Delivery:
         self, network: keras.Model, material: Material, probe: Probe, mlflow: Any
     ) -> None:
         """Write what the first phase knows of the images, and what the second will see."""
-        names, outputs = self.dataset.class_names, self.outputs
-        issues = find_label_issues(material.train, material.val, probe, names, self.params.seed)
-        write_label_issues(outputs.label_issues, issues)
-        records.track_label_issues(mlflow, issues, outputs)
-        write_augmented(outputs.augmented, material)
-        batch_size = self.params.probe_batch_size
-        write_predictions(
-            outputs.probe, answer_test(network, self.shards, self.dataset, batch_size)
-        )
+        params, dataset = self.params, self.dataset
+        train, val, names = material.train, material.val, dataset.class_names
+        issues = find_label_issues(train, val, probe, names, params.seed)
+        say(describe_label_issues(issues))
+        with writing_folder(self.outputs.findings) as folder:
+            files = FindingFiles(folder)
+            write_label_issues(files.label_issues, issues)
+            write_augmented(files.augmented, material)
+            baseline = answer_test(network, self.shards, dataset, params.probe_batch_size)
+            write_predictions(files.probe, baseline)
+        records.track_label_issues(mlflow, issues, self.outputs)
 
     def finish(
         self, network: keras.Model, material: Material, epochs: Sequence[Epoch], mlflow: Any

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.label_issues import LabelIssue
 from components.common.artifacts.model import Calibration, ModelCard
@@ -13,7 +14,6 @@ from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.backbones import Backbone
-from components.train.probe.label_issues import describe_label_issues
 from components.train.runtime.machines import Machines
 from components.train.spec import Outputs, Params
 
@@ -64,10 +64,9 @@ def track_epoch(mlflow: Any, epochs: list[Epoch], epoch: Epoch) -> None:
 
 
 def track_label_issues(mlflow: Any, issues: list[LabelIssue], outputs: Outputs) -> None:
-    """Say how many labels are probably wrong, and keep the list with the run."""
-    say(describe_label_issues(issues))
+    """Log how many labels are probably wrong, and the list."""
     mlflow.log_metric("label_issues", len(issues))
-    mlflow.log_artifact(str(outputs.label_issues), "train")
+    mlflow.log_artifact(str(FindingFiles(outputs.findings).label_issues), "train")
 
 
 def track_end(mlflow: Any, best: Epoch, card: ModelCard, outputs: Outputs) -> None:

@@ -260,7 +260,7 @@ def test_same_seed_same_history_with_mlflow_or_without(
                     for row in csv.DictReader(stream)
                 ]
             )
-        assert (folder / "augmented.png").stat().st_size > 0
+        assert (folder / "training/augmented.png").stat().st_size > 0
     assert rows[0] == rows[1]
     kept = read_json(mlflow_store / "two/run.json")["unsent"]
     losses = [line["metrics"]["val_loss"] for line in kept if "val_loss" in line.get("metrics", {})]

@@ -86,10 +86,8 @@ def test_small_data_sets_train(
     outputs = Outputs(
         model=tmp_path / "model.keras",
         history=tmp_path / "history.csv",
-        label_issues=tmp_path / "label_issues.csv",
+        findings=tmp_path / "training",
         run=tmp_path / "run.json",
-        probe=tmp_path / "probe.parquet",
-        augmented=tmp_path / "augmented.png",
     )
     finetune = Finetune(epochs=1, batch_size=4, unfreeze=0)
     params = Params(backbone="VGG16", weights="none", finetune=finetune, mlflow=Mlflow())
@@ -102,6 +100,6 @@ def test_small_data_sets_train(
         rows = list(csv.DictReader(stream))
     assert [row["phase"] for row in rows] == ["probe", "fine-tune"]
     assert all(np.isfinite(float(row["val_loss"])) for row in rows)
-    with outputs.label_issues.open() as stream:
+    with (outputs.findings / "label_issues.csv").open() as stream:
         alone = [n for n, c in zip(dataset.class_names, counts["train"], strict=True) if c == 1]
         assert not [row for row in csv.DictReader(stream) if row["label"] in alone]

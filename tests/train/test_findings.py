@@ -1,0 +1,43 @@
+"""The folder of findings: all that is declared lies in it, and it comes whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.common.artifacts.findings import FindingFiles
+from components.common.errors import DarkroomError
+from tests.train.digit_shards import write_digits
+from tests.train.tiny_run import run_tiny
+
+PROBE_ONLY = {"epochs": 0}
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_the_findings_come_whole_or_not_at_all(tmp_path: Path, mlflow_store: Path) -> None:
+    shards, out = tmp_path / "shards", tmp_path / "out"
+    write_digits(shards, {"train": (6, 6), "val": (3, 3), "test": (3, 3)})
+    test = next(shards.glob("test-*"))
+    hidden = tmp_path / test.name
+
+    # The probe's answers come after the list and the picture, and want the test images.
+    test.rename(hidden)
+    with pytest.raises(DarkroomError, match="shard is missing"):
+        run_tiny(shards, out, finetune=PROBE_ONLY)
+    assert not (out / "training").exists()
+
+    hidden.rename(test)
+    run_tiny(shards, out, finetune=PROBE_ONLY)
+    whole = read_folder(out / "training")
+    declared = [name for name, one in vars(FindingFiles).items() if isinstance(one, property)]
+    assert set(whole) == {getattr(FindingFiles(out), name).name for name in declared}
+
+    test.rename(hidden)
+    with pytest.raises(DarkroomError, match="shard is missing"):
+        run_tiny(shards, out, finetune=PROBE_ONLY, seed=1)
+    assert read_folder(out / "training") == whole
+    assert not list(out.glob(".*partial*"))
