@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from components.common.files import write_text, writing_folder
-from components.common.images.pixels import find_images
 from components.common.terminal import Stopwatch, say
 from components.ingest.archive import unpack
+from components.ingest.contents import count_images
 from components.ingest.digits import write_digits
 from components.ingest.download import fetch_archive, hide_secrets
 from components.ingest.spec import Inputs, Outputs, Params
@@ -28,5 +28,5 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             download = folder.with_name(".download.partial")
             with fetch_archive(params.source, params.sha256, download) as archive:
                 unpack(archive, folder, hide_secrets(params.source))
-        count = len(find_images(folder))
+        count = count_images(folder)
     say(f"{count:,} images from {hide_secrets(params.source)} in {outputs.images} ({watch})")

@@ -26,7 +26,7 @@ class Params:
 
     source: str = param(
         "digits",
-        "`digits` (1,797 handwritten digits that scikit-learn ships), or a tar or zip archive: a "
-        "path or an http(s) address",
+        "`digits` (1,797 handwritten digits that scikit-learn ships), or a tar, zip or 7z archive: "
+        "a path or an http(s) address",
     )
     sha256: str = param("", "sha256 of the archive, hex; an archive is refused without it")

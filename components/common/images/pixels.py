@@ -26,7 +26,7 @@ Image.MAX_IMAGE_PIXELS = None  # the check is open_image's; Pillow's own would w
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; what matters raises
 # The decoders that are tried; Pillow knows more, among them one that starts Ghostscript (EPS).
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
-_JPEG, _TIFF = (".jpg", ".jpeg", ".jpe"), (".tif", ".tiff")
+_JPEG, _TIFF = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg"), (".tif", ".tiff")
 SUFFIXES = frozenset(
     (*_JPEG, ".png", ".webp", ".bmp", ".gif", *_TIFF, ".ppm", ".pgm", ".avif", ".jp2")
 )
