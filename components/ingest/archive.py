@@ -80,10 +80,8 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
         raise DarkroomError(_describe_damage(name, str(error) or type(error).__name__)) from None
     inner = [m.name for m in places if PurePosixPath(m.name).suffix.lower() in ARCHIVES]
     if not has_images(folder):
-        raise DarkroomError(_describe_lack(name, [member.name for member in places], inner))
-    _say_guesses(name, members, plan)
-    if inner:
-        say(f"not unpacked, though in {name}: {_list_some(inner)}; their images are not used")
+        raise DarkroomError(describe_lack(name, [member.name for member in places], inner))
+    say_guesses(name, members, plan, inner)
 
 
 def _list_members(name: str, archive: Path, listed: Iterable[Member]) -> list[Member]:
@@ -110,8 +108,15 @@ def _check_room(wanted: int, folder: Path) -> None:
         raise WriteError(f"it needs {wanted / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free")
 
 
-def _say_guesses(name: str, members: list[Member], plan: Plan) -> None:
-    """Say what was decided for the user."""
+def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) -> None:
+    """Say what was decided for the user.
+
+    Args:
+        name: what the user calls the archive or folder.
+        members: those of an archive, with what was guessed of their names.
+        plan: where the files went.
+        inner: archives among them.
+    """
     if plan.wrapping:
         say(f"left away: the folder {plan.wrapping}/, which wraps all images of {name}")
     if plan.left_out:
@@ -126,6 +131,8 @@ def _say_guesses(name: str, members: list[Member], plan: Plan) -> None:
             f"{len(guessed)} names in {name} are not UTF-8 and were read as {guessed[0].guessed}, "
             f"such as {guessed[0].name}; where that is wrong, pack it again"
         )
+    if inner:
+        say(f"not unpacked, though in {name}: {_list_some(inner)}; their images are not used")
 
 
 def _describe_damage(name: str, reason: str) -> str:
@@ -140,7 +147,20 @@ def _describe_damage(name: str, reason: str) -> str:
     )
 
 
-def _describe_lack(name: str, names: list[str], inner: list[str]) -> str:
+def describe_lack(name: str, names: list[str], inner: list[str], is_folder: bool = False) -> str:
+    """Return the words for an archive, or a folder of a store, without images.
+
+    Args:
+        name: what the user calls it.
+        names: its files.
+        inner: the archives among them.
+        is_folder: of a store.
+    """
+    if inner and is_folder:
+        return (
+            f"{name}: no images in it, but {len(inner)} archives: {_list_some(inner)}; name one of "
+            f"them in ingest.source: {name.rstrip('/')}/{sorted(inner)[0]}"
+        )
     if inner:
         return (
             f"{name}: no images in it, but {len(inner)} archives: {_list_some(inner)}; an archive "
@@ -149,10 +169,11 @@ def _describe_lack(name: str, names: list[str], inner: list[str]) -> str:
         )
     kinds = Counter(PurePosixPath(file).suffix.lower() or "without suffix" for file in names)
     seen = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(5))
-    return (
-        f"{name}: no images in it{f' ({seen})' if seen else ''}; an archive should hold one folder "
-        "of images per class"
-    )
+    what = "a folder" if is_folder else "an archive"
+    advice = f"{what} should hold one folder of images per class"
+    if kinds[".parquet"]:
+        advice = "write the images that its Parquet files hold into class folders on this machine"
+    return f"{name}: no images in it{f' ({seen})' if seen else ''}; {advice}"
 
 
 def _list_some(names: list[str]) -> str:

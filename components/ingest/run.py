@@ -1,13 +1,13 @@
-"""Ingest: a bundled data set or an archive → a folder of images in class folders."""
+"""Ingest: a bundled data set, an archive or a store → a folder of images in class folders."""
 
 from __future__ import annotations
 
 from components.common.files import write_text, writing_folder
+from components.common.settings.addresses import hide_secrets
 from components.common.terminal import Stopwatch, say
-from components.ingest.archive import unpack
 from components.ingest.contents import count_images
 from components.ingest.digits import write_digits
-from components.ingest.download import fetch_archive, hide_secrets
+from components.ingest.download import bring
 from components.ingest.spec import Inputs, Outputs, Params
 
 
@@ -25,8 +25,6 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             write_digits(folder)
         else:
             # On the disk of the images: where they will have room, so has the archive.
-            download = folder.with_name(".download.partial")
-            with fetch_archive(params.source, params.sha256, download) as archive:
-                unpack(archive, folder, hide_secrets(params.source))
+            bring(params.source, params.sha256, folder, outputs.images.parent)
         count = count_images(folder)
     say(f"{count:,} images from {hide_secrets(params.source)} in {outputs.images} ({watch})")

@@ -6,15 +6,20 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
 from components.common.files import writing_folder
 from components.common.images.pixels import find_images
+from components.common.images.stores.listing import (
+    MODULES,
+    fetch_folder,
+    list_store,
+    place_in,
+)
 from components.common.settings.kubeflow import Fetch
 from components.common.settings.params import check_params
 from components.common.terminal import Stopwatch, say
@@ -28,7 +33,7 @@ from pipelines.steps.rooms import (
 )
 
 GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
-STREAMS = 16  # downloads at a time: waiting for the network costs no core
+SETTING = "kubeflow.fetch"
 
 
 @one_line
@@ -60,11 +65,8 @@ def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:
         return
     name = hide_password(wanted.source)
     with writing_folder(target) as folder:
-        scheme = urlsplit(wanted.source).scheme
-        if scheme == "s3":
-            download(list_s3(wanted.source), folder)
-        elif scheme == "gs":
-            download(list_gs(wanted.source), folder)
+        if urlsplit(wanted.source).scheme in MODULES:
+            get_stored(wanted.source, folder)
         else:
             get_dvc(wanted, folder)
         count = len(find_images(folder))
@@ -77,6 +79,17 @@ def _ingest(given: Mapping[str, Any], target: Path) -> None:
     spec = importlib.import_module("components.ingest.spec")
     run = importlib.import_module("components.ingest.run").run
     run(spec.Inputs(source=target), spec.Outputs(images=target), read_params_of("ingest", given))
+
+
+def get_stored(source: str, folder: Path) -> None:
+    """Download a folder of a store as it is."""
+    found = list_store(source, SETTING)
+    if found.is_file:
+        raise DarkroomError(
+            f"fetch: {source} is one file, and {SETTING} wants a folder of images; an archive is "
+            "named in ingest.source"
+        )
+    fetch_folder(place_in(folder, found.files, SETTING), len(found.files))
 
 
 def get_dvc(wanted: Fetch, folder: Path) -> None:
@@ -104,74 +117,3 @@ def add_token(source: str, token: str) -> str:
     if not token or parts.scheme != "https" or "@" in parts.netloc:
         return source
     return parts._replace(netloc=f"x-access-token:{token}@{parts.netloc}").geturl()
-
-
-def list_s3(source: str) -> Iterator[tuple[str, Any]]:
-    """Yield (path in the folder, function that downloads it) for each object below an address."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    parts = urlsplit(source)
-    prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
-    client = boto3.client("s3", config=Config(max_pool_connections=STREAMS))
-    try:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=parts.netloc, Prefix=prefix)
-        for page in pages:
-            for entry in page.get("Contents", []):
-                key = entry["Key"]
-                if not key.endswith("/"):
-                    yield key.removeprefix(prefix), _S3(client, parts.netloc, key)
-    except (BotoCoreError, ClientError) as error:
-        raise DarkroomError(
-            f"fetch: {source} cannot be read ({error}); check kubeflow.fetch and the secret with "
-            "AWS_ACCESS_KEY_ID"
-        ) from None
-
-
-class _S3:
-    """Downloads one object."""
-
-    def __init__(self, client: Any, bucket: str, key: str) -> None:
-        self._client, self._bucket, self._key = client, bucket, key
-
-    def __call__(self, file: Path) -> None:
-        self._client.download_file(self._bucket, self._key, str(file))
-
-
-def list_gs(source: str) -> Iterator[tuple[str, Any]]:
-    """Yield (path in the folder, function that downloads it) for each object below an address."""
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from google.cloud import storage
-
-    parts = urlsplit(source)
-    prefix = parts.path.strip("/") + "/" if parts.path.strip("/") else ""
-    try:
-        for blob in storage.Client().list_blobs(parts.netloc, prefix=prefix):
-            if not blob.name.endswith("/"):
-                yield blob.name.removeprefix(prefix), blob.download_to_filename
-    except (GoogleAPIError, GoogleAuthError) as error:
-        raise DarkroomError(
-            f"fetch: {source} cannot be read ({error}); check kubeflow.fetch and the secret with "
-            "GOOGLE_APPLICATION_CREDENTIALS"
-        ) from None
-
-
-def download(objects: Iterator[tuple[str, Any]], folder: Path) -> None:
-    """Download objects into a folder, several at a time."""
-    with ThreadPoolExecutor(STREAMS) as pool:
-        jobs = []
-        for name, get in objects:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise DarkroomError(f"fetch: the object {name} would be written outside its folder")
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            jobs.append((name, pool.submit(get, file)))
-        for name, job in jobs:
-            try:
-                job.result()
-            except Exception as error:  # whatever a store's client raises
-                pool.shutdown(cancel_futures=True)
-                raise DarkroomError(f"fetch: {name} was not downloaded ({error})") from None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+from components.common.settings.addresses import refuse_secrets
 from components.common.settings.spec import Between, param, section
 
 TASKS = (
@@ -118,10 +119,15 @@ class Fetch:
     source: str = param(
         "",
         "empty: as section `ingest` says; address of a git repository: its DVC data; "
-        "s3://bucket/folder or gs://bucket/folder",
+        "s3://bucket/folder, gs://bucket/folder or hf://datasets/owner/name",
     )
     revision: str = param("", "commit, tag or branch of the git repository; empty: its default")
     path: str = param("data/images", "folder of images in the git repository")
+
+    def __post_init__(self) -> None:
+        """Refuse a store's address with a secret; git's own take a token from the environment."""
+        if not self.source.lower().startswith("http"):
+            refuse_secrets(self.source, "kubeflow.fetch.source")
 
 
 @dataclass(frozen=True)

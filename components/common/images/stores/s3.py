@@ -1,0 +1,108 @@
+"""Objects of S3-style stores, by boto3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from components.common.errors import DarkroomError
+from components.common.images.stores.listing import STREAMS, Listing
+from components.common.images.stores.transfer import ChangedError, Piece, RefusedError, Remote
+
+TIMEOUT_SECONDS = 60  # without a byte from the store
+HOPELESS = {"NoSuchKey", "NoSuchBucket", "AccessDenied", "403", "404", "InvalidObjectState"}
+
+
+def list_files(source: str, setting: str) -> Listing:
+    """Return the object that an address s3://bucket/key names, or those below it."""
+    parts = urlsplit(source, allow_fragments=False)
+    bucket, key = parts.netloc, source.partition("://")[2].partition("/")[2]
+    client = _connect()
+    with _explain(source, setting):
+        if key and not key.endswith("/"):
+            # In order of their names none stands before the key itself.
+            first = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+            if first and first[0]["Key"] == key:
+                path = key.rpartition("/")[2]
+                return Listing([_describe(client, bucket, first[0], path)], is_file=True)
+        prefix = key.strip("/") + "/" if key.strip("/") else ""
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        files = [
+            _describe(client, bucket, entry, entry["Key"].removeprefix(prefix))
+            for page in pages
+            for entry in page.get("Contents", [])
+            if not entry["Key"].endswith("/")
+        ]
+    return Listing(files, is_file=False)
+
+
+def _connect() -> Any:
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    session = boto3.session.Session()
+    options: dict[str, Any] = {
+        "max_pool_connections": STREAMS,
+        "connect_timeout": TIMEOUT_SECONDS,
+        "read_timeout": TIMEOUT_SECONDS,
+        "retries": {"mode": "standard", "max_attempts": 3},
+    }
+    if session.get_credentials() is None:  # a public bucket wants none, and refuses none
+        options["signature_version"] = UNSIGNED
+    return session.client("s3", config=Config(**options))
+
+
+@contextmanager
+def _explain(source: str, setting: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise DarkroomError(
+            f"{setting}: {source} cannot be read ({error}); check {setting}, and that "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, are in the environment"
+        ) from None
+
+
+def _describe(client: Any, bucket: str, entry: dict[str, Any], path: str) -> Remote:
+    from botocore.exceptions import ClientError
+
+    key, tag, size = entry["Key"], entry["ETag"], entry["Size"]
+
+    def open_it(start: int, mark: str) -> Piece:
+        if start and start == size and mark == tag:
+            return Piece(_Body(None), start, size, mark)
+        wanted: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        if start:
+            wanted |= {"Range": f"bytes={start}-", "IfMatch": mark}
+        try:
+            answer = client.get_object(**wanted)
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
+                raise ChangedError from None
+            if code in HOPELESS:
+                raise RefusedError(f"cannot be read ({error})") from None
+            raise
+        length = int(answer["ContentLength"])
+        return Piece(_Body(answer["Body"]), start, start + length, answer["ETag"])
+
+    return Remote(path, f"s3://{bucket}/{key}", open_it, size)
+
+
+class _Body:
+    """The content of an object; none where all of it is here."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, count: int) -> bytes:
+        return bytes(self._body.read(count)) if self._body else b""
+
+    def close(self) -> None:
+        if self._body:
+            self._body.close()
