@@ -12,6 +12,7 @@ from typing import Any
 
 from kfp import dsl
 
+from components.common.settings.addresses import is_address
 from components.common.settings.kubeflow import TASKS, Kubeflow
 from pipelines import tasks
 from pipelines.resources import create_component, create_job, equip
@@ -128,8 +129,9 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
 
 def is_pinned(sections: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether the images are the same whenever they are fetched, so that a cache may answer."""
-    fetch = sections["fetch"]
+    fetch, ingest = sections["fetch"], sections["ingest"]
     if not fetch["source"]:
-        return True  # bundled, or an archive with its sha256
+        # Bundled, or an archive with its sha256; a folder of a store may hold others tomorrow.
+        return bool(ingest["sha256"]) or not is_address(str(ingest["source"]))
     revision = str(fetch["revision"])
     return len(revision) == 40 and all(one in "0123456789abcdef" for one in revision)

@@ -283,3 +283,24 @@ def test_a_wrong_key_is_one_line_and_exit_code_1(
     assert caught.value.code == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "sha256", "pinned"),
+    [
+        ("digits", "", True),
+        ("photos.tar", "0" * 64, True),
+        ("s3://bucket/photos.zip", "0" * 64, True),
+        ("s3://bucket/photos", "", False),  # a folder holds others tomorrow
+    ],
+)
+def test_only_images_that_cannot_change_come_from_the_cache(
+    source: str, sha256: str, pinned: bool
+) -> None:
+    from pipelines.dag import is_pinned
+
+    sections = {
+        "fetch": {"source": "", "revision": ""},
+        "ingest": {"source": source, "sha256": sha256},
+    }
+    assert is_pinned(sections) == pinned

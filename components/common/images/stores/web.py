@@ -22,6 +22,7 @@ from components.common.images.stores.transfer import (
     RefusedError,
     Remote,
     describe,
+    to_base64,
 )
 from components.common.settings.addresses import hide_secrets
 
@@ -91,7 +92,7 @@ def _ask(
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
         urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
+        _Redirect,
         urllib.request.HTTPErrorProcessor,
     ):
         opener.add_handler(handler())
@@ -121,6 +122,17 @@ def _ask(
         raise
 
 
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    """Takes a login along to another address of the same server, and to no other."""
+
+    def redirect_request(self, req: Any, *others: Any) -> Any:
+        new = super().redirect_request(req, *others)
+        login = req.unredirected_hdrs.get("Authorization")
+        if new is not None and login and (new.type, new.host) == (req.type, req.host):
+            new.add_unredirected_header("Authorization", login)
+        return new
+
+
 def _quote(address: str) -> str:
     """Return an address in ASCII: umlauts and spaces in its path written as %C3%A4 and %20."""
     parts = urllib.parse.urlsplit(address)
@@ -138,8 +150,6 @@ def _read_login(host: str) -> dict[str, str]:
         return {}
     if found is None:
         return {}
-    from components.common.images.stores.transfer import to_base64
-
     return {"Authorization": f"Basic {to_base64(f'{found[0]}:{found[2]}')}"}
 
 
