@@ -19,10 +19,12 @@ from components.validate.data_docs.page import render_page
 from components.validate.judgement.drift import compare_manifests, find_drift
 from components.validate.judgement.expectations import CRITICAL, create_expectations
 from components.validate.judgement.findings import describe_results, find_oddities
+from components.validate.judgement.labels import find_lost_labels
 from components.validate.judgement.shortcuts import find_shortcuts
 from components.validate.judgement.signs import create_signs
 from components.validate.judgement.suite import run_suite
 from components.validate.judgement.verdict import create_verdict, describe_failure, sort_findings
+from components.validate.layouts.classes import leave_out_small
 from components.validate.layouts.layout import Layout, read_layout
 from components.validate.scan import scan_files
 from components.validate.spec import Inputs, Outputs, Params
@@ -40,8 +42,11 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     watch = Stopwatch()
     reference = Path(params.reference_manifest) if params.reference_manifest else None
     before = read_manifest(reference) if reference else None
-    layout = read_layout(inputs.images)
+    layout = read_layout(inputs.images, params)
+    for note in layout.notes:
+        say(note)
     manifest = create_manifest(inputs.images, layout, params)
+    manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
     usable = manifest[manifest["status"] == OK]
     _say_counts(manifest, usable, watch)
 
@@ -57,6 +62,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         findings = sort_findings(
             [
                 *describe_results(results, expectations, manifest, signs, params),
+                *find_lost_labels(manifest, layout.notes),
                 *find_oddities(usable, layout.slices, layout.empty_classes, params),
                 *find_shortcuts(usable, params.max_class_shift),
                 *find_drift(drift),
@@ -70,6 +76,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         rejected.to_csv(temporary, index=False)
     write_json(outputs.validation, verdict)
     for finding in findings:
+        if finding.kind == "layout":
+            continue  # said at the start
         say(f"{finding.severity} · {finding.message}")
     front = outputs.data_docs / "index.html"
     if any(finding.severity == CRITICAL for finding in findings):
@@ -85,9 +93,12 @@ def create_manifest(folder: Path, layout: Layout, params: Params) -> pd.DataFram
     paths = list(layout.files["path"])
     scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels)
     manifest = pd.concat([layout.files, scanned], axis="columns")
-    nameless = (manifest["label"] == "") & (manifest["status"] == OK)
-    manifest.loc[nameless, "status"] = QUARANTINED
-    manifest.loc[nameless, "reason"] = "no label: neither class folder nor table names one"
+    usable = manifest["status"] == OK
+    told = manifest["path"].map(layout.rejected)
+    reasons = told.where(told.notna(), "no label: neither class folder nor table names one")
+    rejected = usable & (told.notna() | (manifest["label"] == ""))
+    manifest.loc[rejected, "status"] = QUARANTINED
+    manifest.loc[rejected, "reason"] = reasons[rejected]
     return manifest[[*COLUMNS, *layout.slices]]
 
 

@@ -1,10 +1,19 @@
 """Check every image: a folder of images → manifest, quarantine and a verdict on the data."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from components.common.settings.spec import Between, Data, param, path, shared
+from components.common.settings.spec import Between, Data, param, path, section, shared
+
+# Files that lie beside photographs and are none: notes, labels, tables, films of live photos.
+SIDE_FILES = [
+    *("*.xml", "*.json", "*.jsonl", "*.txt", "*.csv", "*.tsv", "*.parquet", "*.yaml", "*.yml"),
+    *("*.md", "*.html", "*.htm", "*.url", "*.log", "*.db", "*.ini", "*.xmp", "*.aae", "*.thm"),
+    *("*.mat", "*.npy", "*.npz", "*.pkl", "*.xls", "*.xlsx", "*.ods", "*.mov", "*.mp4"),
+    *("*.part", "*.crdownload", "*.tmp", "lost+found/"),
+]
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,67 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class LayoutSettings:
+    """Which files are examples, and what says their classes and splits; see docs/data.md."""
+
+    splits: Literal["auto", "none"] | dict[str, Literal["train", "val", "test"]] = param(
+        "auto",
+        "which top folders are splits: auto, by their names; none; or a mapping, folder: split",
+    )
+    class_depth: Annotated[int, Between(1, 9)] | Literal["all"] = param(
+        1, "folders that make a class's name: 1 cat, 2 animal/cat; all: every folder"
+    )
+    label_pattern: str = param(
+        "",
+        "regular expression, sought in the path: its group is the label, before what folders say; "
+        "groups named label, split, group say those",
+    )
+    ignore: list[str] = param(SIDE_FILES, "patterns of files and folders/ that are no examples")
+    table: str = param(
+        "auto", "table in the folder that tells of the images: auto, none, or its path"
+    )
+    path_column: str = param("", "its column of file names; empty: by its name, or guessed")
+    label_column: str = param("", "its column of labels; empty: by its name, or guessed")
+    split_column: str = param("", "its column of splits; empty: by its name")
+    group_column: str = param("", "its column of groups; empty: `group`")
+    path_pattern: str = param(
+        "", "how a row names its file, columns in braces: IMG_{id}.jpg; empty: by path_column"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a pattern that is none, or that has no group for a label."""
+        if not self.label_pattern:
+            return
+        try:
+            groups = re.compile(self.label_pattern)
+        except re.error as error:
+            raise ValueError(f"such that label_pattern is a regular expression ({error})") from None
+        legal = {"label", "split", "group"}
+        if not groups.groups or not set(groups.groupindex) <= legal:
+            raise ValueError(
+                "such that label_pattern has a group in brackets, the label, or groups named "
+                "(?P<label>…), (?P<split>…), (?P<group>…)"
+            )
+
+
+@dataclass(frozen=True)
+class ClassSettings:
+    """Which classes are used, and under which names; the data is not touched."""
+
+    include: list[str] = param([], "classes to use, names or patterns such as sh*; empty: all")
+    exclude: list[str] = param([], "classes to leave out, names or patterns")
+    rename: dict[str, str] = param({}, "old name: new name; several with one new name are merged")
+    min_images: Annotated[int, Between(0)] = param(
+        0, "a class of fewer usable images is left out; 0: none is"
+    )
+
+
+@dataclass(frozen=True)
 class Params:
     """Section `validate` of params.yaml."""
 
+    layout: LayoutSettings = section(LayoutSettings, "what is a class, what is a split")
+    classes: ClassSettings = section(ClassSettings, "which classes are used")
     min_side_px: Annotated[int, Between(1)] = param(
         8, "a narrower or lower image is rejected, pixels"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import OK
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING, Expectation, Result
+from components.validate.layouts.words import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ def describe_results(
             continue
         count, what = result.unexpected_count, f"{result.unexpected_count:,}"
         if result.kind in ("rejected", "too many rejected"):
-            what = f"{count:,} of {len(manifest):,} ({_count_reasons(manifest)})"
+            what = f"{count:,} of {len(manifest):,} ({count_reasons(manifest)})"
         elif result.kind == "class too small":
             sizes = signs["label"].value_counts().sort_index()
             small = sizes[sizes < params.min_class_images]
@@ -110,8 +111,8 @@ def _find_imbalance(usable: pd.DataFrame, max_imbalance: float) -> list[Finding]
 def _find_similar_labels(usable: pd.DataFrame) -> list[Finding]:
     """Find labels that differ only in case, spaces or punctuation."""
     labels = usable["label"].drop_duplicates()
-    plain = labels.str.casefold().str.replace(r"[\W_]+", "", regex=True)
-    alike = labels[plain.duplicated(keep=False) & (plain != "")]
+    forms = labels.map(plain)
+    alike = labels[forms.duplicated(keep=False) & (forms != "")]
     if not len(alike):
         return []
     message = f"labels that differ only in case, spaces or punctuation: {_list(sorted(alike))}"
@@ -191,7 +192,8 @@ def _drop_weaker(findings: list[Finding]) -> list[Finding]:
     return [f for f in findings if f.kind != "rejected" or "too many rejected" not in kinds]
 
 
-def _count_reasons(manifest: pd.DataFrame) -> str:
+def count_reasons(manifest: pd.DataFrame) -> str:
+    """Return how many files are rejected for each kind of reason, in words."""
     reasons = manifest.loc[manifest["status"] != OK, "reason"].str.split(":").str[0]
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons.value_counts().items())
 

@@ -51,7 +51,7 @@ def test_something_beside_given_splits_is_refused(tmp_path):
         read_layout(tmp_path)
 
 
-def test_side_files_are_no_examples_but_all_in_a_class_folder_is(tmp_path):
+def test_side_files_are_no_examples_but_all_else_in_a_class_folder_is(tmp_path):
     touch(
         tmp_path,
         *(
@@ -62,11 +62,11 @@ def test_side_files_are_no_examples_but_all_in_a_class_folder_is(tmp_path):
             "cat/Thumbs.db",
             "__MACOSX/cat/a",
         ),
-        *("loose.jpg", "cat/a.jpg", "cat/notes.txt"),
+        *("loose.jpg", "cat/a.jpg", "cat/notes.txt", "cat/photo"),
     )
     assert rows(tmp_path) == [
         ("cat/a.jpg", "cat", ""),
-        ("cat/notes.txt", "cat", ""),
+        ("cat/photo", "cat", ""),
         ("loose.jpg", "", ""),
     ]
 
@@ -144,9 +144,9 @@ def test_a_parquet_table(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na,b\n", "has no column `path`, only file, label; name the column"),
+        ("size,light\n7,zz\n", "has no column `path`, only size, light; name the column"),
         ("path,label\ncat/a.jpg,x\ncat/a.jpg,y\n", "names cat/a.jpg in two rows; keep one"),
-        ("path,split\ncat/a.jpg,training\n", "split 'training' is none; legal are train, val"),
+        ("path,split\ncat/a.jpg,banana\n", "split 'banana' is none; legal are .*train.*val"),
         ("path,width_px\ncat/a.jpg,3\n", "column `width_px` has a name that the manifest uses"),
         ("path\n../secret.jpg\n", "path '../secret.jpg' is not inside the folder"),
         ("path\n/etc/passwd\n", "path '/etc/passwd' is not inside the folder"),

@@ -1,0 +1,195 @@
+"""Which column of a table holds the file names, which the labels, splits and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from components.common.artifacts.manifest import COLUMNS
+from components.common.errors import DarkroomError
+from components.validate.layouts.reading import SEVERAL, as_text
+from components.validate.layouts.words import name_split, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from components.validate.spec import LayoutSettings
+
+# Folded, without spaces and punctuation; the likeliest first.
+PATH_NAMES = (
+    *("path", "filepath", "filename", "imagepath", "imagefilename", "imagefile", "imagename"),
+    *("imgpath", "imgname", "imgfile", "image", "img", "file", "fname", "photo", "picture"),
+    *("imageid", "imgid", "photoid", "fileid", "id", "idcode", "isicid", "name", "key", "uid"),
+)
+LABEL_NAMES = (
+    *("label", "labels", "class", "classname", "classlabel", "category", "categoryname"),
+    *("target", "species", "breed", "diagnosis", "dx", "variety", "labelname", "groundtruth"),
+    *("tag", "tags", "findinglabels", "kind", "type", "y", "classid", "labelid", "categoryid"),
+)
+SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold")
+GROUP_NAMES = (
+    *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
+    *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
+)
+TOLD = ("label", "split", "group")
+SHARE = 0.5  # of the values of a column that are files: then it names them
+SAMPLE = 200
+Share = Callable[[Sequence[str]], float]
+
+
+@dataclass
+class Chosen:
+    """Columns by their part."""
+
+    path: str = ""
+    label: str = ""
+    split: str = ""
+    group: str = ""
+    one_hot: list[str] = field(default_factory=list)  # a column a class, 0 or 1 in it
+    notes: list[str] = field(default_factory=list)
+
+
+def check_columns(file: object, columns: Sequence[str]) -> None:
+    """Refuse columns without a name, and two of one name."""
+    if "" in columns:
+        raise DarkroomError(f"{file}: has a column without a name; name or remove it")
+    twice = [column for column in columns if columns.count(column) > 1]
+    if twice:
+        raise DarkroomError(f"{file}: has two columns {twice[0]!r}; rename or remove one")
+
+
+def check_slices(file: object, slices: Sequence[str]) -> None:
+    """Refuse a slice column that has a name of the manifest's."""
+    taken = [column for column in slices if column in COLUMNS]
+    if taken:
+        raise DarkroomError(
+            f"{file}: column `{taken[0]}` has a name that the manifest uses itself; rename it"
+        )
+
+
+def choose_columns(
+    file: object, table: pd.DataFrame, told: LayoutSettings, share: Share, has_labels: bool
+) -> Chosen:
+    """Return which column is what, by the settings, by its name, or guessed and said.
+
+    Args:
+        file: the table, for messages.
+        table: its columns.
+        told: settings of the layout.
+        share: how many of some values are names of files, 0 to 1.
+        has_labels: whether the folders give labels, so that none need be guessed.
+
+    Raises:
+        DarkroomError: if a named column is not there, or none holds file names.
+    """
+    names = [str(name) for name in table.columns]
+    chosen = Chosen()
+    for part in ("path", *TOLD):
+        name = getattr(told, f"{part}_column")
+        if name and name not in names:
+            raise DarkroomError(
+                f"{file}: validate.layout.{part}_column is {name!r}, and it has no such column, "
+                f"only {', '.join(names[:8])}"
+            )
+        setattr(chosen, part, name or (part if part in names else ""))
+    chosen.path = chosen.path or _find_path(file, table, share, chosen.notes)
+    rest = [name for name in names if name not in (chosen.path, chosen.group)]
+    if not chosen.split:
+        chosen.split = _find_split(table, [n for n in rest if n != chosen.label], chosen.notes)
+    rest = [name for name in rest if name != chosen.split]
+    if not chosen.label and not has_labels:
+        _find_label(table, rest, chosen)
+    if not chosen.group:
+        near = [name for name in rest if plain(name) in GROUP_NAMES and name != chosen.label]
+        if near:
+            chosen.notes.append(
+                f"column {near[0]} makes no groups; if images of one {near[0]} belong together, so "
+                f"that they must not straddle splits: validate.layout.group_column: {near[0]}"
+            )
+    return chosen
+
+
+def read_one_hot(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Return the label of each row: the columns that hold 1, several of them parted by SEVERAL."""
+    import pandas as pd
+
+    marks = {name: _is_one(table[name]) for name in columns}
+    labels = [
+        SEVERAL.join(name for name in columns if marks[name][row]) for row in range(len(table))
+    ]
+    return pd.Series(labels, index=table.index, dtype=object)
+
+
+def _by_name(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the columns of known names, the likeliest first."""
+    forms = {name: plain(name).replace("_", "") for name in names}
+    return sorted((n for n in names if forms[n] in known), key=lambda n: known.index(forms[n]))
+
+
+def _find_path(file: object, table: pd.DataFrame, share: Share, notes: list[str]) -> str:
+    names = [str(name) for name in table.columns]
+    named = _by_name(names, PATH_NAMES)
+    shares: dict[str, float] = {}
+    for name in [*named, *(name for name in names if name not in named)]:
+        values = [value for value in as_text(table[name].head(SAMPLE)) if value]
+        shares[name] = share(values) if values else 0.0
+        if shares[name] >= SHARE:
+            guessed = "" if name in named else ", a guess by what is in it"
+            notes.append(f"file names from column {name}{guessed}")
+            return name
+    best = max(shares, key=lambda name: shares[name], default="")
+    if named or (best and shares[best]):
+        best = best if shares.get(best) else named[0]
+        notes.append(f"file names from column {best}, a guess: few of them are files")
+        return best
+    raise DarkroomError(
+        f"{file}: has no column `path`, only {', '.join(names[:8])}; name the column of file "
+        "names: `path_column: …` in section validate.layout of params.yaml"
+    )
+
+
+def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> str:
+    """Return a column that is named as one of splits and holds nothing else."""
+    for name in _by_name(names, SPLIT_NAMES):
+        values = set(as_text(table[name])) - {""}
+        if values and all(map(name_split, values)):
+            notes.append(f"splits from column {name}")
+            return name
+    return ""
+
+
+def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> None:
+    named = _by_name(names, LABEL_NAMES)
+    if named:
+        others = f" (not {', '.join(named[1:4])})" if named[1:] else ""
+        chosen.label = named[0]
+        chosen.notes.append(f"labels from column {named[0]}{others}")
+        return
+    marks = [name for name in names if _is_mark(table[name])]
+    if len(marks) > 1:
+        chosen.one_hot = marks
+        chosen.notes.append(
+            f"labels from {len(marks)} columns of 0 and 1, a class each: {', '.join(marks[:5])}"
+        )
+        return
+    rows = len(table)
+    likely = [
+        name
+        for name in names
+        if (len(names) == 1 and rows)
+        or 2 <= len(set(as_text(table[name])) - {""}) <= max(2, rows // 2)
+    ]
+    if len(likely) == 1:
+        chosen.label = likely[0]
+        chosen.notes.append(f"labels from column {likely[0]}, a guess by what is in it")
+
+
+def _is_mark(column: pd.Series) -> bool:
+    """Whether a column holds only 0 and 1, both of them."""
+    forms = {text.lower() for text in as_text(column)}
+    return forms in ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
+
+
+def _is_one(column: pd.Series) -> list[bool]:
+    return [text.lower() in ("1", "1.0", "true") for text in as_text(column)]

@@ -1,0 +1,62 @@
+"""What is said where nothing names a class, or where files are passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.validate.layouts.filenames import suggest_names
+from components.validate.layouts.folders import Places
+from components.validate.layouts.listing import Listing, count_side, describe_side
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SECTION = "in section validate.layout of params.yaml"
+
+
+def describe_labelless(folder: Path, files: pd.DataFrame, listing: Listing, places: Places) -> str:
+    """Return that nothing names a label, with what would."""
+    paths = list(files["path"])
+    words = f"{folder}: {len(paths):,} images, and nothing says of which class they are: no class "
+    words += "folders, and no table that names them"
+    if len(places.splits) > 1:
+        names = ", ".join(sorted(root.rstrip("/") for root in places.splits))
+        words += (
+            f". {names} look like splits and hold no class folders; if they are the classes, "
+            f"`splits: none`, {SECTION}"
+        )
+        paths = list(files.loc[files["split"] == "train", "path"]) or paths
+    named = suggest_names(paths)
+    if named:
+        return f"{words}; the names of the files may: {named}, {SECTION}"
+    if listing.spreadsheets:
+        return (
+            f"{words}; {listing.spreadsheets[0]} is a spreadsheet's own file, which is not read: "
+            "open it, and save it as CSV UTF-8 beside the images"
+        )
+    tables = [path for path in listing.tables if not path.endswith(".txt") or "/" not in path]
+    if tables:
+        return (
+            f"{words}; if {tables[0]} does: `table: {tables[0]}`, and the names of its columns, "
+            f"`path_column: …`, `label_column: …`, {SECTION}"
+        )
+    return (
+        f"{words}; it should hold one folder of images per class, such as {folder / 'cat'}, or a "
+        "table metadata.csv with columns path and label"
+    )
+
+
+def note_side(listing: Listing, notes: list[str]) -> None:
+    """Say how many side files are passed over, and which tables cannot be read."""
+    counts = count_side(listing)
+    if counts:
+        notes.append(
+            f"{counts.total():,} side files passed over ({describe_side(counts)}); "
+            f"`ignore` {SECTION} says which"
+        )
+    for name in listing.spreadsheets:
+        notes.append(
+            f"{name}: a spreadsheet's own file, which is not read; if it tells of the images, save "
+            "it as CSV UTF-8 beside them"
+        )

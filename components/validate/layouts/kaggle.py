@@ -1,0 +1,65 @@
+"""Tables under any other name, as Kaggle and most exports have them.
+
+    train.csv   id,breed          labels.csv   image,class
+    train/…     000bec,boxer      photos/…     7.jpg,cat
+    test/…      no labels: for predict
+
+They are read only where the folders say no class, and only if their rows are files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from components.common.errors import DarkroomError
+from components.validate.layouts.folders import Places
+from components.validate.layouts.listing import Listing
+from components.validate.layouts.sheets import Found, Sheet
+from components.validate.layouts.table import NAMES
+from components.validate.layouts.words import is_side_folder, sounds_like_split, split_words
+
+# Answers to be handed in, with made-up labels.
+NO_LABELS = {"submission", "sample", "example", "template"}
+KINDS = (".csv", ".tsv", ".parquet", ".jsonl")
+
+
+def find_exported(listing: Listing, places: Places) -> list[Found]:
+    """Return the tables at the top, or in a folder of annotations, that may name labels."""
+    found = []
+    for path in listing.tables:
+        above, _, name = path.rpartition("/")
+        stem, dot, kind = name.rpartition(".")
+        is_near = f"{above}/" in ("/", places.base) or is_side_folder(above.rsplit("/", 1)[-1])
+        if not is_near or dot + kind.lower() not in KINDS or name.lower() in NAMES:
+            continue
+        if not NO_LABELS & set(split_words(stem)):
+            # Rows of train.csv come from the folder train where there is one.
+            split = sounds_like_split(stem)
+            roots = [root for root, name in places.splits.items() if name == split]
+            found.append(Found(path, below=roots[0] if roots else places.base, split=split))
+    return found
+
+
+def choose_exported(folder: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet], list[Sheet]]:
+    """Return the tables that give labels, and those that name images without one.
+
+    Raises:
+        DarkroomError: if several give labels, and their names do not say of which split each is.
+    """
+    fitting = [sheet for sheet in sheets if 2 * sheet.files >= len(sheet.rows) > 0]
+    labelled = [sheet for sheet in fitting if sheet.has_labels]
+    splits = [sheet.found.split for sheet in labelled]
+    if len(labelled) > 1 and (not all(splits) or len(set(splits)) < len(splits)):
+        names = sorted(sheet.found.path for sheet in labelled)
+        raise DarkroomError(
+            f"{folder}: {' and '.join(names)} both give labels; say which one is meant: "
+            f"`table: {names[0]}` in section validate.layout of params.yaml"
+        )
+    return labelled, [sheet for sheet in fitting if not sheet.has_labels]
+
+
+def list_unlabelled(sheets: Iterable[Sheet], labelled: Iterable[Sheet]) -> set[str]:
+    """Return the files that a table such as test.csv names, and none that gives labels."""
+    known = {path for sheet in labelled for path in sheet.rows["path"]}
+    return {path for sheet in sheets for path in sheet.rows["path"]} - known

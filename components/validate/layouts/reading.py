@@ -1,0 +1,275 @@
+"""One file with a table → its columns, as text wherever a number could change its looks.
+
+Delimiter and encoding are recognised. A 0 stays 0: where a column of whole numbers has gaps, pandas
+makes floats of it, and of 0 then 0.0.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.common.errors import DarkroomError
+from components.validate.layouts.words import fold, normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BOMS = {
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+# Tried where a file is no UTF-8: that under which most of its names are files is the right one.
+ENCODINGS = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "euc_kr", "big5"),
+    *("mac_roman", "cp437", "latin-1"),
+)
+DELIMITERS = ",;\t|"
+LOOKED_AT = 50  # lines that the delimiter is guessed from
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+FEW = 8  # different whole numbers that are names of something; evaluate cuts more into ranges
+SEVERAL = "\x1f"  # between the labels of a list: no label holds it
+
+
+def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table of any kind that is understood.
+
+    Args:
+        file: CSV (any delimiter), TSV, JSON lines, JSON or Parquet.
+        known: folded names and stems of files, by which an encoding is told.
+
+    Returns:
+        Its columns, all of text, floats or booleans in object columns, None where nothing is said,
+        and what was guessed, in words.
+
+    Raises:
+        DarkroomError: if it is none, naming the file and what to do.
+    """
+    import pandas as pd
+
+    notes: list[str] = []
+    try:
+        with file.open("rb") as stream:
+            _check_kind(file, stream.read(4))
+        if file.suffix.lower() == ".parquet":
+            table = _read_parquet(file)
+        elif file.suffix.lower() in (".jsonl", ".json"):
+            table = _read_json(file, file.read_text(encoding=_find_encoding(file, known, notes)))
+        else:
+            table = _read_text(file, known, notes)
+    except (ValueError, OSError, csv.Error) as error:
+        why = " ".join(str(error).split())
+        raise DarkroomError(f"{file}: not a readable table ({why}); mend or remove it") from None
+    names = [normalise(str(name)).strip() for name in table.columns]
+    columns = [tidy(table.iloc[:, i]) for i in range(len(names))]
+    table = pd.concat(columns, axis="columns") if columns else table
+    table.columns = pd.Index(names)
+    return table, notes
+
+
+def _check_kind(file: Path, head: bytes) -> None:
+    if head in (ZIP, OLE) and file.suffix.lower() != ".parquet":
+        raise DarkroomError(
+            f"{file}: a spreadsheet's own file under the name of a table; open it, and save it as "
+            "CSV UTF-8"
+        )
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    for field in table.schema:
+        if pa.types.is_struct(field.type) or pa.types.is_binary(field.type):
+            names = [f.name for f in field.type] if pa.types.is_struct(field.type) else ["bytes"]
+            if "bytes" in names:
+                raise DarkroomError(
+                    f"{file}: holds the images themselves, in column `{field.name}`; write each to "
+                    "a file in the folder of its class, or name it in a column `path`"
+                )
+    return table.to_pandas(integer_object_nulls=True, strings_to_categorical=False)
+
+
+def _read_json(file: Path, text: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if file.suffix.lower() == ".jsonl":
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    else:
+        rows = json.loads(text)
+        if isinstance(rows, dict) and all(isinstance(v, (str, int, list)) for v in rows.values()):
+            rows = [{"path": name, "label": label} for name, label in rows.items()]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("it should hold an object of names and values for each image")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
+    return pd.DataFrame(columns)
+
+
+def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
+    """Return a CSV as text: a label 01 is not the number 1, and a class may be called NA."""
+    import pandas as pd
+
+    encoding = _find_encoding(file, known, notes)
+    with file.open(encoding=encoding, newline="") as stream:
+        head = [line for line, _ in zip(stream, range(LOOKED_AT), strict=False)]
+    skipped = 0
+    while skipped < len(head) and not head[skipped].strip(" \t\r\n,;|"):
+        skipped += 1
+    if skipped < len(head) and head[skipped].lower().startswith("sep="):
+        delimiter, skipped = head[skipped][4:5], skipped + 1  # Excel's own way of saying it
+    else:
+        delimiter = find_delimiter(head[skipped:])
+    if delimiter != ",":
+        shown = "tabs" if delimiter == "\t" else repr(delimiter)
+        notes.append(f"{file.name}: columns parted by {shown}")
+    # The names are read as a row like others: pandas would take fields without a name for an
+    # index, and shift the rest, and would give the second of two equal names another.
+    table = pd.read_csv(
+        file,
+        header=None,
+        dtype=str,
+        keep_default_na=False,
+        na_values=[""],
+        encoding=encoding,
+        sep=delimiter,
+        skiprows=skipped,
+        skipinitialspace=True,
+    )
+    table.columns = pd.Index(table.iloc[0].fillna("").str.strip())
+    table = table.iloc[1:].reset_index(drop=True)
+    # Spreadsheets leave empty rows and columns behind, pandas its numbers of the rows.
+    table = table[table.notna().any(axis="columns")].reset_index(drop=True)
+    keep = (table.columns != "") | table.notna().any().to_numpy()
+    if len(table) and len(table.columns) > 1 and table.columns[0] in ("", "Unnamed: 0"):
+        numbers = table.iloc[:, 0].tolist()
+        keep[0] &= numbers != [str(i) for i in range(len(numbers))]
+    return table.loc[:, keep]
+
+
+def find_delimiter(lines: Sequence[str]) -> str:
+    """Return what parts the columns: that under which most lines have as many as the first."""
+    best, found = (0.0, 0), ","
+    for delimiter in DELIMITERS:
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:
+            continue
+        if widths and widths[0] > 1:
+            score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
+            if score > best:
+                best, found = score, delimiter
+    return found
+
+
+def _find_encoding(file: Path, known: set[str], notes: list[str]) -> str:
+    """Return the encoding of a text file, by its mark, by its bytes, or by the names in it."""
+    with file.open("rb") as stream:
+        data = stream.read(1 << 24)
+    for mark, name in BOMS.items():
+        if data.startswith(mark):
+            return name
+    if b"\0" in data[:4096]:  # no text but UTF-16 has so many zeros
+        name = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+        notes.append(f"{file.name}: read as {name}, which it does not say itself")
+        return name
+    try:
+        data.decode("utf-8") if len(data) < 1 << 24 else data[: 1 << 23].decode("utf-8", "ignore")
+        return "utf-8"
+    except UnicodeDecodeError:
+        pass
+    name = _guess_encoding(data, known)
+    notes.append(f"{file.name}: no UTF-8, read as {name}; if letters are wrong, save it as UTF-8")
+    return name
+
+
+def _guess_encoding(data: bytes, known: set[str]) -> str:
+    scores: dict[str, int] = {}
+    lines = [line for line in data.split(b"\n") if not line.isascii()][:500]
+    for name in ENCODINGS:
+        try:
+            data.decode(name)
+        except UnicodeDecodeError:
+            continue
+        cells = [
+            cell.strip(' "\r').replace("\\", "/")
+            for line in lines
+            for cell in _cut(line.decode(name))
+        ]
+        scores[name] = sum(fold(cell.rsplit("/", 1)[-1]) in known for cell in cells)
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best]:
+        return best
+    from charset_normalizer import from_bytes
+
+    guess = from_bytes(data[: 1 << 16]).best()
+    # Short texts are guessed badly: Western Europe's is the likeliest that holds Latin letters.
+    is_other = guess is not None and not any("Latin" in name for name in guess.alphabets)
+    return str(guess.encoding) if guess and is_other and guess.encoding in scores else best
+
+
+def _cut(line: str) -> list[str]:
+    for delimiter in DELIMITERS[1:]:
+        line = line.replace(delimiter, ",")
+    return line.split(",")
+
+
+def tidy(column: pd.Series) -> pd.Series:
+    """Return a column as objects: text, or numbers that are not whole, or None."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.astype(object).map(lambda v: None if pd.isna(v) else str(bool(v)))
+    values = column.astype(object).where(column.notna(), None).tolist()
+    filled = [value for value in values if value is not None]
+    if filled and all(isinstance(value, float) for value in filled):
+        # Whole numbers with gaps, most likely. Many of them are a measure, such as an age.
+        is_whole = all(value.is_integer() for value in filled)
+        if not is_whole or len(set(filled)) > FEW:
+            return pd.Series(column.to_numpy(float), name=column.name)
+        values = [None if value is None else str(int(value)) for value in values]
+    elif filled and all(_is_whole(value) for value in filled):
+        if len(filled) == len(values):
+            return pd.Series(values, name=column.name)
+        if len(set(filled)) > FEW:
+            return pd.Series(values, dtype=float, name=column.name)
+        values = [None if value is None else str(value) for value in values]
+    else:
+        values = [_to_text(value) for value in values]
+    return pd.Series(values, dtype=object, name=column.name)
+
+
+def _is_whole(value: Any) -> bool:
+    import numpy as np
+
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _to_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if hasattr(value, "tolist"):  # a list column, or one of NumPy's numbers
+        value = value.tolist()
+    if isinstance(value, (list, tuple, set)):
+        return SEVERAL.join(text for text in map(_to_text, value) if text is not None)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Return a column as stripped text, empty where nothing is said."""
+    import pandas as pd
+
+    values = [
+        "" if is_gap else (_to_text(value) or "").strip()
+        for value, is_gap in zip(column.astype(object).tolist(), column.isna(), strict=True)
+    ]
+    return pd.Series(values, index=column.index, dtype=object)

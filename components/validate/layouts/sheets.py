@@ -1,0 +1,267 @@
+"""A table beside the images, read: a row an image, each with its file."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.common.errors import DarkroomError
+from components.validate.layouts.columns import (
+    TOLD,
+    Chosen,
+    check_columns,
+    check_slices,
+    choose_columns,
+    read_one_hot,
+)
+from components.validate.layouts.listing import IMAGE_SUFFIXES
+from components.validate.layouts.matching import clean, match_rows, suggest_pattern
+from components.validate.layouts.reading import as_text, read_sheet
+from components.validate.layouts.words import SPLIT_WORDS, fold, name_split, normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from components.validate.spec import LayoutSettings
+
+SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table that was found, not read yet."""
+
+    path: str  # relative to the folder of images
+    below: str = ""  # the folder that its rows are relative to, with `/`
+    split: str = ""  # that its rows are in, where they do not say it themselves
+    by: str = ""  # which layout it belongs to
+
+
+@dataclass
+class Sheet:
+    """A table that was read."""
+
+    found: Found
+    rows: pd.DataFrame  # path, label, split, group, slice columns; a row an image
+    has_labels: bool
+    files: int  # rows that have a file
+    unmatched: list[str] = field(default_factory=list)  # rows that have none
+    notes: list[str] = field(default_factory=list)
+
+
+def read_rows(
+    folder: Path,
+    found: Found,
+    files: Sequence[str],
+    told: LayoutSettings,
+    has_labels: bool,
+) -> Sheet:
+    """Read a table and find the file of each of its rows.
+
+    Args:
+        folder: folder of images.
+        found: which table.
+        files: paths of the files in the folder.
+        told: settings of the layout.
+        has_labels: whether the folders give labels.
+
+    Raises:
+        DarkroomError: naming the file, the row or column, and what to do.
+    """
+    import pandas as pd
+
+    file = folder / found.path
+    known = {fold(form) for path in files for form in _forms(path)} if files else set()
+    table, notes = read_sheet(file, known)
+    names = [str(name) for name in table.columns]
+    check_columns(file, names)
+
+    def share(values: Sequence[str]) -> float:
+        hits = match_rows([clean(value) for value in values], files, found.below).files
+        return sum(map(bool, hits)) / max(1, len(hits))
+
+    table = _name_headless(file, table, share, notes)
+    chosen = choose_columns(file, table, told, share, has_labels)
+    notes += [f"{found.path}: {note}" for note in chosen.notes]
+    texts = _write_paths(file, table, chosen, told)
+    match = match_rows([clean(text) for text in texts], files, found.below)
+    notes += [
+        f"{found.path}: {count:,} rows find their file by {words}"
+        for words, count in match.rules.most_common()
+    ]
+    slices = [n for n in table.columns if n not in _list_told(chosen)]
+    check_slices(file, [name for name in slices if name not in TOLD])
+    rows = pd.DataFrame(
+        {
+            "path": [
+                path or _clean_path(file, text)
+                for path, text in zip(match.files, texts, strict=True)
+            ],
+            **_read_told(file, table, chosen, found, notes),
+        }
+    )
+    # A column that is not the label, but so called, cannot stand beside it.
+    rows = pd.concat([rows, table[[n for n in slices if n not in TOLD]]], axis="columns")
+    rows = _drop_repeated(file, rows, found, notes)
+    unmatched = [text for text, path in zip(texts, match.files, strict=True) if text and not path]
+    if match.unsure:
+        notes.append(
+            f"{found.path}: {match.unsure:,} rows may mean several files, and find none; write "
+            "their folders too"
+        )
+    sheet = Sheet(
+        found=found,
+        rows=rows,
+        has_labels=bool(chosen.label or chosen.one_hot),
+        files=sum(map(bool, match.files)),
+        unmatched=unmatched,
+        notes=notes,
+    )
+    return sheet
+
+
+def describe_unmatched(sheet: Sheet, spare: Sequence[str], column: str = "path") -> str:
+    """Return how many rows found no file, and the pattern by which they would."""
+    names = sheet.unmatched
+    words = (
+        f"{sheet.found.path}: {len(names):,} of {len(sheet.rows):,} rows find no file, such as "
+        f"{', '.join(map(repr, names[:SHOWN]))}"
+    )
+    if not spare:
+        return words
+    words += f"; {len(spare):,} files have no row, such as {', '.join(map(repr, spare[:SHOWN]))}"
+    pattern = suggest_pattern(names, spare, column)
+    if pattern:
+        words += f'; they would match by `path_pattern: "{pattern}"` in section validate.layout'
+    return words
+
+
+def _forms(path: str) -> tuple[str, str]:
+    name = path.rsplit("/", 1)[-1]
+    return name, name.rsplit(".", 1)[0]
+
+
+def _list_told(chosen: Chosen) -> set[str]:
+    return {chosen.path, chosen.label, chosen.split, chosen.group, *chosen.one_hot}
+
+
+def _name_headless(
+    file: Path, table: pd.DataFrame, share: object, notes: list[str]
+) -> pd.DataFrame:
+    """Return a table whose first row is no row of names with names, and that row as a row."""
+    import pandas as pd
+
+    names = [str(name) for name in table.columns]
+    places = [i for i, name in enumerate(names) if clean(name) and _is_file_name(name)]
+    if not places or len(names) > 2 or file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return table
+    if not share([names[places[0]]]):  # type: ignore[operator]
+        return table
+    notes.append(f"{file.name}: no row of names; its columns are taken for path and label")
+    first = pd.DataFrame([names], columns=names, dtype=object)
+    whole = pd.concat([first, table], ignore_index=True)
+    whole.columns = pd.Index(["path" if i == places[0] else "label" for i in range(len(names))])
+    return whole
+
+
+def _is_file_name(name: str) -> bool:
+    return any(name.lower().endswith(suffix) for suffix in IMAGE_SUFFIXES)
+
+
+def _write_paths(
+    file: Path, table: pd.DataFrame, chosen: Chosen, told: LayoutSettings
+) -> list[str]:
+    """Return what each row calls its file, by the pattern where there is one."""
+    texts = [normalise(text) for text in as_text(table[chosen.path])]
+    if not told.path_pattern:
+        return texts
+    columns = {str(name): list(as_text(table[name])) for name in table.columns}
+    columns["path"] = texts
+    try:
+        return [
+            told.path_pattern.format_map({name: cells[i] for name, cells in columns.items()})
+            if text
+            else ""
+            for i, text in enumerate(texts)
+        ]
+    except (KeyError, IndexError, ValueError) as error:
+        raise DarkroomError(
+            f"{file}: validate.layout.path_pattern {told.path_pattern!r} cannot be filled in "
+            f"({error}); it may name {', '.join(columns)} in braces"
+        ) from None
+
+
+def _read_told(
+    file: Path, table: pd.DataFrame, chosen: Chosen, found: Found, notes: list[str]
+) -> dict[str, pd.Series]:
+    """Return label, split and group of each row as text, in Unicode NFC."""
+    import pandas as pd
+
+    told = {}
+    for part in TOLD:
+        name = getattr(chosen, part)
+        if part == "label" and chosen.one_hot:
+            told[part] = read_one_hot(table, chosen.one_hot)
+        else:
+            column = as_text(table[name]) if name else pd.Series("", table.index, dtype=object)
+            told[part] = column.map(normalise)
+        if name and part != "split":
+            told[part] = _mend_floats(told[part], f"{found.path}: column {name}", notes)
+    told["split"] = _read_splits(file, told["split"]).replace("", found.split)
+    return told
+
+
+def _mend_floats(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
+    """Return whole numbers as such where a program made floats of them because of gaps."""
+    filled = column[column != ""]
+    if not len(filled) or len(filled) == len(column):
+        return column
+    if not filled.str.fullmatch(r"-?\d+\.0").all():
+        return column
+    notes.append(
+        f"{where}: whole numbers with gaps, read as such: {filled.iloc[0]} is {filled.iloc[0][:-2]}"
+    )
+    return column.str.removesuffix(".0")
+
+
+def _read_splits(file: Path, column: pd.Series) -> pd.Series:
+    """Return train, val or test for whatever names people use."""
+    meant: Mapping[str, str] = {value: name_split(value) for value in set(column) - {""}}
+    unknown = sorted(value for value, split in meant.items() if not split)
+    if unknown:
+        legal = ", ".join(sorted(SPLIT_WORDS))
+        raise DarkroomError(f"{file}: split {unknown[0]!r} is none; legal are {legal}")
+    return column.map(lambda value: meant.get(value, ""))
+
+
+def _drop_repeated(file: Path, rows: pd.DataFrame, found: Found, notes: list[str]) -> pd.DataFrame:
+    """Return the rows without those that say the same again; refuse two that differ."""
+    told = rows[["path", *TOLD]]
+    again = told.duplicated()
+    twice = rows.loc[rows["path"].duplicated(keep=False) & ~again, "path"]
+    twice = twice[twice.duplicated()]
+    if len(twice):
+        raise DarkroomError(
+            f"{file}: names {twice.iloc[0]} in two rows; keep one. Where an image has several "
+            "labels, a row each, the table is multi-label, and one classifier of one label each "
+            "cannot learn it"
+        )
+    if again.any():
+        notes.append(
+            f"{found.path}: {int(again.sum()):,} rows name an image again with the same label, as "
+            "tables with a row an object do; the first of each is read"
+        )
+    return rows[~again].reset_index(drop=True)
+
+
+def _clean_path(file: Path, path: str) -> str:
+    """Return a path with `/` and without `./`; refuse one that leads out of the folder."""
+    cleaned = posixpath.normpath(path.replace("\\", "/")) if path else ""
+    if not cleaned or cleaned.startswith(("/", "../")) or cleaned == "..":
+        raise DarkroomError(
+            f"{file}: path {path!r} is not inside the folder; write paths relative to {file.parent}"
+        )
+    return cleaned

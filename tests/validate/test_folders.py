@@ -1,0 +1,333 @@
+"""Class folders and given splits, by the names that people give them; a doubt stops and asks."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.common.errors import DarkroomError
+from components.validate.layouts.layout import Layout, read_layout
+from components.validate.layouts.words import name_split, name_splits
+from components.validate.spec import LayoutSettings, Params
+
+from .test_layout import touch
+
+
+def read(root: Path, **settings) -> Layout:
+    return read_layout(root, replace(Params(), layout=LayoutSettings(**settings)))
+
+
+def said(layout: Layout) -> dict[str, tuple[str, str]]:
+    """Path → label, split."""
+    rows = layout.files[["path", "label", "split"]].itertuples(index=False, name=None)
+    return {path: (label, split) for path, label, split in rows}
+
+
+def refuse(root: Path, **settings) -> str:
+    with pytest.raises(DarkroomError) as caught:
+        read(root, **settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train", "test"), ("train", "test")),
+        (("Training", "Testing"), ("train", "test")),
+        (("TRAIN", "Valid", "TEST"), ("train", "val", "test")),
+        (("train", "dev"), ("train", "val")),
+        (("train", "eval"), ("train", "val")),
+        (("train", "val", "eval"), ("train", "val", "test")),
+        (("train", "eval", "holdout"), ("train", "val", "test")),
+        (("train", "hold-out"), ("train", "test")),
+        (("seg_train", "seg_test"), ("train", "test")),
+        (("train_images", "test_images"), ("train", "test")),
+        (("TrainImages", "ValImages"), ("train", "val")),
+        (("train2017", "val2017"), ("train", "val")),
+        (("trainset", "testset"), ("train", "test")),
+        (("Training Data", "Validation Data"), ("train", "val")),
+        (("1_train", "2_val", "3_test"), ("train", "val", "test")),
+    ],
+)
+def test_splits_by_the_names_that_people_use(tmp_path, names, splits):
+    for number, name in enumerate(names):
+        touch(tmp_path, f"{name}/cat/{number}.jpg", f"{name}/dog/{number}.jpg")
+    layout = read(tmp_path)
+    expected = {
+        f"{name}/{label}/{number}.jpg": (label, split)
+        for number, (name, split) in enumerate(zip(names, splits, strict=True))
+        for label in ("cat", "dog")
+    }
+    assert said(layout) == expected
+    plain = {"train", "val", "valid", "validation", "test"}
+    is_said = any("splits by the names of the folders" in note for note in layout.notes)
+    assert is_said == any(name.lower() not in plain for name in names)
+    missing = {"val", "test"} - set(splits)
+    assert any("preprocess draws it from train" in note for note in layout.notes) == bool(missing)
+
+
+@pytest.mark.parametrize(
+    "name", ["cat", "train_station", "test tube", "trainer", "contest", "validity", "latest"]
+)
+def test_names_that_are_no_splits(name):
+    assert name_split(name) == ""
+
+
+def test_affixes_count_only_where_all_share_one():
+    assert name_splits(["x_train", "x_test", "bus"]) == {"x_train": "train", "x_test": "test"}
+    assert name_splits(["train_cat", "train_dog", "test_cat", "test_dog"]) == {}
+    assert name_splits(["train_station", "bus"]) == {}
+
+
+@pytest.mark.parametrize("inner", ["{0}", "images", "data/{0}", "{0}_set"])
+@pytest.mark.parametrize("outer", ["", "mine/", "dataset/v2/"])
+def test_splits_nested_once_more(tmp_path, outer, inner):
+    for name in ("train", "test"):
+        place = f"{outer}{name}/{inner.format(name)}"
+        touch(tmp_path, f"{place}/cat/1.jpg", f"{place}/dog/2.jpg")
+    touch(tmp_path, "README.md")
+    rows = said(read(tmp_path))
+    assert len(rows) == 4
+    assert {row for path, row in rows.items() if "train/" in path} == {
+        *(("cat", "train"), ("dog", "train"))
+    }
+    assert {row for path, row in rows.items() if "test/" in path} == {
+        *(("cat", "test"), ("dog", "test"))
+    }
+
+
+def test_a_folder_around_class_folders_is_stepped_into_and_said(tmp_path):
+    touch(tmp_path, "mine/photos/cat/1.jpg", "mine/photos/dog/2.jpg", "LICENSE")
+    layout = read(tmp_path)
+    assert {label for label, _ in said(layout).values()} == {"cat", "dog"}
+    assert "everything lies in mine/photos/" in layout.notes[0]
+
+
+def test_each_class_may_hold_its_splits(tmp_path):
+    touch(tmp_path, *(f"{c}/{s}/1.jpg" for c in ("cat", "dog") for s in ("Train", "Test")))
+    layout = read(tmp_path)
+    assert said(layout)["cat/Test/1.jpg"] == ("cat", "test")
+    assert "each class folder holds its splits" in layout.notes[0]
+    assert said(read(tmp_path, splits="none"))["cat/Test/1.jpg"] == ("cat", "")
+
+
+def test_top_folders_that_all_hold_the_same_stop_it(tmp_path):
+    touch(tmp_path, *(f"fold{f}/{c}/{f}.jpg" for f in (1, 2, 3) for c in ("cat", "dog", "cow")))
+    (tmp_path / "fold3" / "cow" / "3.jpg").unlink()  # a class may be missing in one
+    message = refuse(tmp_path)
+    assert "fold1, fold2, fold3 all hold cat, dog" in message
+    # Each of the lines that it offers settles it.
+    line = re.search(r"`splits: (\{.*?\})`", message)[1]
+    assert line == "{fold1: train, fold2: val, fold3: test}"
+    told = dict(pair.split(": ") for pair in line.strip("{}").split(", "))
+    assert said(read(tmp_path, splits=told))["fold2/dog/2.jpg"] == ("dog", "val")
+    assert said(read(tmp_path, splits="none"))["fold2/dog/2.jpg"] == ("fold2", "")
+    pattern = re.search(r"`label_pattern: '(.*?)'`", message)[1]
+    assert said(read(tmp_path, label_pattern=pattern))["fold2/dog/2.jpg"] == ("dog", "")
+    assert said(read(tmp_path, class_depth=2))["fold2/dog/2.jpg"] == ("fold2/dog", "")
+
+
+def test_classes_with_folders_of_their_own_do_not_stop_it(tmp_path):
+    touch(tmp_path, "cat/1/a.jpg", "cat/2/a.jpg", "dog/1/b.jpg", "dog/7/b.jpg", "dog/8/b.jpg")
+    touch(tmp_path, "dog/9/b.jpg", "cow/images/c.jpg")
+    assert {label for label, _ in said(read(tmp_path)).values()} == {"cat", "dog", "cow"}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (("Training/1.jpg", "Testing/2.jpg"), "Testing, Training look like splits and hold no"),
+        (("val/a/1.jpg", "val/b/1.jpg", "test/a/1.jpg"), "test, val look like splits, but none"),
+        (("cat/1.jpg", "dog/1.jpg", "test/1.jpg"), 'is for predict|, add "test/" to `ignore`'),
+        (("train/a/1.jpg", "train/b/1.jpg", "pool/a/1.jpg", "pool/b/1.jpg"), "pool"),
+        (("train_a/1.jpg", "train_b/1.jpg", "test_a/1.jpg", "test_b/1.jpg"), "sound like splits"),
+        (("train/a/1.jpg", "test/a/1.jpg", "extra/a/1.jpg"), "beside them extra; move"),
+    ],
+)
+def test_names_like_splits_that_nothing_confirms_stop_it(tmp_path, files, words):
+    message = refuse(touch(tmp_path, *files))
+    assert re.search(words, message)
+    assert message.startswith(str(tmp_path))
+    assert "`splits: none`" in message
+    read(tmp_path, splits="none")
+
+
+def test_split_and_class_in_one_name(tmp_path):
+    touch(tmp_path, *(f"{s}_{c}/1.jpg" for s in ("train", "test") for c in ("cat", "dog")))
+    pattern = re.search(r"`label_pattern: '(.*?)'`", refuse(tmp_path))[1]
+    assert said(read(tmp_path, label_pattern=pattern))["test_dog/1.jpg"] == ("dog", "test")
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "bus"), ("valid", "invalid"), ("train_station", "test_tube", "bus")]
+)
+def test_words_of_splits_that_are_classes(tmp_path, names):
+    touch(tmp_path, *(f"{name}/1.jpg" for name in names))
+    assert {label for label, _ in said(read(tmp_path)).values()} == set(names)
+
+
+def test_a_mapping_of_splits_is_followed_to_the_letter(tmp_path):
+    touch(tmp_path, "A/cat/1.jpg", "B/cat/1.jpg", "b2/cat/1.jpg", "pred/1.jpg")
+    told = {"a": "train", "B": "test", "b2": "test"}
+    rows = said(read(tmp_path, splits=told))
+    assert rows["A/cat/1.jpg"] == ("cat", "train")
+    assert rows["b2/cat/1.jpg"] == ("cat", "test")
+    assert "pred/1.jpg" not in rows
+    assert "names a folder 'c' that is not there; the top folders are A, B" in refuse(
+        tmp_path, splits={"c": "train"}
+    )
+    assert "does not name the top folders b2" in refuse(
+        tmp_path, splits={"A": "train", "B": "test"}
+    )
+
+
+@pytest.mark.parametrize(
+    "unlabelled",
+    ["test/9.jpg", "test/test/9.jpg", "test/images/9.jpg", "test/unknown/9.jpg", "pred/9.jpg"],
+)
+def test_a_flat_test_is_for_predict(tmp_path, unlabelled):
+    touch(tmp_path, "train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg", unlabelled)
+    layout = read(tmp_path)
+    assert set(said(layout)) == {"train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg"}
+    assert any("predict" in note and unlabelled.split("/")[0] in note for note in layout.notes)
+
+
+def test_the_three_folders_of_a_public_data_set(tmp_path):
+    for name in ("seg_train", "seg_test"):
+        touch(tmp_path, f"{name}/{name}/sea/1.jpg", f"{name}/{name}/ice/2.jpg")
+    touch(tmp_path, "seg_pred/seg_pred/3.jpg")
+    layout = read(tmp_path)
+    assert len(said(layout)) == 4
+    assert any(note.startswith("seg_pred: 1 files passed over: no labels") for note in layout.notes)
+
+
+@pytest.mark.parametrize("side", ["annotations", "Annotation", "labels", "masks", "xml"])
+@pytest.mark.parametrize("images", ["images", "JPEGImages", "img"])
+def test_images_and_annotations_are_no_two_classes(tmp_path, images, side):
+    touch(tmp_path, f"{images}/cat/1.jpg", f"{images}/dog/2.jpg", f"{side}/cat/1.xml")
+    touch(tmp_path, f"{side}/1.png", f"{side}/trimaps/2.png")
+    layout = read(tmp_path)
+    assert set(said(layout).values()) == {("cat", ""), ("dog", "")}
+    assert layout.empty_classes == []
+    assert any(side in note and "no class" in note for note in layout.notes)
+
+
+def test_annotations_beside_class_folders_and_in_splits(tmp_path):
+    touch(tmp_path / "a", "cat/1.jpg", "dog/2.jpg", "annotations/1.xml", "annotations/2.xml")
+    layout = read(tmp_path / "a")
+    assert set(said(layout).values()) == {("cat", ""), ("dog", "")}
+    assert layout.empty_classes == []
+    for split in ("train", "val"):
+        touch(tmp_path / "b", f"{split}/images/cat/1.jpg", f"{split}/images/dog/1.jpg")
+        touch(tmp_path / "b", f"{split}/labels/1.txt", f"{split}/labels/1.png")
+    assert set(said(read(tmp_path / "b")).values()) == {
+        *((label, split) for label in ("cat", "dog") for split in ("train", "val"))
+    }
+
+
+def test_flat_images_beside_annotations_ask_for_labels(tmp_path):
+    touch(tmp_path, *(f"images/{n}_{i}.jpg" for n in ("great_dane", "pug") for i in range(3)))
+    touch(tmp_path, "annotations/list.txt", "annotations/trimaps/pug_1.png")
+    message = refuse(tmp_path)
+    assert "nothing says of which class they are" in message
+    assert "would read 2 classes (great_dane, pug)" in message
+    pattern = re.search(r"`label_pattern: '(.*?)'`", message)[1]
+    assert {label for label, _ in said(read(tmp_path, label_pattern=pattern)).values()} == {
+        *("great_dane", "pug")
+    }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"),
+        ("cat (1).jpg", "cat (2).jpg", "dog (1).jpg", "dog (2).jpg"),
+        ("cat12.jpg", "cat13.jpg", "dog7.jpg", "dog8.jpg"),
+        ("0001_cat.jpg", "0002_cat.jpg", "0003_dog.jpg", "0004_dog.jpg"),
+        ("cat_left.jpg", "cat_right.jpg", "dog_left.jpg", "dog_right.jpg"),
+    ],
+)
+def test_the_pattern_for_labels_in_names_is_offered(tmp_path, names):
+    message = refuse(touch(tmp_path, *names))
+    pattern = re.search(r"`label_pattern: '(.*?)'`", message)[1]
+    labels = {label for label, _ in said(read(tmp_path, label_pattern=pattern)).values()}
+    assert labels == {"cat", "dog"}
+
+
+def test_groups_of_a_pattern_and_names_that_do_not_fit(tmp_path):
+    touch(tmp_path, "p1_train_cat.jpg", "p2_test_dog.jpg", "odd.jpg")
+    pattern = r"(?P<group>p\d+)_(?P<split>[a-z]+)_(?P<label>[a-z]+)"
+    layout = read(tmp_path, label_pattern=pattern)
+    assert said(layout) == {
+        "odd.jpg": ("", ""),
+        "p1_train_cat.jpg": ("cat", "train"),
+        "p2_test_dog.jpg": ("dog", "test"),
+    }
+    assert layout.files["group"].tolist() == ["", "p1", "p2"]
+    assert (
+        "1 of 3 names do not fit validate.layout.label_pattern, such as 'odd.jpg'" in layout.notes
+    )
+
+
+@pytest.mark.parametrize("pattern", ["(", "no group", "(?P<breed>x)"])
+def test_a_pattern_that_is_none_is_refused(pattern):
+    with pytest.raises(ValueError, match="such that label_pattern"):
+        LayoutSettings(label_pattern=pattern)
+
+
+def test_class_names_as_paths(tmp_path):
+    touch(tmp_path, "animal/cat/1.jpg", "animal/dog/x/2.jpg", "plant/oak/3.jpg", "plant/4.jpg")
+    layout = read(tmp_path, class_depth=2)
+    labels = [label for label, _ in said(layout).values()]
+    assert labels == ["animal/cat", "animal/dog", "", "plant/oak"]
+    assert layout.rejected["plant/4.jpg"].startswith("no label: it lies in fewer folders")
+    (tmp_path / "plant" / "elm").mkdir()
+    assert read(tmp_path, class_depth=2).empty_classes == ["plant/elm"]
+    assert said(read(tmp_path, class_depth="all"))["animal/dog/x/2.jpg"] == ("animal/dog/x", "")
+    inside = tmp_path / "split"
+    for split in ("train", "test"):
+        touch(inside, f"{split}/animal/cat/1.jpg", f"{split}/plant/oak/1.jpg")
+    assert said(read(inside, class_depth=2))["test/plant/oak/1.jpg"] == ("plant/oak", "test")
+
+
+def test_side_files_are_passed_over_and_counted(tmp_path):
+    touch(tmp_path, *(f"cat/{i}.{s}" for i in (1, 2) for s in ("jpg", "xml", "json", "cr2")))
+    touch(tmp_path, "dog/1.jpg", "dog/1.jpg.meta", "dog/notes.TXT", "dog/lost.cr2", "dog/.DS_Store")
+    touch(tmp_path, "lost+found/9.jpg", "dog/lost+found/8.jpg", "labels.txt")
+    layout = read(tmp_path)
+    assert set(said(layout)) == {"cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/lost.cr2"}
+    note = next(note for note in layout.notes if "side files passed over" in note)
+    assert note.startswith("8 side files")
+    for words in ("2 .xml", "2 .json", "2 .cr2", "1 .meta", "1 .txt"):
+        assert words in note
+
+
+def test_patterns_of_what_is_ignored(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "cat/old/2.jpg", "cat/thumb_1.jpg", "raw/3.jpg", "dog/raw/4.jpg")
+    touch(tmp_path, "dog/5.JPG", "dog/b.txt")
+    ignore = ["thumb_*", "RAW/", "cat/old/*", "*.txt"]
+    assert set(said(read(tmp_path, ignore=ignore))) == {"cat/1.jpg", "dog/5.JPG"}
+    assert "dog/b.txt" in said(read(tmp_path, ignore=[]))
+
+
+def test_a_class_folder_of_side_files_alone_is_empty_and_said_to_be_so(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/1.jpg", "cow/1.txt", "cow/2.txt")
+    layout = read(tmp_path)
+    assert layout.empty_classes == ["cow"]
+    assert "cow: nothing but side files in it (2 .txt)" in layout.notes
+
+
+def test_an_unlistable_folder_is_named(tmp_path, monkeypatch):
+    touch(tmp_path, "cat/1.jpg")
+    import os
+
+    real = os.scandir
+
+    def scan(folder):
+        if str(folder).endswith("cat"):
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert "cat: cannot be listed (Permission denied)" in refuse(tmp_path)

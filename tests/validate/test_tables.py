@@ -1,0 +1,430 @@
+"""Tables as people export them: columns, delimiters, encodings, and how rows find their files."""
+
+import re
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from components.common.errors import DarkroomError
+from components.validate.layouts.layout import Layout, read_layout
+from components.validate.layouts.matching import match_rows
+from components.validate.layouts.reading import find_delimiter
+from components.validate.layouts.several import find_several
+from components.validate.spec import LayoutSettings, Params
+
+from .test_folders import read, refuse
+from .test_layout import touch
+
+FILES = ("photos/a1.jpg", "photos/b2.JPG", "photos/Straße 3.png", "photos/d4.jpg")
+TABLE = pd.DataFrame({"path": FILES, "label": ["Käfer", "moth", "Käfer", "moth"]})
+
+
+def labels(layout: Layout) -> dict[str, str]:
+    return dict(zip(layout.files["path"], layout.files["label"], strict=True))
+
+
+def write(root: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_bytes(text.encode(encoding))
+    return root
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_any_delimiter_and_encoding(tmp_path, delimiter, encoding):
+    touch(tmp_path, *FILES)
+    # Pandas writes, as people's programs do.
+    TABLE.to_csv(tmp_path / "metadata.csv", sep=delimiter, encoding=encoding, index=False)
+    layout = read(tmp_path)
+    assert labels(layout) == dict(zip(TABLE["path"], TABLE["label"], strict=True))
+    told = " ".join(layout.notes)
+    assert ("columns parted by" in told) == (delimiter != ",")
+    assert ("no UTF-8, read as cp1252" in told) == (encoding == "cp1252")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp1251", ("Кот 1.jpg", "Пёс 2.jpg")),
+        ("cp932", ("猫1.jpg", "犬2.jpg")),
+        ("gb18030", ("猫咪1.jpg", "小狗2.jpg")),
+        ("euc_kr", ("고양이1.jpg", "강아지2.jpg")),
+        ("cp1250", ("žába 1.jpg", "řasa 2.jpg")),
+        ("mac_roman", ("Käfer 1.jpg", "Mücke 2.jpg")),
+    ],
+)
+def test_an_encoding_is_told_by_the_files_that_it_names(tmp_path, encoding, names):
+    touch(tmp_path, *names)
+    lines = [f"{name},{name.split('.')[0][:2]}" for name in names]
+    write(tmp_path, "metadata.csv", "\n".join(["path,label", *lines]) + "\n", encoding)
+    assert labels(read(tmp_path)) == {name: name.split(".")[0][:2] for name in names}
+
+
+def test_what_excel_and_pandas_leave_in_a_csv(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg")
+    write(tmp_path, "metadata.csv", "sep=;\r\npath;label;;\r\n1.jpg;a;;\r\n2.jpg;b;;\r\n;;;\r\n")
+    assert labels(read(tmp_path)) == {"1.jpg": "a", "2.jpg": "b"}
+    table = pd.DataFrame({"path": ["1.jpg", "2.jpg"], "label": ["a", "b"]})
+    table.to_csv(tmp_path / "metadata.csv")  # with pandas' numbers of the rows
+    assert labels(read(tmp_path)) == {"1.jpg": "a", "2.jpg": "b"}
+    write(tmp_path, "metadata.csv", '\n\n"path", "label"\n"1.jpg", "a, or b"\n"2.jpg", "c"\n')
+    assert labels(read(tmp_path)) == {"1.jpg": "a, or b", "2.jpg": "c"}
+
+
+def test_the_delimiter_is_the_one_that_cuts_all_lines_alike():
+    assert find_delimiter(["path;label\n", "a,b.jpg;x\n", "c.jpg;y\n"]) == ";"
+    assert find_delimiter(["path,label\n", '"a;b.jpg",x\n']) == ","
+    assert find_delimiter(["path\n", "a.jpg\n"]) == ","
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "parquet"])
+def test_kinds_of_tables(tmp_path, kind):
+    touch(tmp_path, *FILES)
+    file = tmp_path / f"metadata.{kind}"
+    if kind == "parquet":
+        TABLE.to_parquet(file)
+    elif kind in ("jsonl", "json"):
+        TABLE.to_json(file, orient="records", lines=kind == "jsonl", force_ascii=False)
+    else:
+        TABLE.to_csv(file, sep="\t" if kind == "tsv" else ",", index=False)
+    assert labels(read(tmp_path)) == dict(zip(TABLE["path"], TABLE["label"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "column", ["file_name", "filename", "Image", "IMAGE_PATH", "image_id", "id", "Image Index"]
+)
+@pytest.mark.parametrize("label", ["class", "Category", "species", "dx", "what is it"])
+def test_columns_by_name_or_guessed_and_said(tmp_path, column, label):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    lines = [f"{i}.jpg,{'ab'[i % 2]},{i * 7}" for i in range(4)]
+    write(tmp_path, "metadata.csv", "\n".join([f"{column},{label},weight", *lines]))
+    layout = read(tmp_path)
+    assert set(labels(layout).values()) == {"a", "b"}
+    told = " ".join(layout.notes)
+    assert f"file names from column {column}" in told
+    assert f"labels from column {label}" in told
+    assert ("guess" in told) == (column == "Image Index" or label == "what is it")
+
+
+def test_columns_that_the_settings_name(tmp_path):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    lines = [f"{i}.jpg,{i % 2},p{i},{('train', 'test')[i % 2]},x" for i in range(4)]
+    write(tmp_path, "my table.txt", "\n".join(["shot,kind of,who,part,label", *lines]))
+    told = {"path_column": "shot", "label_column": "kind of", "group_column": "who"}
+    layout = read(tmp_path, table="my table.txt", split_column="part", **told)
+    assert layout.files.iloc[1].tolist() == ["1.jpg", "1", "test", "p1"]
+    message = refuse(tmp_path, table="my table.txt", path_column="shots")
+    assert "validate.layout.path_column is 'shots', and it has no such column, only shot" in message
+    assert "no such file is in it; the tables in it are: my table.txt" in refuse(
+        tmp_path, table="other.csv"
+    )
+
+
+def test_a_table_without_names_of_columns(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg", "3.jpg")
+    write(tmp_path, "labels.csv", "1.jpg,cat\n2.jpg,dog\n3.jpg,cat\n")
+    layout = read(tmp_path)
+    assert labels(layout) == {"1.jpg": "cat", "2.jpg": "dog", "3.jpg": "cat"}
+    assert any("no row of names" in note for note in layout.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "rows"),
+    [
+        (("cat/a.jpg", "dog/b.jpg"), ("./cat/a.jpg", "dog\\b.jpg")),
+        (("a.jpg", "b.jpg"), ("a", "b")),
+        (("a.JPG", "b.jpeg"), ("a.jpg", "B.JPEG")),
+        (("a.png", "b.png"), ("a.jpg", "b.jpg")),
+        (("train/a.jpg", "train/b.jpg"), ("a.jpg", "b.jpg")),
+        (("train/a.jpg", "train/b.jpg"), ("a", "b")),
+        (("cat/a.jpg", "dog/b.jpg"), ("/kaggle/input/x/cat/a.jpg", "/kaggle/input/x/dog/b.jpg")),
+        (("cat/a.jpg", "dog/b.jpg"), ("C:\\Users\\me\\cat\\a.jpg", "C:\\Users\\me\\dog\\b.jpg")),
+        (("cat/a.jpg", "dog/b.jpg"), ("../images/cat/a.jpg", "../images/dog/b.jpg")),
+        (("0007.jpg", "0012.jpg"), ("7", "12")),
+        (("0007.jpg", "0012.jpg"), ("7.0", "12.0")),
+        (("1.5x.jpg", "2.5x.jpg"), ("1.5x", "2.5x")),
+    ],
+)
+def test_rows_find_their_files(tmp_path, files, rows):
+    touch(tmp_path, *files)
+    write(tmp_path, "metadata.csv", f"path,label\n{rows[0]},x\n{rows[1]},y\n")
+    assert labels(read(tmp_path)) == dict(zip(files, "xy", strict=True))
+
+
+def test_a_row_whose_file_is_gone_gets_no_namesake(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/3.jpg")
+    rows = "cat/1.jpg,c\ncat/2.jpg,c\ndog/1.jpg,d\ncat/3.jpg,c\n"
+    layout = read(write(tmp_path, "metadata.csv", "path,label\n" + rows))
+    assert labels(layout)["dog/3.jpg"] == "dog"
+    assert labels(layout)["cat/3.jpg"] == "c"
+    note = next(note for note in layout.notes if "find no file" in note)
+    assert note.startswith("metadata.csv: 1 of 4 rows find no file, such as 'cat/3.jpg'; 1 files")
+
+
+def test_a_row_that_may_mean_several_files_finds_none():
+    match = match_rows(["1.jpg", "2.jpg"], ["a/1.jpg", "b/1.jpg", "b/2.jpg"])
+    assert match.files == ["", "b/2.jpg"]
+    assert match.unsure == 1
+
+
+@pytest.mark.parametrize(("row", "disk"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_in_both_unicode_forms(tmp_path, row, disk):
+    names = [unicodedata.normalize(disk, name) for name in ("Café/é1.jpg", "Bäume/한글2.jpg")]
+    touch(tmp_path, *names)
+    lines = [unicodedata.normalize(row, f"{name},{name[:4]},Ä1") for name in names]
+    write(tmp_path, "metadata.csv", "\n".join(["path,label,group", *lines]))
+    layout = read(tmp_path)
+    assert set(layout.files["path"]) == set(names)
+    assert set(layout.files["group"]) == {"Ä1"}
+    assert all(unicodedata.is_normalized("NFC", label) for label in layout.files["label"])
+
+
+@pytest.mark.parametrize("gaps", [True, False])
+@pytest.mark.parametrize(
+    "values", [[0, 1, 2], ["00", "01", "10"], [True, False, True], ["1.50", "2", "x"]]
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_numbers_and_booleans_keep_their_looks(tmp_path, kind, values, gaps):
+    """One image without a group must not turn the others' 0 into 0.0: it would redraw all."""
+    names = [f"{i}.jpg" for i in range(4)]
+    touch(tmp_path, *names)
+    cells = [*values, None if gaps else values[0]]
+    column = pd.Series(cells)  # floats, where whole numbers have a gap
+    table = pd.DataFrame({"path": names, "label": column, "group": column, "light": column})
+    file = tmp_path / f"metadata.{kind}"
+    if kind == "csv":
+        table.to_csv(file, index=False)
+    elif kind == "parquet":
+        table.to_parquet(file)
+    else:
+        table.to_json(file, orient="records", lines=True)
+    told = read(tmp_path).files
+    expected = [str(value) for value in values]
+    if kind == "jsonl" and isinstance(values[0], bool) and gaps:
+        expected = ["1", "0", "1"] if told["label"][0] == "1" else expected  # as pandas writes them
+    assert told["label"].tolist()[:3] == told["group"].tolist()[:3] == expected
+    assert told["label"][3] == ("" if gaps else expected[0])
+    assert [str(value) for value in told["light"][:3]] == expected or kind == "csv"
+
+
+def test_whole_numbers_stay_so_where_an_image_has_no_row(tmp_path):
+    touch(tmp_path, *(f"c{i % 2}/{i}.jpg" for i in range(4)))
+    table = pd.DataFrame({"path": ["c0/0.jpg", "c1/1.jpg"], "group": [0, 1], "site": [0, 1]})
+    table.to_parquet(tmp_path / "metadata.parquet")
+    files = read(tmp_path).files.set_index("path")
+    assert files["group"].tolist() == ["0", "", "1", ""]
+    assert files["site"].dropna().tolist() == ["0", "1"]
+
+
+def test_the_tables_of_hugging_face(tmp_path):
+    touch(tmp_path, "data/train/1.png", "data/train/2.png", "data/test/1.png", "README.md")
+    write(tmp_path, "data/train/metadata.csv", "file_name,label\n1.png,cat\n2.png,dog\n")
+    write(tmp_path, "data/test/metadata.jsonl", '{"file_name": "1.png", "label": "cat"}\n')
+    layout = read(tmp_path)
+    assert layout.files[["path", "label", "split"]].values.tolist() == [
+        ["data/test/1.png", "cat", "test"],
+        ["data/train/1.png", "cat", "train"],
+        ["data/train/2.png", "dog", "train"],
+    ]
+    touch(tmp_path / "one", "train/0001.png", "train/0002.png")
+    pd.DataFrame({"file_name": ["0001.png", "0002.png"], "label": [0, 1]}).to_parquet(
+        tmp_path / "one" / "train" / "metadata.parquet"
+    )
+    assert labels(read(tmp_path / "one")) == {"train/0001.png": "0", "train/0002.png": "1"}
+
+
+def make_kaggle(root: Path, images: str = "train", test: str = "test") -> Path:
+    touch(root, *(f"{images}/0{i}.jpg" for i in range(4)), f"{test}/a.jpg", f"{test}/b.jpg")
+    rows = "".join(f"0{i},{('boxer', 'pug')[i % 2]}\n" for i in range(4))
+    write(root, "train.csv", "id,breed\n" + rows)
+    return write(root, "sample_submission.csv", "id,breed\na,boxer\nb,boxer\n")
+
+
+@pytest.mark.parametrize(
+    ("images", "test"),
+    [("train", "test"), ("train_images", "test_images"), ("train/train", "test/test")],
+)
+def test_the_tables_of_kaggle(tmp_path, images, test):
+    layout = read(make_kaggle(tmp_path, images, test))
+    assert labels(layout) == {f"{images}/0{i}.jpg": ("boxer", "pug")[i % 2] for i in range(4)}
+    assert set(layout.files["split"]) == {"train"}
+    told = " ".join(layout.notes)
+    assert "labels from train.csv: 4 rows" in told
+    assert "they are for `python -m components.predict`" in told
+
+
+def test_one_folder_of_images_for_train_csv_and_test_csv(tmp_path):
+    make_kaggle(tmp_path, "images", "images")
+    write(tmp_path, "test.csv", "id\na\nb\n")
+    layout = read(tmp_path)
+    assert set(labels(layout).values()) == {"boxer", "pug"}
+    assert set(layout.files["split"]) == {""}
+    assert any("2 images are named by a table with no labels" in note for note in layout.notes)
+    write(tmp_path, "test.csv", "id,breed\na,pug\nb,boxer\n")
+    splits = read(tmp_path).files.set_index("path")["split"]
+    assert splits["images/a.jpg"] == "test"
+    assert splits["images/00.jpg"] == "train"
+
+
+def test_a_column_for_each_class(tmp_path):
+    touch(tmp_path, *(f"images/{i}.jpg" for i in range(4)))
+    rows = "0,1.0,0.0\n1,0.0,1.0\n2,1.0,0.0\n3,1.0,1.0\n"
+    layout = read(write(tmp_path, "truth.csv", "image,MEL,NV\n" + rows))
+    assert labels(layout)["images/1.jpg"] == "NV"
+    assert layout.rejected == {"images/3.jpg": "several labels: MEL, NV"}
+
+
+def test_a_table_beside_folders_that_are_parts(tmp_path):
+    """Folders part_1 and part_2 hold the images, and a table says what they are."""
+    touch(tmp_path, *(f"ham_part_{1 + i % 2}/{i}.jpg" for i in range(6)))
+    rows = "".join(f"les{i // 2},{i},{['mel', 'nv'][i // 3]}\n" for i in range(6))
+    write(tmp_path, "HAM_metadata.csv", "lesion_id,image_id,dx\n" + rows)
+    message = refuse(tmp_path)
+    assert "HAM_metadata.csv names 6 of 6 images, and other classes than the folders do" in message
+    assert "`table: HAM_metadata.csv` in section validate.layout" in message
+    assert set(labels(read(tmp_path, table="none")).values()) == {"ham_part_1", "ham_part_2"}
+    layout = read(tmp_path, table="HAM_metadata.csv", label_column="dx")
+    assert set(labels(layout).values()) == {"mel", "nv"}
+    assert any("group_column: lesion_id" in note for note in layout.notes)
+
+
+def test_a_stray_table_beside_class_folders_changes_nothing(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    write(tmp_path, "shopping.csv", "what,price\nmilk,1\n")
+    write(tmp_path, "results.csv", "image,label\n1.jpg,cat\n2.jpg,dog\n")
+    layout = read(tmp_path)
+    assert labels(layout) == {"cat/1.jpg": "cat", "dog/2.jpg": "dog"}
+    assert layout.slices == []
+    assert any("results.csv is not read, since the folders say" in note for note in layout.notes)
+
+
+def test_two_tables_that_give_labels_stop_it(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg")
+    for name in ("a.csv", "b.csv"):
+        write(tmp_path, name, "path,label\n1.jpg,x\n2.jpg,y\n")
+    assert "a.csv and b.csv both give labels; say which one is meant: `table: a.csv`" in refuse(
+        tmp_path
+    )
+    assert labels(read(tmp_path, table="b.csv")) == {"1.jpg": "x", "2.jpg": "y"}
+
+
+@pytest.mark.parametrize("form", ["IMG_{}_left.jpg", "{}-x.jpg", "scan{}.jpg", "p_{}.png"])
+def test_the_pattern_that_would_make_rows_match(tmp_path, form):
+    touch(tmp_path, *(f"pics/{form.format(i)}" for i in range(101, 107)))
+    rows = "".join(f"{i},{'ab'[i % 2]}\n" for i in range(101, 107))
+    write(tmp_path, "metadata.csv", "number,label\n" + rows)
+    layout = read(tmp_path, path_column="number")
+    note = next(note for note in layout.notes if "find no file" in note)
+    assert "6 of 6 rows find no file" in note
+    assert "6 files have no row" in note
+    pattern = re.search(r'`path_pattern: "(.*?)"`', note)[1]
+    found = labels(read(tmp_path, path_column="number", path_pattern=pattern))
+    assert set(found.values()) == {"a", "b"}
+    assert len(found) == 6
+
+
+def test_a_pattern_may_name_any_column(tmp_path):
+    touch(tmp_path, "north/IMG_1.jpg", "south/IMG_1.jpg")
+    write(tmp_path, "metadata.csv", "site,id,label\nnorth,1,a\nsouth,1,b\n")
+    layout = read(tmp_path, path_pattern="{site}/IMG_{id}.jpg", path_column="id")
+    assert labels(layout) == {"north/IMG_1.jpg": "a", "south/IMG_1.jpg": "b"}
+    assert "it may name site, id, label, path in braces" in refuse(
+        tmp_path, path_pattern="{state}/{id}.jpg", path_column="id"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [
+        (["cat", "dog", "cat|dog"], {"cat|dog"}),
+        (["cat", "dog", "cat;dog", "cat; dog"], {"cat;dog", "cat; dog"}),
+        (["cat", "dog", "cat, dog"], {"cat, dog"}),
+        (["scab", "rust", "scab rust"], {"scab rust"}),
+        (["cat", "dog", "cat/dog"], {"cat/dog"}),
+        (["cat", "dog", "cat+dog", "cat & dog"], {"cat+dog", "cat & dog"}),
+        (["a|b", "b|c", "a|c"], {"a|b", "b|c", "a|c"}),
+        (["['cat', 'dog']", "['cat', 'cow']"], {"['cat', 'dog']", "['cat', 'cow']"}),
+        (["great dane", "pug"], set()),
+        (["t-shirt, white", "t-shirt, black"], set()),
+        (["animal/cat", "animal/dog"], set()),
+        (["black cat", "cat"], set()),
+        (["1,5", "2,5"], set()),
+    ],
+)
+def test_several_labels_in_one_cell(cells, several):
+    found = find_several(cells)
+    assert {cell for cell, parts in found.items() if len(parts) > 1} == several
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_a_column_of_lists(tmp_path, kind):
+    names = [f"{i}.jpg" for i in range(4)]
+    touch(tmp_path, *names)
+    lists = [["cat"], ["dog"], ["cat", "dog"], []]
+    table = pd.DataFrame({"path": names, "label": lists})
+    file = tmp_path / f"metadata.{kind}"
+    if kind == "csv":
+        table.to_csv(file, index=False)
+    elif kind == "parquet":
+        table.to_parquet(file)
+    else:
+        table.to_json(file, orient="records", lines=True)
+    layout = read(tmp_path)
+    assert list(labels(layout).values()) == ["cat", "dog", "", ""]
+    assert layout.rejected == {"2.jpg": "several labels: cat, dog"}
+    assert any(note.startswith("multi-label: 1 of 4 images") for note in layout.notes)
+
+
+def test_rows_for_objects_and_rows_that_differ(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg")
+    write(tmp_path, "boxes.csv", "filename,class,left\n1.jpg,a,1\n1.jpg,a,2\n2.jpg,b,3\n")
+    layout = read(tmp_path)
+    assert labels(layout) == {"1.jpg": "a", "2.jpg": "b"}
+    assert any("1 rows name an image again with the same label" in note for note in layout.notes)
+    write(tmp_path, "boxes.csv", "filename,class,left\n1.jpg,a,1\n1.jpg,b,2\n2.jpg,b,3\n")
+    assert "names 1.jpg in two rows; keep one. Where an image has several labels" in refuse(
+        tmp_path, table="boxes.csv"
+    )
+
+
+def test_a_spreadsheet_of_its_own_kind(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg", "labels.xlsx", "~$labels.xlsx")
+    assert "labels.xlsx is a spreadsheet's own file, which is not read" in refuse(tmp_path)
+    write(tmp_path, "metadata.csv", "PK\x03\x04 and so on")
+    assert "spreadsheet's own file under the name of a table" in refuse(tmp_path)
+    touch(tmp_path / "b", "cat/1.jpg", "dog/2.jpg", "labels.ods")
+    assert any("labels.ods" in note for note in read(tmp_path / "b").notes)
+
+
+def test_a_parquet_that_holds_the_images_themselves(tmp_path):
+    touch(tmp_path, "1.jpg")
+    table = pd.DataFrame({"image": [{"bytes": b"x", "path": "1.jpg"}], "label": [0]})
+    table.to_parquet(tmp_path / "metadata.parquet")
+    assert "holds the images themselves, in column `image`; write each to a file" in refuse(
+        tmp_path
+    )
+
+
+def test_splits_of_a_table_by_any_of_their_names(tmp_path):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    rows = "0.jpg,a,Training\n1.jpg,b,Testing\n2.jpg,a,dev\n3.jpg,b,\n"
+    layout = read(write(tmp_path, "metadata.csv", "path,label,subset\n" + rows))
+    assert layout.files["split"].tolist() == ["train", "test", "val", ""]
+    assert "metadata.csv: splits from column subset" in layout.notes
+
+
+def test_params_hold_for_tables_and_folders_alike(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    write(tmp_path, "metadata.csv", "path,label\ncat/1.jpg,lynx\n")
+    params = replace(Params(), layout=LayoutSettings(table="none"))
+    assert labels(read_layout(tmp_path, params)) == {"cat/1.jpg": "cat", "dog/2.jpg": "dog"}
+
+
+def test_an_unreadable_json_is_named(tmp_path):
+    touch(tmp_path, "1.jpg")
+    write(tmp_path, "metadata.jsonl", '{"path": "1.jpg"\n')
+    with pytest.raises(DarkroomError, match=r"metadata\.jsonl: not a readable table .*mend"):
+        read(tmp_path)
