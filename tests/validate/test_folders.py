@@ -291,6 +291,16 @@ def test_class_names_as_paths(tmp_path):
     assert said(read(inside, class_depth=2))["test/plant/oak/1.jpg"] == ("plant/oak", "test")
 
 
+def test_a_single_top_folder_may_be_the_first_part_of_all_class_names(tmp_path):
+    touch(tmp_path, "animal/cat/1.jpg", "animal/dog/2.jpg")
+    assert said(read(tmp_path, class_depth=2))["animal/cat/1.jpg"] == ("animal/cat", "")
+    assert said(read(tmp_path, class_depth="all"))["animal/cat/1.jpg"] == ("animal/cat", "")
+    assert said(read(tmp_path))["animal/cat/1.jpg"] == ("cat", "")
+    touch(tmp_path / "b", "mine/train/animal/cat/1.jpg", "mine/test/animal/cat/1.jpg")
+    found = said(read(tmp_path / "b", class_depth=2))
+    assert found["mine/test/animal/cat/1.jpg"] == ("animal/cat", "test")
+
+
 def test_side_files_are_passed_over_and_counted(tmp_path):
     touch(tmp_path, *(f"cat/{i}.{s}" for i in (1, 2) for s in ("jpg", "xml", "json", "cr2")))
     touch(tmp_path, "dog/1.jpg", "dog/1.jpg.meta", "dog/notes.TXT", "dog/lost.cr2", "dog/.DS_Store")

@@ -78,6 +78,8 @@ def test_the_delimiter_is_the_one_that_cuts_all_lines_alike():
     assert find_delimiter(["path;label\n", "a,b.jpg;x\n", "c.jpg;y\n"]) == ";"
     assert find_delimiter(["path,label\n", '"a;b.jpg",x\n']) == ","
     assert find_delimiter(["path\n", "a.jpg\n"]) == ","
+    assert find_delimiter(["path\n", "my photo.jpg\n"]) == ","
+    assert find_delimiter(["cat/1.jpg 0\n", "dog/1.jpg 1\n"]) == " "
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "parquet"])
@@ -428,3 +430,52 @@ def test_an_unreadable_json_is_named(tmp_path):
     write(tmp_path, "metadata.jsonl", '{"path": "1.jpg"\n')
     with pytest.raises(DarkroomError, match=r"metadata\.jsonl: not a readable table .*mend"):
         read(tmp_path)
+
+
+def test_a_table_for_a_split_without_class_folders(tmp_path):
+    """As in public sets of traffic signs: class folders to train on, a table for the test."""
+    touch(tmp_path, *(f"Train/{i % 2}/{i}.png" for i in range(6)), "Test/a.png", "Test/b.png")
+    touch(tmp_path, "Meta/0.png", "Meta/1.png")
+    write(tmp_path, "Meta.csv", "Path,ClassId\nMeta/0.png,0\nMeta/1.png,1\n")
+    rows = "".join(f"{i % 2},Train/{i % 2}/{i}.png\n" for i in range(6))
+    write(tmp_path, "Train.csv", "ClassId,Path\n" + rows)
+    write(tmp_path, "Test.csv", "ClassId,Path\n1,Test/a.png\n0,Test/b.png\n")
+    layout = read(tmp_path)
+    assert len(layout.files) == 8
+    found = layout.files.set_index("path")
+    assert found.loc["Test/a.png", ["label", "split"]].tolist() == ["1", "test"]
+    assert found.loc["Train/1/3.png", ["label", "split"]].tolist() == ["1", "train"]
+    assert "labels from Test.csv: 2 rows" in layout.notes
+    (tmp_path / "Test.csv").unlink()
+    assert any("Test: 2 images with no labels" in note for note in read(tmp_path).notes)
+
+
+def test_a_table_in_each_split_under_another_name(tmp_path):
+    """As Roboflow exports it: a column a class, a space before each name."""
+    for split in ("train", "valid"):
+        touch(tmp_path, *(f"{split}/{split}{i}.jpg" for i in range(4)))
+        rows = "".join(f"{split}{i}.jpg, {1 - i % 2}, {i % 2}\n" for i in range(4))
+        write(tmp_path, f"{split}/_classes.csv", "filename, cat, dog\n" + rows)
+    files = read(tmp_path).files.set_index("path")
+    assert files.loc["valid/valid1.jpg", ["label", "split"]].tolist() == ["dog", "val"]
+    assert len(files) == 8
+
+
+def test_a_train_without_labels_beside_a_test_with_some_is_refused(tmp_path):
+    touch(tmp_path, "train/1.jpg", "train/2.jpg", "test/cat/1.jpg", "test/dog/1.jpg")
+    assert "train: 2 images to train on, and nothing says of which class" in refuse(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "metadata.csv", "train.csv"])
+def test_one_folder_around_images_and_their_table(tmp_path, name):
+    """As an archive of it unpacks."""
+    touch(tmp_path, "holiday/1.jpg", "holiday/2.jpg")
+    write(tmp_path, f"holiday/{name}", "image,label\n1.jpg,cat\n2.jpg,dog\n")
+    assert labels(read(tmp_path)) == {"holiday/1.jpg": "cat", "holiday/2.jpg": "dog"}
+
+
+def test_a_list_of_names_and_numbers(tmp_path):
+    touch(tmp_path, "pics/1.jpg", "pics/2.jpg")
+    write(tmp_path, "val.txt", "pics/1.jpg 65\npics/2.jpg 970\n")
+    assert "if val.txt does: `table: val.txt`" in refuse(tmp_path)
+    assert labels(read(tmp_path, table="val.txt")) == {"pics/1.jpg": "65", "pics/2.jpg": "970"}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.validate.layouts.listing import Listing, is_image_name
+from components.validate.layouts.listing import EXPORTED, Listing, is_image_name, suffix_of
 from components.validate.layouts.splitting import Top, choose_splits
 from components.validate.layouts.words import (
     fold,
@@ -59,6 +59,9 @@ class Tree:
         self.direct: dict[str, int] = {}  # folder, with `/` behind it → files named as images
         self.total: dict[str, int] = {}
         self.inner: dict[str, list[str]] = {}
+        self.with_table = {
+            path[: path.rfind("/") + 1] for path in listing.tables if suffix_of(path) in EXPORTED
+        }
         folders = {f"{name}/" for name in listing.folders}
         for path in listing.paths:
             above = path[: path.rfind("/") + 1]
@@ -78,6 +81,10 @@ class Tree:
         sides = self.list_sides(folder)
         return [name for name in inner if name not in sides]
 
+    def depth(self, folder: str) -> int:
+        """Return how many folders lie in each other below a folder."""
+        return max((1 + self.depth(name) for name in self.list_inner(folder)), default=0)
+
     def list_sides(self, folder: str) -> list[str]:
         """Return the folders of annotations or masks that lie beside a folder of images."""
         inner = self.inner.get(folder, [])
@@ -94,7 +101,7 @@ def place_files(listing: Listing, told: LayoutSettings) -> Places:
     tree, places = Tree(listing), Places()
     wanted = {fold(name) for name in told.splits} if isinstance(told.splits, dict) else set()
     _pass_over(tree, "", places)
-    places.base = _step_in(tree, "", wanted, places)
+    places.base = _step_in(tree, told, wanted, places)
     _set_splits(tree, told, places)
     roots = {root: _step_into_split(tree, root, places) for root in places.splits}
     places.splits = {roots[root]: split for root, split in places.splits.items()}
@@ -143,8 +150,9 @@ def _measure(tree: Tree, folder: str) -> Top:
     )
 
 
-def _step_in(tree: Tree, folder: str, wanted: set[str], places: Places) -> str:
+def _step_in(tree: Tree, told: LayoutSettings, wanted: set[str], places: Places) -> str:
     """Return the folder in which the classes or splits lie: a single one that holds all others."""
+    folder = ""
     while not tree.direct.get(folder):
         inner = tree.list_inner(folder)
         if len(inner) != 1 or fold(_last(inner[0])) in wanted:
@@ -152,10 +160,16 @@ def _step_in(tree: Tree, folder: str, wanted: set[str], places: Places) -> str:
         (child,) = inner
         holds = tree.list_inner(child)
         flat = tree.direct.get(child, 0)
-        # A single folder of images is a class, unless its name says that images are in it.
-        if not (holds and not flat) and not (flat and is_wrapper(_last(child))):
+        # A single folder of images is a class, unless its name says that images are in it, or a
+        # table beside them says of which class each is.
+        is_around = is_wrapper(_last(child)) or child in tree.with_table
+        if not (holds and not flat) and not (flat and is_around):
             break
         if sounds_like_split(_last(child)) and not holds:
+            break
+        # Where classes are paths, a single top folder may be the first part of all of them.
+        is_deep = told.class_depth == 1 or any(map(sounds_like_split, map(_last, holds)))
+        if not is_deep and (told.class_depth == "all" or tree.depth(child) < told.class_depth):
             break
         folder = child
         _pass_over(tree, folder, places)

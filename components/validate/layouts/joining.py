@@ -43,13 +43,22 @@ def join(files: pd.DataFrame, sheets: list[Sheet]) -> pd.DataFrame:
 def pass_unlabelled(
     files: pd.DataFrame, places: Places, unlabelled: set[str], notes: list[str]
 ) -> pd.DataFrame:
-    """Return the files without those of a split, or a table, that holds no labels."""
+    """Return the files without those of a split, or a table, that holds no labels.
+
+    Raises:
+        DarkroomError: if the split to train on holds none.
+    """
     known = set(files.loc[files["split"] != "test", "label"]) - {""}
     for root, split in places.splits.items():
         inside = files["path"].str.startswith(root)
         labels = set(files.loc[inside, "label"])
         # `test/unknown/1.jpg` is how Keras wants a folder without labels.
         is_bare = all(not name or (name not in known and _is_nameless(name)) for name in labels)
+        if split == "train" and labels == {""} and (files["label"] != "").any():
+            raise DarkroomError(
+                f"{root.rstrip('/')}: {int(inside.sum()):,} images to train on, and nothing says "
+                "of which class they are: no class folders in it, and no table that names them"
+            )
         if split != "train" and inside.any() and is_bare and known:
             notes.append(f"{root.rstrip('/')}: {int(inside.sum()):,} images with {FOR_PREDICT}")
             files = files[~inside]

@@ -4,7 +4,9 @@
     train/…     000bec,boxer      photos/…     7.jpg,cat
     test/…      no labels: for predict
 
-They are read only where the folders say no class, and only if their rows are files.
+    train/_classes.csv   filename, cat, dog     Roboflow's, a column a class
+
+They are read only for images of which the folders say no class, and only if their rows are files.
 """
 
 from __future__ import annotations
@@ -14,14 +16,13 @@ from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.validate.layouts.folders import Places
-from components.validate.layouts.listing import Listing
+from components.validate.layouts.listing import EXPORTED, Listing
 from components.validate.layouts.sheets import Found, Sheet
 from components.validate.layouts.table import NAMES
 from components.validate.layouts.words import is_side_folder, sounds_like_split, split_words
 
 # Answers to be handed in, with made-up labels.
 NO_LABELS = {"submission", "sample", "example", "template"}
-KINDS = (".csv", ".tsv", ".parquet", ".jsonl")
 
 
 def find_exported(listing: Listing, places: Places) -> list[Found]:
@@ -31,11 +32,13 @@ def find_exported(listing: Listing, places: Places) -> list[Found]:
         above, _, name = path.rpartition("/")
         stem, dot, kind = name.rpartition(".")
         is_near = f"{above}/" in ("/", places.base) or is_side_folder(above.rsplit("/", 1)[-1])
-        if not is_near or dot + kind.lower() not in KINDS or name.lower() in NAMES:
+        own = next((s for root, s in places.splits.items() if root == f"{above}/"), "")
+        is_near |= bool(own)
+        if not is_near or dot + kind.lower() not in EXPORTED or name.lower() in NAMES:
             continue
         if not NO_LABELS & set(split_words(stem)):
             # Rows of train.csv come from the folder train where there is one.
-            split = sounds_like_split(stem)
+            split = own or sounds_like_split(stem)
             roots = [root for root, name in places.splits.items() if name == split]
             found.append(Found(path, below=roots[0] if roots else places.base, split=split))
     return found

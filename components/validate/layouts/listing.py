@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.common.images.pixels import SUFFIXES
@@ -21,6 +21,7 @@ LEFT_BEHIND = {
 }
 IMAGE_SUFFIXES = SUFFIXES | {".jfif", ".heic", ".heif", ".pnm", ".pbm", ".dib", ".j2k", ".jxl"}
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".txt")
+EXPORTED = (".csv", ".tsv", ".parquet", ".jsonl")  # of these, tables of any name
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 TABLE_DEPTH = 3  # folders above a table; a CSV deeper down belongs to an image
 
@@ -51,7 +52,13 @@ def list_files(folder: Path, ignore: Sequence[str]) -> Listing:
 
 def is_image_name(path: str) -> bool:
     """Whether a file is named as an image."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+    return suffix_of(path) in IMAGE_SUFFIXES
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix of a name, lower case, with its dot; a Path would cost ten times more."""
+    suffix = path[path.rfind(".") :].lower() if "." in path else ""
+    return "" if "/" in suffix else suffix
 
 
 def count_side(listing: Listing, below: str = "") -> Counter[str]:
@@ -106,7 +113,7 @@ def _sort_files(prefix: str, names: list[str], ignored: _Ignored, found: Listing
     taken = {form for name in names if is_image_name(name) for form in (name, _stem(name))}
     for name in names:
         path = encode_name(prefix + name)
-        suffix = PurePosixPath(name).suffix.lower()
+        suffix = suffix_of(name)
         if suffix in TABLE_SUFFIXES and prefix.count("/") <= TABLE_DEPTH:
             found.tables.append(path)
         if suffix in SPREADSHEETS and not name.startswith("~$"):

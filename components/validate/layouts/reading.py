@@ -128,7 +128,7 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
     else:
         delimiter = find_delimiter(head[skipped:])
     if delimiter != ",":
-        shown = "tabs" if delimiter == "\t" else repr(delimiter)
+        shown = {"\t": "tabs", " ": "spaces"}.get(delimiter, repr(delimiter))
         notes.append(f"{file.name}: columns parted by {shown}")
     # The names are read as a row like others: pandas would take fields without a name for an
     # index, and shift the rest, and would give the second of two equal names another.
@@ -166,7 +166,9 @@ def find_delimiter(lines: Sequence[str]) -> str:
             score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
             if score > best:
                 best, found = score, delimiter
-    return found
+    words = {len(line.split()) for line in lines if line.strip()}
+    # `cat/1.jpg 0`, as in lists of older data sets.
+    return " " if not best[0] and len(words) == 1 and max(words) > 1 else found
 
 
 def _find_encoding(file: Path, known: set[str], notes: list[str]) -> str:

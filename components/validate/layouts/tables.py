@@ -54,8 +54,7 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
     exported = find_exported(seen.listing, seen.places)
     read = [sheet for one in exported if (sheet := _try_table(seen, one, paths))]
     if has_labels:
-        _compare_labels(seen, read, files)
-        return [], set()
+        return _choose_additions(seen, read, files), set()
     labelled, bare = choose_exported(seen.folder, read)
     for sheet in read:
         if sheet not in labelled and sheet not in bare:
@@ -67,8 +66,7 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
         rows = labelled[0].rows
         if set(rows["split"]) == {labelled[0].found.split}:
             rows["split"] = ""
-    for sheet in labelled:
-        seen.notes.append(f"labels from {sheet.found.path}: {len(sheet.rows):,} rows")
+    seen.notes.extend(f"labels from {one.found.path}: {len(one.rows):,} rows" for one in labelled)
     return labelled, list_unlabelled(bare, labelled) if labelled else set()
 
 
@@ -81,16 +79,26 @@ def _try_table(seen: Seen, found: Found, paths: list[str]) -> Sheet | None:
         return None
 
 
-def _compare_labels(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> None:
-    """Say of each table that it is not read; stop where it names all files and other classes."""
+def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> list[Sheet]:
+    """Return the tables that give labels to files without, as Test.csv does beside a flat Test.
+
+    Of others it is said that they are not read. One that names all files, and other classes than
+    the folders do, stops it.
+    """
     own = files.set_index("path")["label"]
+    added = []
     for sheet in sheets:
-        rows = sheet.rows[sheet.rows["path"].isin(own.index)]
+        rows = sheet.rows[sheet.rows["path"].isin(own.index) & (sheet.rows["label"] != "")]
         name = sheet.found.path
         if not sheet.has_labels or not len(rows):
             continue
+        labels = own[rows["path"]].to_numpy()
+        if (labels == "").mean() >= COVERED:
+            seen.notes.append(f"labels from {name}: {len(rows):,} rows")
+            added.append(sheet)
+            continue
         line = f"`table: {name}` in section validate.layout reads it"
-        differs = (rows["label"].to_numpy() != own[rows["path"]].to_numpy()).sum()
+        differs = (rows["label"].to_numpy() != labels).sum()
         if len(rows) >= COVERED * len(files) and 2 * differs > len(rows):
             shown = rows.iloc[0]
             raise DarkroomError(
@@ -99,3 +107,4 @@ def _compare_labels(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> Non
                 f"{line}, `table: none` keeps the folders as classes"
             )
         seen.notes.append(f"{name} is not read, since the folders say the classes; {line}")
+    return added
