@@ -226,6 +226,32 @@ def test_annotations_beside_class_folders_and_in_splits(tmp_path):
     }
 
 
+def test_masks_beside_images_in_each_class(tmp_path):
+    for name in ("covid", "normal"):
+        touch(tmp_path, f"{name}/images/1.png", f"{name}/masks/1.png")
+    layout = read(tmp_path)
+    assert set(said(layout)) == {"covid/images/1.png", "normal/images/1.png"}
+    assert "2 files in 2 folders passed over" in layout.notes[0]
+
+
+def test_splits_in_a_folder_beside_photos_for_predict(tmp_path):
+    for split in ("train", "valid"):
+        touch(tmp_path, f"Plants/{split}/scab/1.jpg", f"Plants/{split}/rust/1.jpg")
+    touch(tmp_path, "test/test/1.jpg")
+    layout = read(tmp_path)
+    assert {split for _, split in said(layout).values()} == {"train", "val"}
+    assert any(note.startswith("test/: 1 files passed over") for note in layout.notes)
+
+
+def test_folds_that_each_hold_splits_stop_it(tmp_path):
+    for fold in ("fold_0", "fold_1"):
+        touch(tmp_path, *(f"{fold}/{s}/{c}/1.jpg" for s in ("train", "val") for c in "ab"))
+    message = refuse(tmp_path)
+    assert "fold_0, fold_1 each hold splits, and class folders in them" in message
+    pattern = re.search(r"`label_pattern: '(.*?)'`", message)[1]
+    assert said(read(tmp_path, label_pattern=pattern))["fold_0/val/b/1.jpg"] == ("b", "")
+
+
 def test_flat_images_beside_annotations_ask_for_labels(tmp_path):
     touch(tmp_path, *(f"images/{n}_{i}.jpg" for n in ("great_dane", "pug") for i in range(3)))
     touch(tmp_path, "annotations/list.txt", "annotations/trimaps/pug_1.png")

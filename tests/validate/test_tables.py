@@ -74,6 +74,12 @@ def test_what_excel_and_pandas_leave_in_a_csv(tmp_path):
     assert labels(read(tmp_path)) == {"1.jpg": "a, or b", "2.jpg": "c"}
 
 
+def test_lines_that_stand_in_quotes_as_a_whole(tmp_path):
+    touch(tmp_path, "1.jpg", "2.jpg")
+    write(tmp_path, "metadata.csv", '"path,label"\n"1.jpg,cat"\n"2.jpg,""a dog"""\n')
+    assert labels(read(tmp_path)) == {"1.jpg": "cat", "2.jpg": "a dog"}
+
+
 def test_the_delimiter_is_the_one_that_cuts_all_lines_alike():
     assert find_delimiter(["path;label\n", "a,b.jpg;x\n", "c.jpg;y\n"]) == ";"
     assert find_delimiter(["path,label\n", '"a;b.jpg",x\n']) == ","

@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.validate.layouts.listing import EXPORTED, Listing, is_image_name, suffix_of
+from components.validate.layouts.listing import Listing, is_image_name
 from components.validate.layouts.splitting import Top, choose_splits
+from components.validate.layouts.tree import Tree, last_name, lies_in
 from components.validate.layouts.words import (
     fold,
-    is_side_folder,
+    is_unlabelled,
     is_wrapper,
     name_split,
+    name_splits,
     normalise,
     sounds_like_split,
 )
@@ -52,50 +54,6 @@ class Places:
     refusal: str = ""  # the same, where a table does not help
 
 
-class Tree:
-    """The folders of a listing, with what lies directly in each and below it."""
-
-    def __init__(self, listing: Listing) -> None:
-        self.direct: dict[str, int] = {}  # folder, with `/` behind it → files named as images
-        self.total: dict[str, int] = {}
-        self.inner: dict[str, list[str]] = {}
-        self.with_table = {
-            path[: path.rfind("/") + 1] for path in listing.tables if suffix_of(path) in EXPORTED
-        }
-        folders = {f"{name}/" for name in listing.folders}
-        for path in listing.paths:
-            above = path[: path.rfind("/") + 1]
-            self.total[above] = self.total.get(above, 0) + 1
-            if is_image_name(path):
-                self.direct[above] = self.direct.get(above, 0) + 1
-        for name in sorted(folders, key=lambda name: -name.count("/")):
-            above = name[: name.rfind("/", 0, -1) + 1]
-            self.inner.setdefault(above, []).append(name)
-            self.total[above] = self.total.get(above, 0) + self.total.get(name, 0)
-        for names in self.inner.values():
-            names.sort()
-
-    def list_inner(self, folder: str) -> list[str]:
-        """Return the folders in a folder in which anything lies, side folders left out."""
-        inner = [name for name in self.inner.get(folder, []) if self.total.get(name)]
-        sides = self.list_sides(folder)
-        return [name for name in inner if name not in sides]
-
-    def depth(self, folder: str) -> int:
-        """Return how many folders lie in each other below a folder."""
-        return max((1 + self.depth(name) for name in self.list_inner(folder)), default=0)
-
-    def list_sides(self, folder: str) -> list[str]:
-        """Return the folders of annotations or masks that lie beside a folder of images."""
-        inner = self.inner.get(folder, [])
-        filled = [name for name in inner if self.total.get(name)]
-        sides = [name for name in inner if is_side_folder(_last(name))]
-        # `images` beside `masks`; and what holds no image at all is no class if it is so named.
-        if any(is_wrapper(_last(name)) for name in filled):
-            return sides
-        return [name for name in sides if not self.total.get(name)]
-
-
 def place_files(listing: Listing, told: LayoutSettings) -> Places:
     """Return what the folders say of each file."""
     tree, places = Tree(listing), Places()
@@ -107,9 +65,10 @@ def place_files(listing: Listing, told: LayoutSettings) -> Places:
     places.splits = {roots[root]: split for root, split in places.splits.items()}
     depth = told.class_depth if isinstance(told.class_depth, int) else None
     outer = {} if places.splits else _find_outer(tree, told, places)
+    sides = _find_inner_sides(tree, places)
     for path in listing.paths:
         row = _place(path, places, outer, depth)
-        if row:
+        if row and not (sides and lies_in(path, sides)):
             places.rows.append(row)
     _note_twins(places)
     places.empty_classes = _find_empty(listing, tree, places, outer, depth)
@@ -143,10 +102,10 @@ def _set_splits(tree: Tree, told: LayoutSettings, places: Places) -> None:
 def _measure(tree: Tree, folder: str) -> Top:
     root = _step_into_split(tree, folder, Places())
     return Top(
-        name=_last(folder),
+        name=last_name(folder),
         images=tree.direct.get(root, 0),
         files=tree.total.get(folder, 0),
-        inner=frozenset(_last(name) for name in tree.list_inner(root)),
+        inner=frozenset(last_name(name) for name in tree.list_inner(root)),
     )
 
 
@@ -155,38 +114,56 @@ def _step_in(tree: Tree, told: LayoutSettings, wanted: set[str], places: Places)
     folder = ""
     while not tree.direct.get(folder):
         inner = tree.list_inner(folder)
-        if len(inner) != 1 or fold(_last(inner[0])) in wanted:
+        inner, aside = _find_around(tree, inner)
+        if len(inner) != 1 or fold(last_name(inner[0])) in wanted:
             break
         (child,) = inner
         holds = tree.list_inner(child)
         flat = tree.direct.get(child, 0)
         # A single folder of images is a class, unless its name says that images are in it, or a
         # table beside them says of which class each is.
-        is_around = is_wrapper(_last(child)) or child in tree.with_table
+        is_around = is_wrapper(last_name(child)) or child in tree.with_table
         if not (holds and not flat) and not (flat and is_around):
             break
-        if sounds_like_split(_last(child)) and not holds:
+        if sounds_like_split(last_name(child)) and not holds:
             break
         # Where classes are paths, a single top folder may be the first part of all of them.
-        is_deep = told.class_depth == 1 or any(map(sounds_like_split, map(_last, holds)))
+        is_deep = told.class_depth == 1 or any(map(sounds_like_split, map(last_name, holds)))
         if not is_deep and (told.class_depth == "all" or tree.depth(child) < told.class_depth):
             break
         folder = child
         _pass_over(tree, folder, places)
+        places.notes += [
+            f"{name}: {tree.total[name]:,} files passed over: no labels, they are for predict"
+            for name in aside
+        ]
     if folder:
         places.notes.append(f"everything lies in {folder}: what is in there is read as the top")
     return folder
 
 
+def _find_around(tree: Tree, inner: list[str]) -> tuple[list[str], list[str]]:
+    """Return the folders without photos for predict beside a single one that holds splits."""
+    aside = [
+        name
+        for name in inner
+        if is_unlabelled(last_name(name)) and _measure(tree, name).is_flat and len(inner) > 1
+    ]
+    rest = [name for name in inner if name not in aside]
+    holds = [last_name(name) for name in tree.list_inner(rest[0])] if len(rest) == 1 else []
+    splits = set(name_splits(holds).values())
+    return (rest, aside) if "train" in splits and len(splits) > 1 else (inner, [])
+
+
 def _step_into_split(tree: Tree, top: str, places: Places) -> str:
     """Return the folder that holds a split's classes: `seg_train/seg_train`, `train/images`."""
-    root, own = top, _last(top)
+    root, own = top, last_name(top)
     while True:
         _pass_over(tree, root, places)
         inner = tree.list_inner(root)
         if tree.direct.get(root) or len(inner) != 1:
             return root
-        name = _last(inner[0])
+        name = last_name(inner[0])
         is_same = fold(name) == fold(own) or name_split(name) == name_split(own) != ""
         if not is_same and not is_wrapper(name):
             return root
@@ -202,6 +179,25 @@ def _pass_over(tree: Tree, folder: str, places: Places) -> None:
             places.notes.append(note)
 
 
+def _find_inner_sides(tree: Tree, places: Places) -> set[str]:
+    """Return the folders of masks and the like in class folders: `cat/masks`, `cat/images`."""
+    found = {
+        side
+        for folder in tree.inner
+        if folder.startswith(places.base) and folder not in ("", places.base, *places.splits)
+        for side in tree.list_sides(folder)
+        if tree.total.get(side)
+    }
+    if found:
+        count = sum(tree.total[name] for name in found)
+        names = ", ".join(sorted(found)[:3])
+        places.notes.append(
+            f"{count:,} files in {len(found):,} folders passed over, by their names and for what "
+            f"lies beside them: {names}"
+        )
+    return found
+
+
 def _find_outer(tree: Tree, told: LayoutSettings, places: Places) -> dict[str, str]:
     """Return folder → split where each class holds its splits: `cat/train`, `cat/test`."""
     tops = tree.list_inner(places.base)
@@ -210,12 +206,19 @@ def _find_outer(tree: Tree, told: LayoutSettings, places: Places) -> dict[str, s
     found: dict[str, str] = {}
     for top in tops:
         inner = tree.list_inner(top)
-        splits = {name: name_split(_last(name)) for name in inner}
+        splits = {name: name_split(last_name(name)) for name in inner}
         if tree.direct.get(top) or not inner or not all(splits.values()):
             return {}
         found |= splits
     given = set(found.values())
     if "train" not in given or len(given) < 2:
+        return {}
+    if any(tree.list_inner(name) for name in found):
+        places.doubt = (
+            f"{', '.join(map(last_name, tops[:5]))} each hold splits, and class folders in them; "
+            "set data.source to one of them, or say which folder is the class, as in `label_pattern: "
+            "'/[^/]+/([^/]+)/'`, in section validate.layout of params.yaml"
+        )
         return {}
     places.notes.append(
         f"each class folder holds its splits, such as {tree.list_inner(tops[0])[0]}; if they are "
@@ -276,7 +279,3 @@ def _find_empty(
         if len(parts) == depth or is_leaf:
             empty.setdefault(normalise("/".join(parts)), name)
     return sorted(place for label, place in empty.items() if label not in filled)
-
-
-def _last(folder: str) -> str:
-    return folder.rstrip("/").rsplit("/", 1)[-1]

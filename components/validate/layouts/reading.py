@@ -7,30 +7,19 @@ makes floats of it, and of 0 then 0.0.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.words import fold, normalise
+from components.validate.layouts.decoding import DELIMITERS, find_encoding
+from components.validate.layouts.words import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BOMS = {
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe\x00\x00": "utf-32",
-    b"\x00\x00\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
-# Tried where a file is no UTF-8: that under which most of its names are files is the right one.
-ENCODINGS = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "euc_kr", "big5"),
-    *("mac_roman", "cp437", "latin-1"),
-)
-DELIMITERS = ",;\t|"
 LOOKED_AT = 50  # lines that the delimiter is guessed from
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEW = 8  # different whole numbers that are names of something; evaluate cuts more into ranges
@@ -60,7 +49,7 @@ def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
         if file.suffix.lower() == ".parquet":
             table = _read_parquet(file)
         elif file.suffix.lower() in (".jsonl", ".json"):
-            table = _read_json(file, file.read_text(encoding=_find_encoding(file, known, notes)))
+            table = _read_json(file, file.read_text(encoding=find_encoding(file, known, notes)))
         else:
             table = _read_text(file, known, notes)
     except (ValueError, OSError, csv.Error) as error:
@@ -117,9 +106,15 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
     """Return a CSV as text: a label 01 is not the number 1, and a class may be called NA."""
     import pandas as pd
 
-    encoding = _find_encoding(file, known, notes)
+    encoding = find_encoding(file, known, notes)
     with file.open(encoding=encoding, newline="") as stream:
         head = [line for line, _ in zip(stream, range(LOOKED_AT), strict=False)]
+    source: Path | io.StringIO = file
+    if _is_quoted_whole(head):
+        # Each line in quotes, as a spreadsheet writes a table that it had read as one column.
+        lines = [_unquote(line) for line in file.read_text(encoding=encoding).splitlines()]
+        source, head = io.StringIO("\n".join(lines)), [f"{line}\n" for line in lines[:LOOKED_AT]]
+        notes.append(f"{file.name}: each line stands in quotes, which are taken off")
     skipped = 0
     while skipped < len(head) and not head[skipped].strip(" \t\r\n,;|"):
         skipped += 1
@@ -133,7 +128,7 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
     # The names are read as a row like others: pandas would take fields without a name for an
     # index, and shift the rest, and would give the second of two equal names another.
     table = pd.read_csv(
-        file,
+        source,
         header=None,
         dtype=str,
         keep_default_na=False,
@@ -154,6 +149,22 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
     return table.loc[:, keep]
 
 
+def _is_quoted_whole(lines: Sequence[str]) -> bool:
+    """Whether each line is one quoted cell that holds delimiters."""
+    rows = [row for row in csv.reader(lines) if row]
+    quoted = [line.strip() for line in lines if line.strip()]
+    return (
+        bool(rows)
+        and len(rows) == len(quoted)
+        and all(len(row) == 1 and any(mark in row[0] for mark in DELIMITERS) for row in rows)
+        and all(len(line) > 1 and line[0] == line[-1] == '"' for line in quoted)
+    )
+
+
+def _unquote(line: str) -> str:
+    return line.strip().removeprefix('"').removesuffix('"').replace('""', '"')
+
+
 def find_delimiter(lines: Sequence[str]) -> str:
     """Return what parts the columns: that under which most lines have as many as the first."""
     best, found = (0.0, 0), ","
@@ -169,58 +180,6 @@ def find_delimiter(lines: Sequence[str]) -> str:
     words = {len(line.split()) for line in lines if line.strip()}
     # `cat/1.jpg 0`, as in lists of older data sets.
     return " " if not best[0] and len(words) == 1 and max(words) > 1 else found
-
-
-def _find_encoding(file: Path, known: set[str], notes: list[str]) -> str:
-    """Return the encoding of a text file, by its mark, by its bytes, or by the names in it."""
-    with file.open("rb") as stream:
-        data = stream.read(1 << 24)
-    for mark, name in BOMS.items():
-        if data.startswith(mark):
-            return name
-    if b"\0" in data[:4096]:  # no text but UTF-16 has so many zeros
-        name = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
-        notes.append(f"{file.name}: read as {name}, which it does not say itself")
-        return name
-    try:
-        data.decode("utf-8") if len(data) < 1 << 24 else data[: 1 << 23].decode("utf-8", "ignore")
-        return "utf-8"
-    except UnicodeDecodeError:
-        pass
-    name = _guess_encoding(data, known)
-    notes.append(f"{file.name}: no UTF-8, read as {name}; if letters are wrong, save it as UTF-8")
-    return name
-
-
-def _guess_encoding(data: bytes, known: set[str]) -> str:
-    scores: dict[str, int] = {}
-    lines = [line for line in data.split(b"\n") if not line.isascii()][:500]
-    for name in ENCODINGS:
-        try:
-            data.decode(name)
-        except UnicodeDecodeError:
-            continue
-        cells = [
-            cell.strip(' "\r').replace("\\", "/")
-            for line in lines
-            for cell in _cut(line.decode(name))
-        ]
-        scores[name] = sum(fold(cell.rsplit("/", 1)[-1]) in known for cell in cells)
-    best = max(scores, key=lambda name: scores[name])
-    if scores[best]:
-        return best
-    from charset_normalizer import from_bytes
-
-    guess = from_bytes(data[: 1 << 16]).best()
-    # Short texts are guessed badly: Western Europe's is the likeliest that holds Latin letters.
-    is_other = guess is not None and not any("Latin" in name for name in guess.alphabets)
-    return str(guess.encoding) if guess and is_other and guess.encoding in scores else best
-
-
-def _cut(line: str) -> list[str]:
-    for delimiter in DELIMITERS[1:]:
-        line = line.replace(delimiter, ",")
-    return line.split(",")
 
 
 def tidy(column: pd.Series) -> pd.Series:
