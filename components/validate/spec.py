@@ -1,9 +1,10 @@
 """Check every image: a folder of images → manifest, quarantine and a verdict on the data."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from components.common.settings.spec import Between, Data, param, path, section, shared
 
@@ -34,6 +35,32 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class LabelPattern:
+    """A regular expression with a group for the label, or an empty text."""
+
+    def check(self, value: str) -> str:
+        """Return the value, or raise ValueError with the legal form."""
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            raise ValueError(f"must be a regular expression ({error})") from None
+        if value and not (
+            pattern.groups and set(pattern.groupindex) <= {"label", "split", "group"}
+        ):
+            raise ValueError(
+                "must be a regular expression with a group in brackets, the label, or with groups "
+                "named (?P<label>…), (?P<split>…), (?P<group>…)"
+            )
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@dataclass(frozen=True)
 class LayoutSettings:
     """Which files are examples, and what says their classes and splits; see docs/data.md."""
 
@@ -44,7 +71,7 @@ class LayoutSettings:
     class_depth: Annotated[int, Between(1, 9)] | Literal["all"] = param(
         1, "folders that make a class's name: 1 cat, 2 animal/cat; all: every folder"
     )
-    label_pattern: str = param(
+    label_pattern: Annotated[str, LabelPattern()] = param(
         "",
         "regular expression, sought in the path: its group is the label, before what folders say; "
         "groups named label, split, group say those",
@@ -60,21 +87,6 @@ class LayoutSettings:
     path_pattern: str = param(
         "", "how a row names its file, columns in braces: IMG_{id}.jpg; empty: by path_column"
     )
-
-    def __post_init__(self) -> None:
-        """Refuse a pattern that is none, or that has no group for a label."""
-        if not self.label_pattern:
-            return
-        try:
-            groups = re.compile(self.label_pattern)
-        except re.error as error:
-            raise ValueError(f"such that label_pattern is a regular expression ({error})") from None
-        legal = {"label", "split", "group"}
-        if not groups.groups or not set(groups.groupindex) <= legal:
-            raise ValueError(
-                "such that label_pattern has a group in brackets, the label, or groups named "
-                "(?P<label>…), (?P<split>…), (?P<group>…)"
-            )
 
 
 @dataclass(frozen=True)

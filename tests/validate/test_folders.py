@@ -9,7 +9,7 @@ import pytest
 from components.common.errors import DarkroomError
 from components.validate.layouts.layout import Layout, read_layout
 from components.validate.layouts.words import name_split, name_splits
-from components.validate.spec import LayoutSettings, Params
+from components.validate.spec import LabelPattern, LayoutSettings, Params
 
 from .test_layout import touch
 
@@ -298,8 +298,8 @@ def test_groups_of_a_pattern_and_names_that_do_not_fit(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["(", "no group", "(?P<breed>x)"])
 def test_a_pattern_that_is_none_is_refused(pattern):
-    with pytest.raises(ValueError, match="such that label_pattern"):
-        LayoutSettings(label_pattern=pattern)
+    with pytest.raises(ValueError, match="must be a regular expression"):
+        LabelPattern().check(pattern)
 
 
 def test_class_names_as_paths(tmp_path):

@@ -80,6 +80,34 @@ def test_lines_that_stand_in_quotes_as_a_whole(tmp_path):
     assert labels(read(tmp_path)) == {"1.jpg": "cat", "2.jpg": "a dog"}
 
 
+def test_a_german_export(tmp_path):
+    touch(tmp_path, "Bilder/Mädchen 1.jpg", "Bilder/b.jpg")
+    text = '\ufeff"Datei";"Klasse";"Nr"\n"Mädchen 1.jpg";"Kind";"0"\n"b.jpg";"Tier";""\n'
+    write(tmp_path, "Export.csv", text)
+    assert list(labels(read(tmp_path)).values()) == ["Kind", "Tier"]
+
+
+@pytest.mark.parametrize("gap", ["", "2.0"])
+def test_a_gap_that_comes_later_renames_no_group(tmp_path, gap):
+    touch(tmp_path, "a/1.jpg", "b/2.jpg", "b/3.jpg")
+    rows = f"a/1.jpg,0.0\nb/2.jpg,1.0\nb/3.jpg,{gap}\n"
+    layout = read(write(tmp_path, "metadata.csv", "path,group\n" + rows))
+    assert layout.files["group"].tolist() == ["0", "1", gap[:1]]
+
+
+def test_a_table_beside_the_folder_of_images(tmp_path):
+    touch(tmp_path, "data/images/1.jpg", "data/images/2.jpg")
+    write(tmp_path, "data/labels.csv", "image,label\nimages/1.jpg,a\nimages/2.jpg,b\n")
+    assert list(labels(read(tmp_path)).values()) == ["a", "b"]
+
+
+def test_a_table_none_of_whose_rows_is_a_file_says_why_nothing_has_a_label(tmp_path):
+    touch(tmp_path, *(f"x{i}.jpg" for i in range(4)))
+    write(tmp_path, "labels.csv", "image,label\ny1.jpg,a\ny2.jpg,b\n")
+    message = refuse(tmp_path)
+    assert "labels.csv: 2 of 2 rows find no file, such as 'y1.jpg', 'y2.jpg'; 4 files" in message
+
+
 def test_the_delimiter_is_the_one_that_cuts_all_lines_alike():
     assert find_delimiter(["path;label\n", "a,b.jpg;x\n", "c.jpg;y\n"]) == ";"
     assert find_delimiter(["path,label\n", '"a;b.jpg",x\n']) == ","

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 PATH_NAMES = (
     *("path", "filepath", "filename", "imagepath", "imagefilename", "imagefile", "imagename"),
     *("imgpath", "imgname", "imgfile", "image", "img", "file", "fname", "photo", "picture"),
+    *("datei", "dateiname", "bild", "fichier", "archivo", "imagen", "immagine"),
     *("imageid", "imgid", "photoid", "fileid", "id", "idcode", "isicid", "name", "key", "uid"),
 )
 LABEL_NAMES = (
     *("label", "labels", "class", "classname", "classlabel", "category", "categoryname"),
     *("target", "species", "breed", "diagnosis", "dx", "variety", "labelname", "groundtruth"),
+    *("klasse", "kategorie", "classe", "clase", "categorie", "etiqueta"),
     *("tag", "tags", "findinglabels", "kind", "type", "y", "classid", "labelid", "categoryid"),
 )
 SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold")

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 SECTION = "in section validate.layout of params.yaml"
 
 
-def describe_labelless(folder: Path, files: pd.DataFrame, listing: Listing, places: Places) -> str:
-    """Return that nothing names a label, with what would."""
+def describe_labelless(
+    folder: Path, files: pd.DataFrame, seen: tuple[Listing, Places], notes: list[str]
+) -> str:
+    """Return that nothing names a label, with what would, and what was found of tables."""
+    listing, places = seen
     paths = list(files["path"])
     words = f"{folder}: {len(paths):,} images, and nothing says of which class they are: no class "
     words += "folders, and no table that names them"
@@ -27,6 +30,9 @@ def describe_labelless(folder: Path, files: pd.DataFrame, listing: Listing, plac
             f"`splits: none`, {SECTION}"
         )
         paths = list(files.loc[files["split"] == "train", "path"]) or paths
+    tried = [note for note in notes if "find no file" in note or "is not read" in note]
+    if tried:
+        words += f". {'; '.join(tried[:3])}"
     named = suggest_names(paths)
     if named:
         return f"{words}; the names of the files may: {named}, {SECTION}"

@@ -216,8 +216,8 @@ def _find_outer(tree: Tree, told: LayoutSettings, places: Places) -> dict[str, s
     if any(tree.list_inner(name) for name in found):
         places.doubt = (
             f"{', '.join(map(last_name, tops[:5]))} each hold splits, and class folders in them; "
-            "set data.source to one of them, or say which folder is the class, as in `label_pattern: "
-            "'/[^/]+/([^/]+)/'`, in section validate.layout of params.yaml"
+            "set data.source to one of them, or say which folder is the class, as in "
+            "`label_pattern: '/[^/]+/([^/]+)/'`, in section validate.layout of params.yaml"
         )
         return {}
     places.notes.append(

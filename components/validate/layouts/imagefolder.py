@@ -10,7 +10,7 @@ from __future__ import annotations
 from components.validate.layouts.folders import Places
 from components.validate.layouts.listing import Listing
 from components.validate.layouts.sheets import Found
-from components.validate.layouts.table import NAMES
+from components.validate.layouts.table import NAMES, list_above
 
 
 def find_imagefolder(listing: Listing, places: Places) -> list[Found]:
@@ -18,7 +18,7 @@ def find_imagefolder(listing: Listing, places: Places) -> list[Found]:
     found = []
     for path in listing.tables:
         above, _, name = path.rpartition("/")
-        if name.lower() in NAMES and above and f"{above}/" != places.base:
+        if name.lower() in NAMES and above and f"{above}/" not in list_above(places.base):
             split = next((s for root, s in places.splits.items() if f"{above}/" == root), "")
             split = split or next(
                 (s for root, s in places.splits.items() if root.startswith(f"{above}/")), ""

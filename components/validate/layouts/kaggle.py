@@ -18,7 +18,7 @@ from components.common.errors import DarkroomError
 from components.validate.layouts.folders import Places
 from components.validate.layouts.listing import EXPORTED, Listing
 from components.validate.layouts.sheets import Found, Sheet
-from components.validate.layouts.table import NAMES
+from components.validate.layouts.table import NAMES, list_above
 from components.validate.layouts.words import is_side_folder, sounds_like_split, split_words
 
 # Answers to be handed in, with made-up labels.
@@ -31,7 +31,9 @@ def find_exported(listing: Listing, places: Places) -> list[Found]:
     for path in listing.tables:
         above, _, name = path.rpartition("/")
         stem, dot, kind = name.rpartition(".")
-        is_near = f"{above}/" in ("/", places.base) or is_side_folder(above.rsplit("/", 1)[-1])
+        is_near = f"{above}/" in ("/", *list_above(places.base)) or is_side_folder(
+            above.rsplit("/", 1)[-1]
+        )
         own = next((s for root, s in places.splits.items() if root == f"{above}/"), "")
         is_near |= bool(own)
         if not is_near or dot + kind.lower() not in EXPORTED or name.lower() in NAMES:
@@ -50,7 +52,7 @@ def choose_exported(folder: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet],
     Raises:
         DarkroomError: if several give labels, and their names do not say of which split each is.
     """
-    fitting = [sheet for sheet in sheets if 2 * sheet.files >= len(sheet.rows) > 0]
+    fitting = [sheet for sheet in sheets if 2 * sheet.files >= sheet.named > 0]
     labelled = [sheet for sheet in fitting if sheet.has_labels]
     splits = [sheet.found.split for sheet in labelled]
     if len(labelled) > 1 and (not all(splits) or len(set(splits)) < len(splits)):

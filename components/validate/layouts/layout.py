@@ -87,7 +87,7 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
             f"{folder / 'cat'} and {folder / 'dog'}"
         )
     if not (files["label"] != "").any():
-        raise DarkroomError(describe_labelless(folder, files, listing, places))
+        raise DarkroomError(describe_labelless(folder, files, (listing, places), notes))
     note_spare(files, sheets, notes)
     note_side(listing, notes)
     files, rejected = reject_several(files, notes)

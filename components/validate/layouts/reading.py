@@ -158,6 +158,7 @@ def _is_quoted_whole(lines: Sequence[str]) -> bool:
         and len(rows) == len(quoted)
         and all(len(row) == 1 and any(mark in row[0] for mark in DELIMITERS) for row in rows)
         and all(len(line) > 1 and line[0] == line[-1] == '"' for line in quoted)
+        and not any('"' in line[1:-1].replace('""', "") for line in quoted)
     )
 
 

@@ -47,7 +47,8 @@ class Sheet:
     found: Found
     rows: pd.DataFrame  # path, label, split, group, slice columns; a row an image
     has_labels: bool
-    files: int  # rows that have a file
+    named: int  # rows, those that name an image again included
+    files: int  # those of them that have a file
     unmatched: list[str] = field(default_factory=list)  # rows that have none
     notes: list[str] = field(default_factory=list)
 
@@ -116,6 +117,7 @@ def read_rows(
         found=found,
         rows=rows,
         has_labels=bool(chosen.label or chosen.one_hot),
+        named=len(texts),
         files=sum(map(bool, match.files)),
         unmatched=unmatched,
         notes=notes,
@@ -127,7 +129,7 @@ def describe_unmatched(sheet: Sheet, spare: Sequence[str], column: str = "path")
     """Return how many rows found no file, and the pattern by which they would."""
     names = sheet.unmatched
     words = (
-        f"{sheet.found.path}: {len(names):,} of {len(sheet.rows):,} rows find no file, such as "
+        f"{sheet.found.path}: {len(names):,} of {sheet.named:,} rows find no file, such as "
         f"{', '.join(map(repr, names[:SHOWN]))}"
     )
     if not spare:
@@ -215,15 +217,14 @@ def _read_told(
 
 
 def _mend_floats(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
-    """Return whole numbers as such where a program made floats of them because of gaps."""
+    """Return whole numbers as such where a program made floats of them, as pandas does for gaps.
+
+    Whether there are gaps now must not matter: the day that one comes would rename all groups.
+    """
     filled = column[column != ""]
-    if not len(filled) or len(filled) == len(column):
+    if not len(filled) or not filled.str.fullmatch(r"-?\d+\.0").all():
         return column
-    if not filled.str.fullmatch(r"-?\d+\.0").all():
-        return column
-    notes.append(
-        f"{where}: whole numbers with gaps, read as such: {filled.iloc[0]} is {filled.iloc[0][:-2]}"
-    )
+    notes.append(f"{where}: whole numbers, read as such: {filled.iloc[0]} is {filled.iloc[0][:-2]}")
     return column.str.removesuffix(".0")
 
 

@@ -12,6 +12,7 @@ from components.validate.layouts.words import (
     is_homonym,
     is_side_folder,
     is_unlabelled,
+    is_wrapper,
     name_splits,
     sounds_like_split,
 )
@@ -71,7 +72,8 @@ def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loos
         return _take(tops, named, others)
     says_more = told.class_depth != 1 or told.label_pattern
     doubt = _doubt_names(tops, named) or ("" if says_more else _doubt_inner(tops))
-    return Choice(doubt=doubt and f"{doubt}{' (in ' + base + ')' if base else ''}")
+    notes = [] if doubt or says_more else _note_shared(tops)
+    return Choice(notes=notes, doubt=doubt and f"{doubt}{' (in ' + base + ')' if base else ''}")
 
 
 def _follow(tops: Sequence[Top], told: Mapping[str, str]) -> Choice:
@@ -184,6 +186,17 @@ def _doubt_inner(tops: Sequence[Top]) -> str:
         return ""  # cat/train, cat/test: the names say it
     names = _list(sorted(top.name for top in tops))
     return _ask(f"{names} all hold {_list(sorted(shared))}", tops, {})
+
+
+def _note_shared(tops: Sequence[Top]) -> list[str]:
+    """Say that class folders share the names of folders in them, which may be the classes."""
+    if len(tops) < 2 or any(top.is_flat for top in tops):
+        return []
+    shared = sorted(frozenset.intersection(*(top.inner for top in tops)))
+    if all(is_wrapper(name) or name_splits([name]) for name in shared):
+        return []
+    names = _list(sorted(top.name for top in tops))
+    return [f"{names} are read as classes, though all hold {_list(shared)}; see docs/data.md"]
 
 
 def _suggest_both(names: Sequence[str]) -> str:

@@ -40,11 +40,16 @@ def find_table(folder: Path, listing: Listing, named: str, base: str) -> list[Fo
             f"{folder}: validate.layout.table is {named!r}, and no such file is in it; the tables "
             f"in it are: {here}"
         )
-    places = {""} | ({base} if base else set())
+    places = {"", *list_above(base)}
     found = [path for path in listing.tables if _is_named(path) and _above(path) in places]
     if len(found) > 1:
         raise DarkroomError(f"{folder}: has both {' and '.join(sorted(found)[:2])}; keep one")
     return [Found(path, below=_above(path), by="table") for path in found]
+
+
+def list_above(base: str) -> list[str]:
+    """Return the folders `a/`, `a/b/` of a folder `a/b/`."""
+    return [base[: i + 1] for i, letter in enumerate(base) if letter == "/"]
 
 
 def _is_named(path: str) -> bool:

@@ -13,6 +13,10 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "validating", "dev"), VAL),
     **dict.fromkeys(("development", "eval", "evaluation", "vali"), VAL),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
+    # German, French, Spanish
+    **dict.fromkeys(("entrainement", "entraînement", "apprentissage", "entrenamiento"), TRAIN),
+    **dict.fromkeys(("validierung", "validación", "validacion"), VAL),
+    **dict.fromkeys(("prueba", "pruebas"), TEST),
 }
 # Where another folder is val already, these are the test: a split is one of three.
 SECOND_CHOICE = {"eval": TEST, "evaluation": TEST}
