@@ -1,8 +1,9 @@
 """Class folders and given splits, by the names that people give them; a doubt stops and asks."""
 
+import random
 import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -367,3 +368,60 @@ def test_an_unlistable_folder_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", scan)
     assert "cat: cannot be listed (Permission denied)" in refuse(tmp_path)
+
+
+WORDS = (
+    *(
+        "train",
+        "Test",
+        "val",
+        "seg_train",
+        "images",
+        "masks",
+        "annotations",
+        "cat",
+        "dog",
+        "a",
+        "b",
+    ),
+    *("pred", "train_a", "test", "data", "1", "2", "Käfer"),
+)
+NAMES = (
+    *("1.jpg", "2.JPG", "cat_1.png", "a.xml", "metadata.csv", "train.csv", "labels.csv", "x.jsonl"),
+    *("notes", "test.csv", "b.xlsx", "3.jpeg"),
+)
+TEXTS = (
+    *("path,label\n1.jpg,cat\n2.jpg,dog\n", "id;class\n1;cat\n2;dog\n", "1.jpg,cat\n", "", "\n"),
+    *(
+        '{"file_name": "1.jpg", "label": "cat"}\n',
+        "image\n1\n",
+        "path,split\n1.jpg,train\n",
+        "\xff",
+    ),
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_folder_is_read_or_refused_in_words(tmp_path, seed):
+    """No traceback, and no photo that is neither an example nor said to be passed over."""
+    draw = random.Random(seed)
+    photos = set()
+    for _ in range(draw.randint(1, 25)):
+        name = "/".join([*draw.choices(WORDS, k=draw.randint(0, 3)), draw.choice(NAMES)])
+        file = tmp_path / name
+        if any(parent.is_file() for parent in file.parents) or file.is_dir():
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(draw.choice(TEXTS).encode("latin-1"))
+        if file.suffix.lower() in (".jpg", ".jpeg", ".png"):
+            photos.add(name)
+    try:
+        layout = read(tmp_path)
+    except DarkroomError as error:
+        message = str(error)
+        assert "\n" not in message
+        return
+    passed = " ".join(note for note in layout.notes if "passed over" in note)
+    for name in photos - set(layout.files["path"]):
+        above = {f"{parent}" for parent in PurePosixPath(name).parents} - {"."}
+        assert any(folder in passed for folder in above) or "named by a table" in passed, name
