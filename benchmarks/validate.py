@@ -36,7 +36,8 @@ from _photos import generate_photos
 
 from components.common.host import count_cores
 from components.common.images.duplicates import group_near_duplicates
-from components.common.images.pixels import FORMATS, find_images
+from components.common.images.formats import FORMATS
+from components.common.images.pixels import find_images
 from components.common.settings.spec import Data
 from components.validate.scan import CHUNK, scan_files
 from components.validate.spec import Params

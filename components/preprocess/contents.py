@@ -21,6 +21,9 @@ from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
 from components.preprocess.splits import assign_splits
 
+TAKEN_PIXELS = 120_000_000  # photos of 108 million; each process then needs up to 0.5 GB for one
+HUNDRED_MEGAPIXELS = 100_000_000
+
 
 def read_usable(manifest: Path) -> pd.DataFrame:
     """Return the rows of the images that may be used; raise DarkroomError if there is none."""
@@ -67,11 +70,24 @@ def list_classes(splits: pd.DataFrame) -> list[str]:
 
 
 def create_form(usable: pd.DataFrame, params: Params) -> ImageForm:
-    """Return the form of the pixels; where the size is `auto`, the originals decide it."""
+    """Return the form of the pixels; where the size is `auto`, the originals decide it.
+
+    So it is with the largest image that a model takes: as large as validate let through here, and
+    at least what its default lets through, so that another photo of the same phone is answered.
+    """
     size_px = params.size_px
     if size_px == "auto":
         size_px = choose_size_px(usable[["width_px", "height_px"]].min(axis=1).to_numpy())
-    return ImageForm(size_px, params.resize, params.background)
+    pixels = int((usable["width_px"] * usable["height_px"]).max())
+    hundreds = -(-pixels // HUNDRED_MEGAPIXELS) * HUNDRED_MEGAPIXELS
+    return ImageForm(
+        size_px,
+        params.resize,
+        params.background,
+        srgb=True,
+        grey_window=tuple(params.grey_window),
+        max_pixels=TAKEN_PIXELS if pixels <= TAKEN_PIXELS else hundreds,
+    )
 
 
 def plan_splits(

@@ -10,26 +10,28 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import PIL
 
 from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256
-from components.common.images import pixels
+from components.common.images import colour, formats, pixels
 from components.common.images.pixels import ImageForm
 from components.common.shards import tfrecord
 from components.preprocess import records
 from components.preprocess.records import Row
 
 # The code that decides the bytes: image → pixels, features → record, row → features.
-CODE = (pixels, tfrecord, records)
+CODE = (pixels, colour, formats, tfrecord, records)
 FEATURES = (PIXELS, LABEL, PATH, SHA256)  # names in a record, from a module that holds more
 
 
 def compute_recipe(rows: Sequence[Row], form: ImageForm) -> str:
     """Return the digest of all that decides the bytes of a shard: rows, form, code and decoder."""
     listed = [(row.path, row.label, row.sha256) for row in rows]
-    recipe = [PIL.__version__, FEATURES, _compute_code_digests(), astuple(form), listed]
+    decoders = (PIL.__version__, version("pi-heif"))
+    recipe = [decoders, FEATURES, _compute_code_digests(), astuple(form), listed]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
 
 

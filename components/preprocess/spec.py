@@ -34,6 +34,11 @@ class Params:
     background: Annotated[str, HexColour()] = param(
         "#ffffff", "colour behind transparent pixels and padding, #rrggbb"
     )
+    grey_window: list[float] = param(
+        [],
+        "values of greys of more than 8 bits that become black and white, such as [0, 4095]; "
+        "empty: what their type stands for, or their own range where they fill little of it",
+    )
     val_fraction: Annotated[float, Between(0.01, 0.5)] = param(
         0.15, "share of images for validation"
     )
@@ -47,6 +52,10 @@ class Params:
     data: Data = shared(Data)
 
     def __post_init__(self) -> None:
-        """Refuse fractions that leave nothing to train on."""
+        """Refuse fractions that leave nothing to train on, and a window that is none."""
         if self.val_fraction + self.test_fraction > 0.9:
             raise ValueError("such that val_fraction + test_fraction is 0.9 or less")
+        if self.grey_window and (
+            len(self.grey_window) != 2 or not self.grey_window[0] < self.grey_window[1]
+        ):
+            raise ValueError("such that grey_window is [] or [black, white], black below white")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.common.errors import DarkroomError
+from components.common.images.colour import (
+    convert_in_bands,
+    convert_to_rgb,
+    describe_profile,
+    find_grey_range,
+    is_deep_grey,
+)
+from components.common.images.formats import MAX_PIXELS, name_kind, open_image
 from components.common.images.measures import (
     MEASURED_PX,
     compute_moments,
@@ -18,14 +28,10 @@ from components.common.images.measures import (
     shrink,
 )
 from components.common.images.phash import compute_phash
-from components.common.images.pixels import (
-    FORMATS,
-    convert_to_rgb,
-    open_image,
-    read_orientation,
-    turn_upright,
-)
+from components.common.images.pixels import read_orientation, turn_upright
+from components.validate.damage import check_tiff, decode_luma
 
+_SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit: a smaller version of another page
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB
 WHITE = (255, 255, 255)
 MEASURED: dict[str, Any] = {
@@ -47,21 +53,38 @@ class RejectedError(Exception):
     """Why a file cannot be used: kind, and after a colon the detail."""
 
 
-def inspect_file(file: str, min_side_px: int, max_megapixels: float) -> dict[str, Any]:
-    """Return what the manifest holds of a file; whatever is wrong with it becomes its `reason`."""
+def inspect_file(
+    file: str, min_side_px: int, max_megapixels: float, frames: str = "reject"
+) -> dict[str, Any]:
+    """Return what the manifest holds of a file; whatever is wrong with it becomes its `reason`.
+
+    Args:
+        file: its path.
+        min_side_px: a narrower or lower image is rejected.
+        max_megapixels: an image of more million pixels is rejected before it is decoded.
+        frames: `first`, or `reject` what has more than one.
+
+    Returns:
+        The keys of MEASURED; status and reason; and `remarks`, on how a usable image is seen.
+    """
     row = MEASURED.copy()
+    remarks: list[str] = []
     try:
         data = _read(file, row)
-        _inspect_image(data, row, min_side_px, max_megapixels)
+        remarks = _inspect_image(data, row, min_side_px, max_megapixels, frames)
     except RejectedError as rejected:
-        return row | {"status": QUARANTINED, "reason": str(rejected)}
-    return row | {"status": OK, "reason": ""}
+        return row | {"status": QUARANTINED, "reason": str(rejected), "remarks": []}
+    return row | {"status": OK, "reason": "", "remarks": remarks}
 
 
 def _read(file: str, row: dict[str, Any]) -> bytes:
     try:
-        with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 - a Path costs twice as much
-            size = os.fstat(stream.fileno()).st_size
+        # Without waiting: opening a pipe would else last until somebody writes into it.
+        with open(file, "rb", buffering=0, opener=_open_at_once) as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise RejectedError("unreadable: a pipe, socket or device, not a file")
+            size = found.st_size
             if size > MAX_BYTES:
                 row |= {"bytes": size}
                 row["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -77,45 +100,92 @@ def _read(file: str, row: dict[str, Any]) -> bytes:
     return data
 
 
+def _open_at_once(file: str, flags: int) -> int:
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _inspect_image(
-    data: bytes, row: dict[str, Any], min_side_px: int, max_megapixels: float
-) -> None:
-    """Fill a row from an image's bytes."""
+    data: bytes, row: dict[str, Any], min_side_px: int, max_megapixels: float, frames: str
+) -> list[str]:
+    """Fill a row from an image's bytes; return what is to be said of how it is seen."""
+    limit = int(max_megapixels * 1e6)
     image = _open(data)
     # A phone's JPEG with a second picture behind it (depth map, preview) is still one photograph.
-    is_mpo = image.format == "MPO"
-    row |= {"format": "JPEG" if is_mpo else image.format, "mode": image.mode}
+    is_photo = image.format in ("MPO", "HEIF")
+    row |= {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
     row |= {"width_px": image.width, "height_px": image.height}
-    if image.width * image.height > max_megapixels * 1e6:
+    if image.width * image.height > limit:
         millions = image.width * image.height / 1e6
         raise RejectedError(
             f"decompression bomb: {millions:,.0f} million pixels, more than validate.max_megapixels"
         )
     if min(image.size) < min_side_px:
         raise RejectedError(f"too small: {image.width} × {image.height} px")
+    remarks = []
     try:
-        if getattr(image, "is_animated", False) and not is_mpo:
+        count = 1 if is_photo else getattr(image, "n_frames", 1)
+        if count > 1 and frames != "first":
             raise RejectedError("animation: more than one frame")
-        # A JPEG comes out grey and at most 8 times smaller, as it will be measured. Damage is found
-        # even so: every bit of the file is decoded, and left out is only arithmetic behind it.
-        image.draft("L", (MEASURED_PX, MEASURED_PX))
-        image.load()
+        if count > 1:
+            remarks.append("frames: the first of several")
+        if image.format == "TIFF":
+            _refuse_preview(image)
+        if profile := describe_profile(image):
+            remarks.append(profile)
+        luma = _decode_luma(image, data, remarks)
         row["exif_orientation"] = read_orientation(image)
-        luma = image if image.mode == "L" else convert_to_rgb(image, WHITE).convert("L")
     except RejectedError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise RejectedError(f"damaged: {_one_line(error)}") from None
     _measure(luma, row)
+    return remarks
+
+
+def _decode_luma(image: Image.Image, data: bytes, remarks: list[str]) -> Image.Image:
+    """Return the grey picture; what is remarkable about its range is added to the remarks.
+
+    A JPEG comes out at most 8 times smaller, as it will be measured. Damage is found even so: every
+    bit of the file is decoded, and left out is only arithmetic behind it.
+    """
+    if image.format in ("JPEG", "MPO"):
+        luma = decode_luma(data, *image.size, MEASURED_PX)
+        if luma is not None:
+            return Image.fromarray(luma)
+        image.draft("L", (MEASURED_PX, MEASURED_PX))
+    image.load()
+    if image.format == "TIFF":
+        check_tiff(image, data)
+    window: tuple[float, ...] = ()
+    if is_deep_grey(image):
+        window, is_own = find_grey_range(np.asarray(image), window)
+        if is_own:
+            remarks.append(f"grey range: {window[0]:g} to {window[1]:g}")
+    if image.mode == "L":
+        return image
+    if image.width * image.height > MAX_PIXELS:
+        return convert_in_bands(
+            image, lambda band: convert_to_rgb(band, WHITE, window).convert("L"), "L", 1
+        )
+    return convert_to_rgb(image, WHITE, window).convert("L")
+
+
+def _refuse_preview(image: Image.Image) -> None:
+    """Refuse a TIFF that begins with a small preview: so do the raw files of cameras."""
+    if image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:  # type: ignore[attr-defined]
+        raise RejectedError(
+            "unknown format: a camera's raw file, or a TIFF that begins with a preview; "
+            "save it as JPEG, PNG or TIFF"
+        )
 
 
 def _open(data: bytes) -> Image.Image:
     try:
-        return open_image(data)
+        return open_image(data, sys.maxsize)  # the limit is looked at with the size in the row
     except UnidentifiedImageError:
-        raise RejectedError(f"not an image: none of {', '.join(FORMATS)}") from None
-    except DarkroomError as error:  # more pixels than the decoder of the project takes
-        raise RejectedError(f"decompression bomb: {error}") from None
+        raise RejectedError(": ".join(name_kind(data))) from None
+    except DarkroomError as error:
+        raise RejectedError(f"unknown format: {error}") from None
     except Exception as error:  # damaged headers make decoders raise nearly anything
         raise RejectedError(f"damaged: {_one_line(error)}") from None
 

@@ -20,6 +20,7 @@ from components.validate.judgement.drift import compare_manifests, find_drift
 from components.validate.judgement.expectations import CRITICAL, create_expectations
 from components.validate.judgement.findings import describe_results, find_oddities
 from components.validate.judgement.labels import find_lost_labels
+from components.validate.judgement.remarks import find_remarks, take_remarks
 from components.validate.judgement.shortcuts import find_shortcuts
 from components.validate.judgement.signs import create_signs
 from components.validate.judgement.suite import run_suite
@@ -45,7 +46,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
-    manifest = create_manifest(inputs.images, layout, params)
+    manifest, remarks = create_manifest(inputs.images, layout, params)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
     usable = manifest[manifest["status"] == OK]
     _say_counts(manifest, usable, watch)
@@ -65,6 +66,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 *find_lost_labels(manifest, layout.notes),
                 *find_oddities(usable, layout.slices, layout.empty_classes, params),
                 *find_shortcuts(usable, params.max_class_shift),
+                *find_remarks(list(manifest["path"]), remarks),
                 *find_drift(drift),
             ]
         )
@@ -86,12 +88,15 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     say(f"{verdict['status'].replace('_', ' ')} ({watch}), see {front}")
 
 
-def create_manifest(folder: Path, layout: Layout, params: Params) -> pd.DataFrame:
-    """Return the manifest of a folder: a row a file, sorted by path."""
+def create_manifest(
+    folder: Path, layout: Layout, params: Params
+) -> tuple[pd.DataFrame, list[list[str]]]:
+    """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
     import pandas as pd
 
     paths = list(layout.files["path"])
-    scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels)
+    scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels, params.frames)
+    remarks = take_remarks(scanned)
     manifest = pd.concat([layout.files, scanned], axis="columns")
     usable = manifest["status"] == OK
     told = manifest["path"].map(layout.rejected)
@@ -99,7 +104,7 @@ def create_manifest(folder: Path, layout: Layout, params: Params) -> pd.DataFram
     rejected = usable & (told.notna() | (manifest["label"] == ""))
     manifest.loc[rejected, "status"] = QUARANTINED
     manifest.loc[rejected, "reason"] = reasons[rejected]
-    return manifest[[*COLUMNS, *layout.slices]]
+    return manifest[[*COLUMNS, *layout.slices]], remarks
 
 
 def _say_counts(manifest: pd.DataFrame, usable: pd.DataFrame, watch: Stopwatch) -> None:

@@ -27,7 +27,11 @@ AHEAD = 4  # chunks that wait for each worker
 
 
 def scan_files(
-    folder: Path, paths: Sequence[str], min_side_px: int, max_megapixels: float
+    folder: Path,
+    paths: Sequence[str],
+    min_side_px: int,
+    max_megapixels: float,
+    frames: str = "reject",
 ) -> pd.DataFrame:
     """Inspect files on all cores this process may use.
 
@@ -36,13 +40,16 @@ def scan_files(
         paths: files in it.
         min_side_px: an image narrower or lower is quarantined.
         max_megapixels: an image of more million pixels is quarantined without decoding it.
+        frames: `first`, or `reject` what has more than one.
 
     Returns:
-        A row a path, in their order: sha256, bytes … status, reason.
+        A row a path, in their order: sha256, bytes … status, reason, and `remarks`, a list.
     """
     import pyarrow as pa
 
-    inspect = partial(inspect_file, min_side_px=min_side_px, max_megapixels=max_megapixels)
+    inspect = partial(
+        inspect_file, min_side_px=min_side_px, max_megapixels=max_megapixels, frames=frames
+    )
     chunks = [
         [os.path.join(folder, path) for path in paths[start : start + CHUNK]]  # noqa: PTH118 - fast
         for start in range(0, len(paths), CHUNK)
@@ -99,8 +106,9 @@ def _inspect_until_crash(
 
 
 def _silence() -> None:
-    """Keep Pillow's remarks on odd files off the terminal: what matters is in `reason`."""
+    """Keep decoders' remarks on odd files off the terminal: what matters is in `reason`."""
     warnings.filterwarnings("ignore", module="PIL")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes past Python
 
 
 def _inspect_chunk(inspect: Inspect, files: Files) -> list[Row]:
@@ -116,7 +124,7 @@ def _inspect_apart(inspect: Inspect, files: Files) -> list[Row]:
             pass
     if len(files) == 1:
         reason = "damaged: it makes the decoder crash"
-        return [MEASURED | {"status": QUARANTINED, "reason": reason}]
+        return [MEASURED | {"status": QUARANTINED, "reason": reason, "remarks": []}]
     half = len(files) // 2
     return _inspect_apart(inspect, files[:half]) + _inspect_apart(inspect, files[half:])
 
@@ -126,4 +134,5 @@ def _create_schema() -> Any:
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     fields = {name: kinds[type(value)] for name, value in MEASURED.items()}
-    return pa.schema(fields | {"status": pa.string(), "reason": pa.string()})
+    said = {"status": pa.string(), "reason": pa.string(), "remarks": pa.list_(pa.string())}
+    return pa.schema(fields | said)

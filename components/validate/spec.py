@@ -110,10 +110,14 @@ class Params:
     min_side_px: Annotated[int, Between(1)] = param(
         8, "a narrower or lower image is rejected, pixels"
     )
-    max_megapixels: Annotated[float, Between(0.001, 89.4)] = param(
-        89.0,
+    max_megapixels: Annotated[float, Between(0.001, 1000)] = param(
+        120.0,
         "an image of more million pixels is rejected before it is decoded: a small file may "
         "claim to be huge",
+    )
+    frames: Literal["reject", "first"] = param(
+        "reject",
+        "what becomes of animations and files of several pages; first: their first frame is used",
     )
     max_quarantined: Annotated[float, Between(0, 1)] = param(
         0.2, "a greater share of rejected files fails the stage"

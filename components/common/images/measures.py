@@ -6,7 +6,6 @@ same figures, to the bit, on any machine.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from PIL import Image
 
 from components.common.errors import DarkroomError
 from components.common.host import count_cores
+from components.common.images.formats import open_image
 from components.common.images.pixels import ImageForm, read_pixels
 
 # Pictures are measured at one to two times this side, near what networks see: a large photo is not
@@ -75,7 +75,7 @@ def measure_image(image: bytes | Path, form: ImageForm) -> list[float]:
         DarkroomError: if it cannot be read.
     """
     pixels = read_pixels(image, form).astype(np.float32) / 255  # (size, size, 3)
-    with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+    with open_image(image, form.max_pixels) as opened:
         width, height = opened.size
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)  # luma after ITU-R BT.601
     steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1)]

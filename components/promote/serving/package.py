@@ -24,13 +24,15 @@ CARRIED = (
     "common/files.py",
     "common/host.py",
     "common/images/__init__.py",
+    "common/images/colour.py",
+    "common/images/formats.py",
     "common/images/pixels.py",
     "common/serving/__init__.py",
     "common/serving/classifier.py",
     "common/serving/served.py",
 )
 # What it imports from elsewhere; MLflow itself serves it. Pinned to what it was measured with.
-REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pi-heif")
 HOME = Path(components.__file__).parent
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from components.common.images.pixels import ImageForm, read_pixels
 from components.common.images.uris import encode_image
 
 # Pictures of 120 px at quality 70 take about 4 kB each.
-FORM = ImageForm(size_px=120, resize="pad", background="#f6f8fa")
+FORM = ImageForm(
+    120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=sys.maxsize
+)  # validate has looked at the size
 MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more
 
 
