@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,26 @@ from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import Kubeflow
 from components.common.settings.params import read_params, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
-from components.common.terminal import heading
+from components.common.terminal import heading, speak_any_encoding
+
+speak_any_encoding()  # before argparse prints a word
+
+# What a person can mend when a file cannot be written or read, and how.
+_MENDED = {
+    errno.EACCES: "change its permissions, or give another path",
+    errno.EPERM: "change its permissions, or give another path",
+    errno.EROFS: "give a path on another disk",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: your share of the disk is used up",
+    errno.ENOTDIR: "a part of the path is a file; give another path",
+    errno.EISDIR: "it is a folder; give the name of a file",
+    errno.ENOTEMPTY: "something else writes into it; run the stage again",
+    errno.EEXIST: "it is there already, as something else; give another path",
+    errno.ENOENT: "a part of the path is not there",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ELOOP: "its links lead back to themselves; remove one",
+    errno.EMFILE: "allow more open files: ulimit -n",
+}
 
 # In a room's COMMANDS: the room itself, where a person types it and no stage of DVC does.
 ROOM_ITSELF = ""
@@ -135,6 +156,10 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
         if isinstance(error, DarkroomError):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
             sys.exit(1)
+        if isinstance(error, OSError) and error.errno in _MENDED and error.filename is not None:
+            where, why = os.fsdecode(error.filename), os.strerror(error.errno)
+            print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
+            sys.exit(1)
         if isinstance(error, KeyboardInterrupt):
             print("stopped", file=sys.stderr, flush=True)
             sys.exit(130)
@@ -153,9 +178,25 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         params = read_room_params(Path(flags.pop("params")), room)
         inputs = _take(spec.Inputs, flags)
         outputs = _take(spec.Outputs, flags)
+        _check_outputs(outputs)
         heading(room, _first_line(spec))
         # What a room works with is imported only now: --help and a bad params.yaml answer at once.
         importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
+
+
+def _check_outputs(outputs: Any) -> None:
+    """Refuse outputs that cannot be written before the work, not an hour later."""
+    for field in dataclasses.fields(outputs):
+        path = getattr(outputs, field.name)
+        folder = next((above for above in path.absolute().parents if os.path.lexists(above)), path)
+        flag = f"--{field.name.replace('_', '-')} {path}"
+        if not folder.is_dir():
+            raise DarkroomError(f"{flag}: {folder} is no folder; give another path")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DarkroomError(
+                f"{flag}: you may not write into {folder}; change its permissions, or give another "
+                "path"
+            )
 
 
 def _take(kind: Any, flags: dict[str, Any]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -10,6 +12,27 @@ from typing import Any, TextIO, TypeVar
 from components import STAGES
 
 Item = TypeVar("Item")
+
+
+# Our own signs, for a terminal that has none of them; other letters are shown by their numbers.
+_PLAIN = str.maketrans({"·": "-", "→": "->", "…": "...", "×": "x", "–": "-", "−": "-", "±": "+-"})
+
+
+def _write_plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    return text.encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error("darkroom_plain", _write_plainly)
+
+
+def speak_any_encoding() -> None:
+    """Let both streams write what their encoding lacks: a log may know no UTF-8, a name be none."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="darkroom_plain")
 
 
 def heading(room: str, purpose: str) -> None:

@@ -66,7 +66,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 *find_lost_labels(manifest, layout.notes),
                 *find_oddities(usable, layout.slices, layout.empty_classes, params),
                 *find_shortcuts(usable, params.max_class_shift),
-                *find_remarks(list(manifest["path"]), remarks),
+                *find_remarks(list(layout.files["path"]), remarks),
                 *find_drift(drift),
             ]
         )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from components.common import terminal
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_log_gets_whole_lines_and_findings_between_them(
@@ -47,3 +53,26 @@ def test_short_work_leaves_no_trace_in_a_log(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_durations_as_a_person_says_them(seconds: float, words: str) -> None:
     assert terminal.describe_seconds(seconds) == words
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_terminal_gets_readable_words(encoding: str) -> None:
+    code = (
+        "import sys\n"
+        "from components.common import cli, terminal\n"
+        "terminal.heading('validate', 'images → manifest … 3 × 4')\n"
+        "terminal.say('Kätzchen · \\udcff.jpg')\n"
+        "print('“quoted”', file=sys.stderr)\n"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=environment, check=True, cwd=ROOT
+    )
+    text = done.stdout.decode(encoding)
+    if encoding == "ascii":
+        assert text == (
+            "\n2/6 validate - images -> manifest ... 3 x 4\n  K\\xe4tzchen - \\udcff.jpg\n"
+        )
+        assert done.stderr == b"\\u201cquoted\\u201d\n"
+    else:
+        assert "Kätzchen · \\udcff.jpg" in text

@@ -18,7 +18,6 @@ from PIL import Image
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.validate.damage import decode_luma
 from components.validate.picture import inspect_file
-from tests.validate.test_picture import animate, encode, make_photo
 
 Damage = Callable[[bytes], bytes]
 KINDS = {
@@ -30,6 +29,26 @@ KINDS = {
     "rgb": {"quality": 85, "keep_rgb": True},
 }
 MODES = ("RGB", "L", "CMYK")
+
+
+def make_photo(width: int = 160, height: int = 120, seed: int = 0) -> Image.Image:
+    """A smooth random picture with grain: like photographs, most of it in low frequencies."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (7, 9, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), int)
+    grain = rng.integers(-12, 13, (height, width, 3))
+    return Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8))
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def animate(kind: str) -> bytes:
+    frames = [make_photo(32, 32, seed) for seed in range(3)]
+    return encode(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
 def jpeg(kind: str, mode: str = "RGB", size: tuple[int, int] = (320, 240), seed: int = 0) -> bytes:

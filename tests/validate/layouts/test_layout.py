@@ -9,6 +9,7 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.validate.layouts.layout import read_layout
+from components.validate.picture import inspect_file
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -176,3 +177,37 @@ def test_two_tables_are_refused(tmp_path):
         DarkroomError, match=r"has both metadata\.csv and metadata\.parquet; keep one"
     ):
         read_layout(tmp_path)
+
+
+def test_links_that_lead_back_to_themselves_pipes_and_dead_links_are_reported(tmp_path):
+    touch(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    (tmp_path / "cat/loop").symlink_to("loop")
+    (tmp_path / "cat/one.jpg").symlink_to("two.jpg")
+    (tmp_path / "cat/two.jpg").symlink_to("one.jpg")
+    (tmp_path / "cat/again").symlink_to(tmp_path / "cat")
+    (tmp_path / "cat/dead.jpg").symlink_to("gone.jpg")
+    os.mkfifo(tmp_path / "cat/pipe.jpg")
+    names = ["a.jpg", "dead.jpg", "loop", "one.jpg", "pipe.jpg", "two.jpg"]
+    assert [path for path, _, _ in rows(tmp_path)] == [*(f"cat/{n}" for n in names), "dog/b.jpg"]
+    found = {name: inspect_file(str(tmp_path / "cat" / name), 8, 89)["reason"] for name in names}
+    assert found["loop"] == found["one.jpg"] == "unreadable: Too many levels of symbolic links"
+    assert found["dead.jpg"].startswith("missing: ")
+    assert found["pipe.jpg"] == "unreadable: a pipe, socket or device, not a file"
+
+
+def test_a_folder_that_cannot_be_listed_stops_with_its_name(tmp_path, monkeypatch):
+    touch(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    (tmp_path / "dog").chmod(0o000)
+    scan = os.scandir
+
+    def refuse(folder):
+        if os.geteuid() == 0 and Path(folder).name == "dog":  # root may list anything
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    try:
+        with pytest.raises(DarkroomError, match=r"dog: cannot be listed \(Permission denied\)"):
+            read_layout(tmp_path)
+    finally:
+        (tmp_path / "dog").chmod(0o700)
