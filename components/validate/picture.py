@@ -123,10 +123,9 @@ def _inspect_image(
         raise RejectedError(f"too small: {image.width} × {image.height} px")
     remarks = []
     try:
-        count = 1 if is_photo else getattr(image, "n_frames", 1)
-        if count > 1 and frames != "first":
-            raise RejectedError("animation: more than one frame")
-        if count > 1:
+        if getattr(image, "is_animated", False) and not is_photo:
+            if frames != "first":
+                raise RejectedError("animation: more than one frame")
             remarks.append("frames: the first of several")
         if image.format == "TIFF":
             _refuse_preview(image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm, read_pixels
 from components.common.images.uris import encode_image
 
-# Pictures of 120 px at quality 70 take about 4 kB each.
-FORM = ImageForm(
-    120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=sys.maxsize
-)  # validate has looked at the size
+# Pictures of 120 px at quality 70 take about 4 kB each. Rejected files are shown too, and a larger
+# one is not worth the memory, whatever `max_megapixels` says.
+FORM = ImageForm(120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=120_000_000)
 MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more
 
 

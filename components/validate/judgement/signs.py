@@ -23,6 +23,7 @@ SUFFIXES_OF = {
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
     "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
 }
 
