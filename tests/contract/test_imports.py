@@ -37,6 +37,8 @@ BREACHES = {
     "one door to cleanlab": ("evaluate.origin", "cleanlab"),
     "one door to matplotlib": ("train.feed.pictures", "matplotlib"),
     "one door to jinja2": ("promote.history", "jinja2"),
+    "one door to simplejpeg": ("preprocess.sizes", "simplejpeg"),
+    "one door to pi_heif": ("preprocess.sizes", "pi_heif"),
 }
 
 
