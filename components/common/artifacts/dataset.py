@@ -63,7 +63,7 @@ def compute_split_digest(images: Iterable[tuple[str, str]]) -> str:
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
     """Write dataset.json into the folder of shards."""
-    write_json(folder / "dataset.json", asdict(dataset))
+    write_json(folder / "dataset.json", asdict(dataset) | {"form": dataset.form.describe()})
 
 
 def read_dataset(folder: Path) -> Dataset:

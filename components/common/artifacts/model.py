@@ -69,7 +69,8 @@ def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
     with writing(file) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(CARD, json.dumps(asdict(card), indent=2))
+            said = asdict(card) | {"form": card.form.describe()}
+            archive.writestr(CARD, json.dumps(said, indent=2))
 
 
 def read_card(file: Path) -> ModelCard:

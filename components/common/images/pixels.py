@@ -7,8 +7,9 @@ has the same pixels, to the bit, wherever it is met.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
@@ -66,6 +67,11 @@ class ImageForm:
         """Take a window as JSON gives it back."""
         if isinstance(self.grey_window, list):
             object.__setattr__(self, "grey_window", tuple(self.grey_window))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a file says of it: all that is not as it was before there was a choice."""
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
 
 
 def read_pixels(source: bytes | Path, form: ImageForm) -> np.ndarray:

@@ -91,7 +91,9 @@ def test_models_that_were_trained_before_see_what_they_saw() -> None:
 
 def test_a_form_comes_back_from_json_as_it_was() -> None:
     form = ImageForm(32, "crop", "#ffffff", srgb=True, grey_window=(0.0, 4095.0))
+    assert ImageForm(**json.loads(json.dumps(form.describe()))) == form
     assert ImageForm(**json.loads(json.dumps(asdict(form)))) == form
+    assert set(OLD.describe()) == {"size_px", "resize", "background"}  # so earlier code reads it
 
 
 # --- profiles ----------------------------------------------------------------------------------
