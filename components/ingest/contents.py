@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.common.images.pixels import SUFFIXES, find_images, open_image
+from components.common.images.formats import open_image
+from components.common.images.pixels import SUFFIXES, find_images
 
 BY_HAND = "unpack it by hand, and name the folder in data.source"
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"LZIP": "lzip"}
