@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import OK
+from components.validate.folders.words import plain
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING, Expectation, Result
-from components.validate.layouts.words import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,1 +1,1 @@
-"""From a folder to paths, labels, splits and groups, no pixel read; for run alone."""
+"""The ways photos lie in folders and tables: paths, labels, splits, groups; for run alone."""

@@ -11,7 +11,7 @@ from components.common.artifacts.manifest import OK
 from components.common.errors import DarkroomError
 from components.common.settings.params import suggest
 from components.common.terminal import say
-from components.validate.layouts.words import fold, normalise
+from components.validate.folders.words import fold, normalise
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,10 @@ test/metadata.jsonl  {"file_name": "0001.png", "label": "dog"}
 
 from __future__ import annotations
 
-from components.validate.layouts.folders import Places
-from components.validate.layouts.listing import Listing
-from components.validate.layouts.sheets import Found
+from components.validate.folders.folders import Places
+from components.validate.folders.listing import Listing
 from components.validate.layouts.table import NAMES, list_above
+from components.validate.tables.sheets import Found
 
 
 def find_imagefolder(listing: Listing, places: Places) -> list[Found]:

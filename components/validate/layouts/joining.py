@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.columns import TOLD
-from components.validate.layouts.folders import Places
-from components.validate.layouts.reading import tidy
-from components.validate.layouts.several import find_several
-from components.validate.layouts.sheets import Sheet, describe_unmatched
-from components.validate.layouts.words import is_unlabelled, is_wrapper, name_split
+from components.validate.folders.folders import Places
+from components.validate.folders.words import is_unlabelled, is_wrapper, name_split
+from components.validate.tables.columns import TOLD
+from components.validate.tables.reading import tidy
+from components.validate.tables.several import find_several
+from components.validate.tables.sheets import Sheet, describe_unmatched
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.folders import Places
-from components.validate.layouts.listing import EXPORTED, Listing
-from components.validate.layouts.sheets import Found, Sheet
+from components.validate.folders.folders import Places
+from components.validate.folders.listing import EXPORTED, Listing
+from components.validate.folders.words import is_side_folder, sounds_like_split, split_words
 from components.validate.layouts.table import NAMES, list_above
-from components.validate.layouts.words import is_side_folder, sounds_like_split, split_words
+from components.validate.tables.sheets import Found, Sheet
 
 # Answers to be handed in, with made-up labels.
 NO_LABELS = {"submission", "sample", "example", "template"}

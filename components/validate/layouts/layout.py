@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
+from components.validate.folders.doubts import describe_labelless, note_side
+from components.validate.folders.filenames import read_names
+from components.validate.folders.folders import Places, place_files
+from components.validate.folders.listing import count_side, describe_side, list_files
+from components.validate.layouts.choosing import Seen, read_sheets
 from components.validate.layouts.classes import choose_classes, rename
-from components.validate.layouts.doubts import describe_labelless, note_side
-from components.validate.layouts.filenames import read_names
-from components.validate.layouts.folders import Places, place_files
 from components.validate.layouts.joining import (
     join,
     note_spare,
@@ -30,8 +32,6 @@ from components.validate.layouts.joining import (
     reject_several,
     reject_shallow,
 )
-from components.validate.layouts.listing import count_side, describe_side, list_files
-from components.validate.layouts.tables import Seen, read_sheets
 from components.validate.spec import Params
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.listing import Listing
-from components.validate.layouts.sheets import Found
+from components.validate.folders.listing import Listing
+from components.validate.tables.sheets import Found
 
 KINDS = (".csv", ".parquet", ".tsv", ".jsonl", ".json")
 NAMES = tuple(f"metadata{kind}" for kind in KINDS)

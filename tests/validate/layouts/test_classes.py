@@ -12,9 +12,9 @@ import pytest
 
 from components.common.artifacts.manifest import OK, read_manifest
 from components.common.errors import DarkroomError
+from components.validate.folders.words import plain
 from components.validate.judgement.findings import find_oddities
 from components.validate.layouts.layout import read_layout
-from components.validate.layouts.words import plain
 from components.validate.spec import ClassSettings, LayoutSettings, Params
 
 from .test_findings import make_manifest

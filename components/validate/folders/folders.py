@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.validate.layouts.listing import Listing, is_image_name
-from components.validate.layouts.splitting import Top, choose_splits
-from components.validate.layouts.tree import Tree, last_name, lies_in
-from components.validate.layouts.words import (
+from components.validate.folders.listing import Listing, is_image_name
+from components.validate.folders.splitting import Top, choose_splits
+from components.validate.folders.tree import Tree, last_name, lies_in
+from components.validate.folders.words import (
     fold,
     is_unlabelled,
     is_wrapper,

@@ -10,10 +10,10 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.validate.layouts.layout import Layout, read_layout
-from components.validate.layouts.matching import match_rows
-from components.validate.layouts.reading import find_delimiter
-from components.validate.layouts.several import find_several
 from components.validate.spec import LayoutSettings, Params
+from components.validate.tables.matching import match_rows
+from components.validate.tables.reading import find_delimiter
+from components.validate.tables.several import find_several
 
 from .test_folders import read, refuse
 from .test_layout import touch

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from components.validate.layouts.words import (
+from components.validate.folders.words import (
     fold,
     is_homonym,
     is_side_folder,

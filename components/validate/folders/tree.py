@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.validate.layouts.listing import EXPORTED, Listing, is_image_name, suffix_of
-from components.validate.layouts.words import is_side_folder, is_wrapper
+from components.validate.folders.listing import EXPORTED, Listing, is_image_name, suffix_of
+from components.validate.folders.words import is_side_folder, is_wrapper
 
 
 class Tree:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.folders import Places
+from components.validate.folders.folders import Places
+from components.validate.folders.listing import Listing
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
-from components.validate.layouts.listing import Listing
-from components.validate.layouts.sheets import Found, Sheet, describe_unmatched, read_rows
 from components.validate.layouts.table import find_table
+from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd

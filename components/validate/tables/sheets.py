@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.columns import (
+from components.validate.folders.listing import IMAGE_SUFFIXES
+from components.validate.folders.words import SPLIT_WORDS, fold, name_split, normalise
+from components.validate.tables.columns import (
     TOLD,
     Chosen,
     check_columns,
@@ -17,10 +19,8 @@ from components.validate.layouts.columns import (
     choose_columns,
     read_one_hot,
 )
-from components.validate.layouts.listing import IMAGE_SUFFIXES
-from components.validate.layouts.matching import clean, match_rows, suggest_pattern
-from components.validate.layouts.reading import as_text, read_sheet
-from components.validate.layouts.words import SPLIT_WORDS, fold, name_split, normalise
+from components.validate.tables.matching import clean, match_rows, suggest_pattern
+from components.validate.tables.reading import as_text, read_sheet
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.decoding import DELIMITERS, find_encoding
-from components.validate.layouts.words import normalise
+from components.validate.folders.words import normalise
+from components.validate.tables.decoding import DELIMITERS, find_encoding
 
 if TYPE_CHECKING:
     import pandas as pd

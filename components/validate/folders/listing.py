@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.common.images.pixels import SUFFIXES
-from components.validate.layouts.words import fold
+from components.validate.folders.words import fold
 
 # What systems leave behind is never anybody's image.
 LEFT_BEHIND = {

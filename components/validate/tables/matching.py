@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from components.validate.layouts.words import fold, normalise
+from components.validate.folders.words import fold, normalise
 
 DROPPED = "folders before it dropped"
 SAMPLED = 300  # rows that a pattern is sought from

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import COLUMNS
 from components.common.errors import DarkroomError
-from components.validate.layouts.reading import SEVERAL, as_text
-from components.validate.layouts.words import name_split, plain
+from components.validate.folders.words import name_split, plain
+from components.validate.tables.reading import SEVERAL, as_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.validate.layouts.filenames import suggest_names
-from components.validate.layouts.folders import Places
-from components.validate.layouts.listing import Listing, count_side, describe_side
+from components.validate.folders.filenames import suggest_names
+from components.validate.folders.folders import Places
+from components.validate.folders.listing import Listing, count_side, describe_side
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.validate.layouts.words import fold
+from components.validate.folders.words import fold
 
 BOMS = {
     b"\xef\xbb\xbf": "utf-8-sig",

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from components.validate.layouts.reading import SEVERAL
+from components.validate.tables.reading import SEVERAL
 
 # Never inside a name; and those that may be, so that both parts must be labels on their own.
 SURE, MAYBE = ("|", ";"), (",", "/", "+", "&", " ")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.layouts.words import name_split, normalise
+from components.validate.folders.words import name_split, normalise
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from components.common.errors import DarkroomError
+from components.validate.folders.words import name_split, name_splits
 from components.validate.layouts.layout import Layout, read_layout
-from components.validate.layouts.words import name_split, name_splits
 from components.validate.spec import LabelPattern, LayoutSettings, Params
 
 from .test_layout import touch
