@@ -79,8 +79,6 @@ def _walk(
     folder: Path, prefix: str, above: tuple[Path, ...], ignored: _Ignored, found: Listing
 ) -> None:
     real = folder.resolve()
-    if real in above:
-        return
     files: list[str] = []
     inner: list[os.DirEntry[str]] = []
     try:
@@ -88,9 +86,9 @@ def _walk(
             for entry in entries:
                 if not _is_ours(entry.name):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     inner.append(entry)
-                elif entry.is_file() or entry.is_symlink():  # a dead link is reported, not dropped
+                else:  # also a dead link, a pipe or a device: it is reported, not passed over
                     files.append(entry.name)
     except OSError as error:
         raise DarkroomError(
@@ -100,8 +98,8 @@ def _walk(
     _sort_files(prefix, sorted(files), ignored, found)
     for entry in sorted(inner, key=lambda entry: entry.name):
         place = encode_name(f"{prefix}{entry.name}")
-        if ignored.has_folder(place):
-            continue
+        if ignored.has_folder(place) or (folder / entry.name).resolve() in (*above, real):
+            continue  # a link to where it lies itself is no class folder either
         found.folders.append(place)
         _walk(folder / entry.name, f"{prefix}{entry.name}/", (*above, real), ignored, found)
 
@@ -137,6 +135,13 @@ def encode_name(name: str) -> str:
 
 def _stem(name: str) -> str:
     return name.rsplit(".", 1)[0] if "." in name else name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def _is_ours(name: str) -> bool:

@@ -16,10 +16,10 @@ from components.validate.folders.words import plain
 from components.validate.judgement.findings import find_oddities
 from components.validate.layouts.layout import read_layout
 from components.validate.spec import ClassSettings, LayoutSettings, Params
+from tests.validate.judgement.test_findings import make_manifest
+from tests.validate.test_run import fail, make_outputs, make_photos, validate
 
-from .test_findings import make_manifest
 from .test_layout import touch
-from .test_run import fail, make_outputs, make_photos, validate
 
 
 def read(root: Path, **settings):
@@ -162,7 +162,7 @@ def run_command(room: str, place: Path, *flags: object) -> subprocess.CompletedP
 
 def test_the_command_line_reads_the_settings_and_says_what_it_guessed(tmp_path):
     """A folder as it comes out of an archive, through the real command line and preprocess."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     images = tmp_path / "my photos"
     for split in ("Training", "Testing"):
         make_photos(images / split, "abc", 16 if split == "Training" else 6)

@@ -355,6 +355,14 @@ def test_a_class_folder_of_side_files_alone_is_empty_and_said_to_be_so(tmp_path)
     assert "cow: nothing but side files in it (2 .txt)" in layout.notes
 
 
+def test_a_link_to_the_folder_that_it_lies_in_is_no_class(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
+    (tmp_path / "all").symlink_to(tmp_path)
+    layout = read(tmp_path)
+    assert set(said(layout)) == {"cat/1.jpg", "dog/2.jpg"}
+    assert layout.empty_classes == []
+
+
 def test_an_unlistable_folder_is_named(tmp_path, monkeypatch):
     touch(tmp_path, "cat/1.jpg")
     import os
