@@ -132,8 +132,8 @@ def test_code_beside_an_import_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("common/images/pixels.py", "// 4 // 3", "// 4 // 4"),
-        ("common/images/pixels.py", "(1.0, 255.0)", "(1.0, 256.0)"),
+        ("common/images/formats.py", "// 4 // 3", "// 4 // 4"),
+        ("common/images/colour.py", "(1.0, 255.0)", "(1.0, 256.0)"),
         ("common/shards/tfrecord.py", "crc >> 15", "crc >> 14"),
         ("preprocess/records.py", "LABEL: row.label,", "LABEL: row.label + 1,"),
         ("common/artifacts/dataset.py", '"pixels", "label",', '"pixels", "class",'),
