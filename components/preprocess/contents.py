@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
+from components.preprocess.changes import check_fractions, describe_changes
+from components.preprocess.classes import fill_classes
+from components.preprocess.labels import (
+    add_left_out,
+    describe_two_labels,
+    find_two_labels,
+    keep_together,
+)
 from components.preprocess.records import Row
 from components.preprocess.report import check_splits, describe_splits
 from components.preprocess.shards import ShardPlan, plan_shards
@@ -49,17 +58,39 @@ def draw_splits(
     Raises:
         DarkroomError: if nothing can be learned from these splits.
     """
-    splits = assign_splits(
-        usable,
-        val_fraction=params.val_fraction,
-        test_fraction=params.test_fraction,
+    images = usable.sort_values("path", ignore_index=True)
+    shares = {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction}
+    kept = None if params.redraw else earlier
+    if kept is not None:
+        check_fractions(images, kept, **shares)
+    away = find_two_labels(images) & (params.two_labels == "exclude")
+    if away.all():
+        raise DarkroomError(
+            "every image has the bytes of another one with another label; mend the labels, or set "
+            "preprocess.two_labels to keep"
+        )
+    assign = partial(
+        assign_splits,
+        images[~away],
         near_duplicate_bits=params.data.near_duplicate_bits,
         leakage=params.leakage,
-        earlier=earlier,
+        **shares,
     )
+    splits = fill_classes(
+        assign(earlier=kept),
+        images[~away],
+        assign=lambda filled: assign(earlier=filled),
+        earlier=kept,
+        **shares,
+    )
+    splits = keep_together(add_left_out(splits, images[away]))
+    for finding in describe_two_labels(splits):
+        say(finding)
+    if earlier is not None:
+        say(describe_changes(images, splits, earlier, redraw=params.redraw))
     class_names = list_classes(splits)
     check_splits(splits, class_names)
-    for finding in describe_splits(splits, class_names):
+    for finding in describe_splits(splits, class_names, images, **shares):
         say(finding)
     return splits
 

@@ -8,6 +8,9 @@ import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
+from components.preprocess.reasons import ALSO, COPY, FILLED, PARTED
+
+SHOWN = 5  # names in a message
 
 
 def check_splits(splits: pd.DataFrame, class_names: list[str]) -> None:
@@ -36,30 +39,96 @@ def count_images(splits: pd.DataFrame, class_names: list[str]) -> pd.DataFrame:
     return counts.reindex(index=class_names, columns=list(SPLITS), fill_value=0)
 
 
-def describe_splits(splits: pd.DataFrame, class_names: list[str]) -> Iterator[str]:
-    """Yield the findings that a person should see."""
+def describe_splits(
+    splits: pd.DataFrame,
+    class_names: list[str],
+    images: pd.DataFrame,
+    *,
+    val_fraction: float,
+    test_fraction: float,
+) -> Iterator[str]:
+    """Yield the findings that a person should see.
+
+    Args:
+        splits: table of splits.parquet.
+        class_names: of the splits.
+        images: rows of the manifest, sorted by path as the splits are.
+        val_fraction: share of the images for validation that was asked for.
+        test_fraction: share of the images for the test that was asked for.
+    """
     counts = count_images(splits, class_names)
     totals = counts.sum()
     used = totals.sum()
     shares = ", ".join(f"{name} {totals[name]:,} ({totals[name] / used:.1%})" for name in SPLITS)
     yield f"{used:,} images of {len(class_names)} classes: {shares}"
+    if (images["split"].fillna("") == "").all():
+        yield from _find_odd_shares(splits, {"val": val_fraction, "test": test_fraction})
     for name in ("val", "test"):
         absent = counts.index[counts[name] == 0]
         if len(absent):
             yield f"warning: {name} holds no image of class {_join(absent)}; add images of it"
-    left_out = splits["split"].isna().sum()
-    if left_out:
+    why = splits["why"]
+    filled = why.str.contains(FILLED, regex=False) & splits["split"].notna()
+    if filled.any():
         yield (
-            f"{left_out:,} near-duplicates left out, so that they do not leak into another split "
+            f"{filled.sum():,} images of {splits['label'][filled].nunique():,} small classes put "
+            "where the draw had left their class without any (column `why`); splits.parquet keeps "
+            "them there"
+        )
+    yield from _find_parted_groups(splits, images["group"].fillna("").astype(str))
+    copies = (why.str.startswith(COPY) & splits["split"].isna()).sum()
+    if copies:
+        yield (
+            f"{copies:,} near-duplicates left out, so that they do not leak into another split "
             "(column `why`); a `group` column in metadata.csv keeps pictures of a series together"
         )
-    told = splits["why"].str.contains("; near-duplicate of ", regex=False)
-    leaking = (told & splits["split"].notna()).sum()
+    leaking = (why.str.contains(ALSO, regex=False) & splits["split"].notna()).sum()
     if leaking:
         yield (
             f"warning: {leaking:,} images of given splits nearly repeat an image of another one; "
             "preprocess.leakage: exclude leaves them out of train"
         )
+
+
+def _find_parted_groups(splits: pd.DataFrame, groups: pd.Series) -> Iterator[str]:
+    """Yield which groups are in several splits, and which lost images so that they are not."""
+    used = splits["split"].notna() & (groups != "")
+    places = pd.crosstab(groups[used], splits["split"][used])
+    parted = places[(places > 0).sum(axis=1) > 1]
+    if len(parted):
+        named = [
+            f"{name} ({', '.join(f'{split} {n}' for split, n in row.items() if n)})"
+            for name, row in parted.reindex(columns=list(SPLITS), fill_value=0)[:SHOWN].iterrows()
+        ]
+        more = f" and {len(parted) - SHOWN:,} more" if len(parted) > SHOWN else ""
+        yield (
+            f"warning: {len(parted):,} groups lie in more than one given split: "
+            f"{', '.join(named)}{more}; preprocess.leakage: exclude leaves them out of train"
+        )
+    lost = groups[splits["why"].str.startswith(PARTED) & splits["split"].isna()].value_counts()
+    if len(lost):
+        named = [f"{name} ({count:,})" for name, count in lost[:SHOWN].items()]
+        more = f" and {len(lost) - SHOWN:,} more" if len(lost) > SHOWN else ""
+        yield (
+            f"{lost.sum():,} images left out, because the rest of their group is in another split: "
+            f"{', '.join(named)}{more}; give all images of a group one split in metadata.csv, or "
+            "remove splits.parquet if groups are new and all may be drawn anew"
+        )
+
+
+def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[str]:
+    """Yield which splits are far from the shares that were asked for, beyond luck."""
+    used = splits[splits["split"].notna()]
+    units = used["group_id"].nunique()
+    for name, share in asked.items():
+        found = (used["split"] == name).mean()
+        # A fifth more or less is no matter; of few units a share is luck.
+        if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / units) ** 0.5:
+            largest = used["group_id"].value_counts().iloc[0]
+            yield (
+                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; of "
+                f"{units:,} groups the largest has {largest:,} images, and a group stays together"
+            )
 
 
 def _join(names: pd.Index) -> str:

@@ -16,16 +16,17 @@ from components.preprocess.contents import (
     plan_splits,
     read_usable,
 )
+from components.preprocess.history import read_earlier
 from components.preprocess.shards import find_intact, take_over, write_shards
 from components.preprocess.spec import Inputs, Outputs, Params
-from components.preprocess.splits import read_earlier
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Write splits.parquet and the shards; dataset.json comes last and marks them ready."""
     watch = Stopwatch()
     usable = read_usable(inputs.manifest)
-    splits = draw_splits(usable, params, read_earlier(outputs.splits))
+    earlier = read_earlier(outputs.splits, redraw=params.redraw)
+    splits = draw_splits(usable, params, earlier)
     class_names = list_classes(splits)
     form = create_form(usable, params)
     plans = plan_splits(splits, class_names, form, params.shard_mb)

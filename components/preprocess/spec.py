@@ -46,8 +46,13 @@ class Params:
         0.15, "share of images for the test"
     )
     leakage: Literal["warn", "exclude", "fail"] = param(
-        "warn", "what becomes of near-duplicates across given splits; exclude never touches test"
+        "warn",
+        "what becomes of copies and groups across given splits; exclude never touches test",
     )
+    two_labels: Literal["exclude", "keep"] = param(
+        "exclude", "what becomes of the same file under two labels"
+    )
+    redraw: bool = param(False, "draw all splits anew, whatever an earlier splits.parquet says")
     shard_mb: Annotated[int, Between(1, 4096)] = param(64, "size of a shard, MB")
     data: Data = shared(Data)
 

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
-from components.common.artifacts.splits import read_splits
+from components.common.artifacts.splits import FRACTIONS, LOOKS
 from components.common.errors import DarkroomError
 from components.preprocess.conflicts import (
     FREE,
@@ -36,6 +35,9 @@ from components.preprocess.conflicts import (
     find_late_conflicts,
     find_settled_conflicts,
 )
+from components.preprocess.groups import check_groups, find_parted, name_together
+from components.preprocess.history import find_gone, find_mates, find_past, may_keep
+from components.preprocess.reasons import DRAWN, GONE, MATES, WAS, Decisions, explain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,59 +80,92 @@ def assign_splits(
 
     rows = images.sort_values("path", ignore_index=True)
     sha256, phashes = rows["sha256"], rows["phash"].fillna("")
-    given = _read_given(rows["split"].fillna(""))
-    groups = rows["group"].fillna("").astype(str).to_numpy(object)
-    draws = compute_draws(_list_keys(sha256, groups))
-    home = find_homes(draws, given, val_fraction, test_fraction)
+    given = read_given(rows["split"].fillna(""))
+    groups = name_groups(rows)
+    draws = draw_rows(rows)
+    natural = find_homes(draws, given, val_fraction, test_fraction)
+    home, source = _find_homes_with_history(
+        rows=rows,
+        given=given,
+        groups=groups,
+        natural=natural,
+        earlier=earlier,
+        bits=near_duplicate_bits,
+    )
     rank = _rank_copies(rows)
+
+    # What is settled comes before newcomers: given splits, and where an earlier run had put images.
+    settled = (given != FREE) | (source == WAS)
+    known = np.where(settled & (given == FREE), home, OUT)
+    mate, parted = find_parted(
+        groups=groups,
+        settled=settled,
+        given=given,
+        home=home,
+        known=known,
+        rank=rank,
+        leakage=leakage,
+    )
+    check_groups(leakage, parted & (given != FREE), rows["path"], groups, given)
+    away = parted & ((leakage != "warn") | (given == FREE))
 
     def cluster(among: np.ndarray) -> np.ndarray:
         return compute_clusters(sha256, phashes, near_duplicate_bits, among)
 
-    # First what is settled: given splits, and what an earlier run drew. Then the newcomers.
-    settled = (given != FREE) | _was_drawn(sha256, home, earlier)
+    # Whoever is away for its group is looked at no more.
+    firm, told = settled & ~away, np.where(away, FREE, given)
     conflict = find_settled_conflicts(
-        cluster(settled), settled, given, home, rank, keep_leaks=leakage == "warn"
+        cluster(firm), firm, told, home, rank, keep_leaks=leakage == "warn"
     )
-    leaking = (conflict != OUT) & (given != given[conflict])
+    leaking = (conflict != OUT) & (told != FREE) & (told != told[conflict])
     out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
     _check_leakage(leakage, leaking, conflict, rows["path"])
-    stays = settled & ~out
-    clusters = cluster(~settled | stays)
-    late = find_late_conflicts(clusters, stays, settled, home, rank)
+    stays = firm & ~out
+    clusters = cluster((~settled & ~away) | stays)
+    late = find_late_conflicts(clusters, stays, settled | away, home, rank)
     conflict = np.where(settled, conflict, late)
-    out |= late != OUT
+    out |= (late != OUT) | away
+    leader = np.where(out, np.where(away, mate, conflict), OUT)
+    # The mate that an image yields to may have left for a copy in turn.
+    chained = (leader != OUT) & out[leader]
+    leader[chained] = leader[leader[chained]]
     names = np.array([*SPLITS, None], object)
-    return pd.DataFrame(
+    decisions = Decisions(given, groups, draws, natural, source, home, mate, conflict, out)
+    splits = pd.DataFrame(
         {
             "path": rows["path"],
             "label": rows["label"],
             "sha256": sha256,
             # Clusters that only left-out images link are told apart by where they are.
-            "group_id": _name_groups(
-                sha256, clusters * len(SPLITS) + home, groups, np.where(out, conflict, OUT)
-            ),
+            "group_id": name_together(sha256, clusters * len(SPLITS) + home, groups, leader),
             "split": pd.Series(names[np.where(out, OUT, home)], dtype="str"),
-            "why": _explain(
-                paths=rows["path"],
-                names=names,
-                given=given,
-                groups=groups,
-                draws=draws,
-                home=home,
-                conflict=conflict,
-                out=out,
-            ),
+            "why": explain(rows["path"], decisions),
         }
+        | {name: rows[name].fillna("") if name in rows else "" for name in LOOKS}
     )
+    splits.attrs[FRACTIONS] = [val_fraction, test_fraction]
+    return splits
 
 
-def read_earlier(file: Path) -> pd.DataFrame | None:
-    """Return the splits of an earlier run, if there are any; damaged ones count as none."""
-    try:
-        return read_splits(file, ("sha256", "split"))
-    except DarkroomError:
-        return None
+def _find_homes_with_history(
+    *,
+    rows: pd.DataFrame,
+    given: np.ndarray,
+    groups: np.ndarray,
+    natural: np.ndarray,
+    earlier: pd.DataFrame | None,
+    bits: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the split that each image belongs to, and what decided it: DRAWN, WAS, MATES, GONE."""
+    home, source = natural.copy(), np.full(len(rows), DRAWN)
+    past = find_past(rows, earlier)
+    gone = find_gone(rows, past, earlier, bits)
+    past = np.where(may_keep(given, past), past, OUT)
+    mates = np.where(given == FREE, find_mates(groups, past), OUT)
+    for kind, where in ((GONE, np.where(given == FREE, gone, OUT)), (MATES, mates), (WAS, past)):
+        found = where != OUT
+        home[found], source[found] = where[found], kind
+    return home, source
 
 
 def compute_draws(keys: Iterable[str]) -> np.ndarray:
@@ -158,7 +193,7 @@ def find_homes(
     return np.where((given == FREE) | carved, drawn, given)
 
 
-def _read_given(splits: pd.Series) -> np.ndarray:
+def read_given(splits: pd.Series) -> np.ndarray:
     """Return the position in SPLITS of each given split, FREE where it is empty."""
     codes = {name: code for code, name in enumerate((*SPLITS, ""))}
     unknown = sorted(set(splits) - set(codes))
@@ -170,12 +205,17 @@ def _read_given(splits: pd.Series) -> np.ndarray:
     return np.asarray(splits.map(codes), np.int64)
 
 
-def _list_keys(sha256: pd.Series, groups: np.ndarray) -> list[str]:
-    """Return what decides each image's home: its group's name, or else its content."""
-    return [
+def name_groups(rows: pd.DataFrame) -> np.ndarray:
+    """Return the name of each image's group, empty where it has none."""
+    return np.asarray(rows["group"].fillna("").astype(str), object)
+
+
+def draw_rows(rows: pd.DataFrame) -> np.ndarray:
+    """Return a number in [0, 1) for each image: by its group's name, or else by its content."""
+    return compute_draws(
         f"group {group}" if group else f"image {digest}"
-        for group, digest in zip(groups, sha256, strict=True)
-    ]
+        for group, digest in zip(name_groups(rows), rows["sha256"], strict=True)
+    )
 
 
 def _rank_copies(rows: pd.DataFrame) -> np.ndarray:
@@ -190,15 +230,6 @@ def _rank_copies(rows: pd.DataFrame) -> np.ndarray:
     return rank
 
 
-def _was_drawn(sha256: pd.Series, home: np.ndarray, earlier: pd.DataFrame | None) -> np.ndarray:
-    """Return which images an earlier run had put into the split that they still belong to."""
-    if earlier is None:
-        return np.zeros(len(sha256), bool)
-    kept = earlier[earlier["split"].notna()]
-    known = dict(zip(kept["sha256"], kept["split"], strict=True))
-    return np.asarray(sha256.map(known) == np.array(SPLITS, object)[home], bool)
-
-
 def _check_leakage(
     leakage: str, leaking: np.ndarray, conflict: np.ndarray, paths: pd.Series
 ) -> None:
@@ -209,63 +240,3 @@ def _check_leakage(
             f"{paths[first]} and {paths[conflict[first]]}; remove them, or set "
             "preprocess.leakage to exclude or warn"
         )
-
-
-def _name_groups(
-    sha256: pd.Series, cluster: np.ndarray, groups: np.ndarray, leader: np.ndarray
-) -> np.ndarray:
-    """Return for each image the name of what stays together: the smallest sha256 in it, 16 digits.
-
-    Args:
-        sha256: of each image.
-        cluster: (images,) numbers of the clusters of the images that are in a split.
-        groups: (images,) names of the groups, or empty.
-        leader: (images,) for an image that is left out, the one it yields to, whose name it takes;
-            -1 for those in a split.
-    """
-    import pandas as pd
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    kept = leader == OUT
-    near, _ = pd.factorize(np.where(kept, cluster, cluster[leader]))
-    group, names = pd.factorize(groups)
-    joins = kept & (groups != "")  # clusters are joined by groups that are in both
-    size = len(near) + len(names)
-    edges = coo_array(
-        (np.ones(joins.sum(), np.int8), (near[joins], len(near) + group[joins])), shape=(size, size)
-    )
-    _, component = connected_components(edges, directed=False)
-    digests = sha256.str[:16]
-    return np.asarray(digests.groupby(component[near]).transform("min"), object)
-
-
-def _explain(
-    *,
-    paths: pd.Series,
-    names: np.ndarray,
-    given: np.ndarray,
-    groups: np.ndarray,
-    draws: np.ndarray,
-    home: np.ndarray,
-    conflict: np.ndarray,
-    out: np.ndarray,
-) -> list[str]:
-    """Return a reason in words for each image."""
-    words = []
-    columns = (given, groups, draws, home, conflict, out)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    for was_given, group, draw, own, other, is_out in rows:
-        key = f"its group {group}" if group else "its content"
-        if was_given == FREE:
-            reason = f"hash of {key} is {draw:.4f}"
-        elif was_given == own:
-            reason = "given"
-        else:
-            reason = f"carved out of the given train: hash of {key} is {draw:.4f}"
-        if other != OUT:
-            like = f"near-duplicate of {paths[other]} in {names[home[other]]}"
-            alone = f"by itself it is in {names[own]}: {reason}"
-            reason = f"left out, {like}; {alone}" if is_out else f"{reason}; {like}"
-        words.append(reason)
-    return words

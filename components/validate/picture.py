@@ -43,6 +43,7 @@ MEASURED: dict[str, Any] = {
     "mode": "",
     "exif_orientation": 1,
     "phash": "",
+    "luma_sha256": "",
     "brightness": float("nan"),
     "contrast": float("nan"),
     "sharpness": float("nan"),
@@ -193,6 +194,9 @@ def _measure(luma: Image.Image, row: dict[str, Any]) -> None:
     small = shrink(luma)
     row["brightness"], row["contrast"] = compute_moments(small.histogram())
     row["sharpness"] = compute_sharpness(np.asarray(small))
+    # Before it is turned: whoever takes the metadata out of a file takes the orientation with it.
+    size = f"{row['width_px']} {row['height_px']} ".encode()
+    row["luma_sha256"] = hashlib.sha256(size + small.tobytes()).hexdigest()
     upright = turn_upright(small, row["exif_orientation"])
     row["phash"] = compute_phash(upright, row["contrast"], min(row["width_px"], row["height_px"]))
 

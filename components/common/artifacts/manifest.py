@@ -29,14 +29,21 @@ COLUMNS = (
     "status",  # ok, or quarantined
     "reason",  # why a quarantined file is not used, `kind: detail`, else empty
     "group",  # rows of one group stay in one split; empty: a group of its own
+    "luma_sha256",  # of size and shrunk grey pixels, hex: metadata does not change it
 )
+ADDED = ("luma_sha256",)  # a manifest of an earlier version does without
 OK, QUARANTINED = "ok", "quarantined"
 SPLITS = ("train", "val", "test")
 
 
 def read_manifest(file: Path) -> pd.DataFrame:
     """Read a manifest; raise DarkroomError where it is missing, damaged or lacks a column."""
-    return read_table(file, "manifest", COLUMNS, "validate")
+    needed = [column for column in COLUMNS if column not in ADDED]
+    manifest = read_table(file, "manifest", needed, "validate")
+    for column in ADDED:
+        if column not in manifest:
+            manifest[column] = ""
+    return manifest
 
 
 def write_manifest(file: Path, manifest: pd.DataFrame) -> None:

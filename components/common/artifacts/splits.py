@@ -20,11 +20,21 @@ COLUMNS = (
     "group_id",  # images that share it stay together: a named group, or near-duplicates
     "why",  # what decided it, in words
 )
+# By them a later run knows an image again whose file was rewritten. Splits of earlier versions have
+# none, and where images were is good to know without.
+LOOKS = ("luma_sha256", "phash")
+FRACTIONS = "fractions"  # attribute of the table: the shares of val and test it was drawn with
 
 
-def read_splits(file: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
-    """Read columns of splits.parquet; raise DarkroomError where it is missing or damaged."""
-    return read_table(file, "table of splits", columns, "preprocess", others=False)
+def read_splits(
+    file: Path, columns: Sequence[str] = COLUMNS, *, others: bool = False
+) -> pd.DataFrame:
+    """Read columns of splits.parquet, and the others if they are wanted.
+
+    Raises:
+        DarkroomError: if it is missing, damaged, or lacks a column.
+    """
+    return read_table(file, "table of splits", columns, "preprocess", others=others)
 
 
 def write_splits(file: Path, splits: pd.DataFrame) -> None:
