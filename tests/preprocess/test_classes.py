@@ -80,7 +80,7 @@ def test_small_classes_are_filled_and_nothing_ever_moves(data: st.DataObject) ->
         digest = hashlib.sha256(f"scene {scene}".encode()).hexdigest()[:16]
         rows.append(
             row(
-                data.draw(st.integers(0, 10**6)),
+                100 * data.draw(st.integers(0, 10**6)) + i,
                 path=f"{i}.jpg",
                 label=data.draw(st.sampled_from("abc")),
                 phash=data.draw(st.sampled_from(["", digest])),
