@@ -31,7 +31,7 @@ from components.common.artifacts.manifest import COLUMNS, OK, write_manifest  # 
 from components.common.cli import read_room_params  # noqa: E402
 from components.common.files import compute_sha256  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
-from components.preprocess import shards as shard_code  # noqa: E402
+from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402
 from components.validate.run import create_manifest  # noqa: E402
 from pipelines.settings import set_key  # noqa: E402

@@ -34,7 +34,7 @@ from components.common.files import compute_sha256  # noqa: E402
 from components.common.images.pixels import SHRINKING, find_images  # noqa: E402
 from components.preprocess.run import run  # noqa: E402
 from components.preprocess.spec import Inputs, Outputs, Params  # noqa: E402
-from components.preprocess.splits import assign_splits  # noqa: E402
+from components.preprocess.splits.splits import assign_splits  # noqa: E402
 
 SIZE_PX = 224
 Cost = tuple[float, float]  # seconds by the clock and of CPU

@@ -15,20 +15,20 @@ from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
-from components.preprocess.changes import check_fractions, describe_changes
-from components.preprocess.classes import fill_classes
-from components.preprocess.labels import (
+from components.preprocess.report import check_splits, describe_splits
+from components.preprocess.shards.records import Row
+from components.preprocess.shards.shards import ShardPlan, plan_shards
+from components.preprocess.sizes import choose_size_px
+from components.preprocess.spec import Params
+from components.preprocess.splits.changes import check_fractions, describe_changes
+from components.preprocess.splits.classes import fill_classes
+from components.preprocess.splits.labels import (
     add_left_out,
     describe_two_labels,
     find_two_labels,
     keep_together,
 )
-from components.preprocess.records import Row
-from components.preprocess.report import check_splits, describe_splits
-from components.preprocess.shards import ShardPlan, plan_shards
-from components.preprocess.sizes import choose_size_px
-from components.preprocess.spec import Params
-from components.preprocess.splits import assign_splits
+from components.preprocess.splits.splits import assign_splits
 
 TAKEN_PIXELS = 120_000_000  # photos of 108 million; each process then needs up to 0.5 GB for one
 HUNDRED_MEGAPIXELS = 100_000_000

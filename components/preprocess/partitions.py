@@ -34,7 +34,7 @@ from components.preprocess.contents import (
     plan_splits,
     read_usable,
 )
-from components.preprocess.shards import ShardPlan, write_shards
+from components.preprocess.shards.shards import ShardPlan, write_shards
 from components.preprocess.spec import Params
 
 WRITTEN = "written.json"  # of a partition; the last file it writes, so it marks it ready

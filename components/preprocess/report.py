@@ -8,7 +8,7 @@ import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
-from components.preprocess.reasons import ALSO, COPY, FILLED, PARTED
+from components.preprocess.splits.reasons import ALSO, COPY, FILLED, PARTED
 
 SHOWN = 5  # names in a message
 

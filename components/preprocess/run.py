@@ -16,9 +16,9 @@ from components.preprocess.contents import (
     plan_splits,
     read_usable,
 )
-from components.preprocess.history import read_earlier
-from components.preprocess.shards import find_intact, take_over, write_shards
+from components.preprocess.shards.shards import find_intact, take_over, write_shards
 from components.preprocess.spec import Inputs, Outputs, Params
+from components.preprocess.splits.history import read_earlier
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:

@@ -18,6 +18,7 @@ BREACHES = {
     "common imports no room": ("common.files", "components.ingest.digits"),
     "layers of common": ("common.artifacts.manifest", "components.common.shards.tfrecord"),
     "layers of validate": "validate/stray.py",
+    "layers of preprocess": "preprocess/stray.py",
     "layers of train": ("train.selection.kept", "components.train.runtime.machines"),
     "layers of evaluate": ("evaluate.metrics.ends", "components.evaluate.report.words"),
     "layers of promote": ("promote.gate.floors", "components.promote.serving.sample"),

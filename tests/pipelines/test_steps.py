@@ -203,7 +203,7 @@ def test_partitions_write_what_one_process_writes(
     images = make_digits(per_class=40, classes=3)
     manifest = tmp_path / "manifest"
     checks = read_room_params(PARAMS, "validate")
-    write_manifest(manifest, create_manifest(images, read_layout(images), checks))
+    write_manifest(manifest, create_manifest(images, read_layout(images, checks), checks)[0])
     changes = ["preprocess.size_px=224", "preprocess.shard_mb=1"]
     sections = read_settings(PARAMS, changes).parameters
     params = read_params_of("preprocess", sections)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
-from components.preprocess.conflicts import FREE, TEST, TRAIN, VAL
-from components.preprocess.history import find_past, may_keep
-from components.preprocess.reasons import FILLED
-from components.preprocess.splits import draw_rows, read_given
+from components.preprocess.splits.conflicts import FREE, TEST, TRAIN, VAL
+from components.preprocess.splits.history import find_past, may_keep
+from components.preprocess.splits.reasons import FILLED
+from components.preprocess.splits.splits import draw_rows, read_given
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import FRACTIONS, LOOKS
 from components.common.errors import DarkroomError
-from components.preprocess.conflicts import (
+from components.preprocess.splits.conflicts import (
     FREE,
     OUT,
     TEST,
@@ -35,9 +35,9 @@ from components.preprocess.conflicts import (
     find_late_conflicts,
     find_settled_conflicts,
 )
-from components.preprocess.groups import check_groups, find_parted, name_together
-from components.preprocess.history import find_gone, find_mates, find_past, may_keep
-from components.preprocess.reasons import DRAWN, GONE, MATES, WAS, Decisions, explain
+from components.preprocess.splits.groups import check_groups, find_parted, name_together
+from components.preprocess.splits.history import find_gone, find_mates, find_past, may_keep
+from components.preprocess.splits.reasons import DRAWN, GONE, MATES, WAS, Decisions, explain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,8 +23,8 @@ from components.common.files import compute_sha256, writing
 from components.common.host import count_cores
 from components.common.images.pixels import ImageForm
 from components.common.terminal import bar
-from components.preprocess.recipe import compute_recipe
-from components.preprocess.records import Row, read_record
+from components.preprocess.shards.recipe import compute_recipe
+from components.preprocess.shards.records import Row, read_record
 
 OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
 FEW = 64  # images that one process writes before others have started

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
-from components.preprocess.conflicts import FREE, OUT
+from components.preprocess.splits.conflicts import FREE, OUT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import LOOKS, read_splits
 from components.common.errors import DarkroomError
-from components.preprocess.conflicts import FREE, OUT, PRECEDENCE, TRAIN, compute_clusters
+from components.preprocess.splits.conflicts import FREE, OUT, PRECEDENCE, TRAIN, compute_clusters
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DarkroomError
-from components.preprocess.conflicts import (
+from components.preprocess.splits.conflicts import (
     FREE,
     OUT,
     find_late_conflicts,
     find_settled_conflicts,
 )
-from components.preprocess.history import find_mates
+from components.preprocess.splits.history import find_mates
 
 if TYPE_CHECKING:
     import pandas as pd

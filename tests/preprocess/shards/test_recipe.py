@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from components.common.images.pixels import ImageForm
-from components.preprocess.recipe import compute_code_digest, compute_recipe
-from components.preprocess.records import Row
+from components.preprocess.shards.recipe import compute_code_digest, compute_recipe
+from components.preprocess.shards.records import Row
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORM = ImageForm(64, "stretch", "#ffffff")
 ROWS = [Row(f"{i}.png", i % 3, hashlib.sha256(b"%d" % i).hexdigest()) for i in range(3)]
 
@@ -135,7 +135,7 @@ def test_code_beside_an_import_is_not_lost() -> None:
         ("common/images/formats.py", "// 4 // 3", "// 4 // 4"),
         ("common/images/colour.py", "(1.0, 255.0)", "(1.0, 256.0)"),
         ("common/shards/tfrecord.py", "crc >> 15", "crc >> 14"),
-        ("preprocess/records.py", "LABEL: row.label,", "LABEL: row.label + 1,"),
+        ("preprocess/shards/records.py", "LABEL: row.label,", "LABEL: row.label + 1,"),
         ("common/artifacts/dataset.py", '"pixels", "label",', '"pixels", "class",'),
     ],
 )
@@ -158,7 +158,7 @@ def compute_in(folder: Path) -> str:
     code = (
         "from components.common.images.pixels import ImageForm\n"
         "from components.preprocess import recipe\n"
-        "from components.preprocess.records import Row\n"
+        "from components.preprocess.shards.records import Row\n"
         f"rows = [Row(*row) for row in {[astuple(row) for row in ROWS]}]\n"
         f"print(recipe.__file__, recipe.compute_recipe(rows, ImageForm(*{astuple(FORM)})))"
     )

@@ -56,7 +56,8 @@ def preprocess(
     monkeypatch.setenv("DARKROOM_CORES", "1")
 
     def both(params: Params = PARAMS, groups: dict[str, str] | None = None) -> pd.DataFrame:
-        manifest = create_manifest(photos, read_layout(photos), ValidateParams())
+        own = ValidateParams()
+        manifest, _ = create_manifest(photos, read_layout(photos, own), own)
         if groups:
             manifest["group"] = manifest["path"].map(groups).fillna("")
         manifest.to_parquet(tmp_path / "manifest.parquet")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import DarkroomError
-from components.preprocess.splits import assign_splits, compute_draws
+from components.preprocess.splits.splits import assign_splits, compute_draws
 
 BITS = 3
 SCENES = [int(hashlib.sha256(f"scene {i}".encode()).hexdigest()[:16], 16) for i in range(6)]

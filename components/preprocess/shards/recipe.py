@@ -19,8 +19,8 @@ from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256
 from components.common.images import colour, formats, pixels
 from components.common.images.pixels import ImageForm
 from components.common.shards import tfrecord
-from components.preprocess import records
-from components.preprocess.records import Row
+from components.preprocess.shards import records
+from components.preprocess.shards.records import Row
 
 # The code that decides the bytes: image → pixels, features → record, row → features.
 CODE = (pixels, colour, formats, tfrecord, records)

@@ -15,9 +15,9 @@ from PIL import Image
 from components.common.errors import DarkroomError
 from components.common.files import compute_sha256
 from components.common.images.pixels import ImageForm
-from components.preprocess.recipe import compute_recipe
-from components.preprocess.records import Row
-from components.preprocess.shards import plan_shards, write_shard, write_shards
+from components.preprocess.shards.recipe import compute_recipe
+from components.preprocess.shards.records import Row
+from components.preprocess.shards.shards import plan_shards, write_shard, write_shards
 
 FORM = ImageForm(64, "stretch", "#ffffff")
 RECORD_MB = (64 * 64 * 3 + 256) / 1e6

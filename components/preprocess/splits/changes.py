@@ -10,10 +10,10 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import FRACTIONS
 from components.common.errors import DarkroomError
-from components.preprocess.conflicts import OUT
-from components.preprocess.history import find_past, may_keep
-from components.preprocess.reasons import COPY, PARTED, TWO_LABELS
-from components.preprocess.splits import draw_rows, find_homes, read_given
+from components.preprocess.splits.conflicts import OUT
+from components.preprocess.splits.history import find_past, may_keep
+from components.preprocess.splits.reasons import COPY, PARTED, TWO_LABELS
+from components.preprocess.splits.splits import draw_rows, find_homes, read_given
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import LOOKS
-from components.preprocess.conflicts import PRECEDENCE
-from components.preprocess.reasons import TWO_LABELS
+from components.preprocess.splits.conflicts import PRECEDENCE
+from components.preprocess.splits.reasons import TWO_LABELS
 
 if TYPE_CHECKING:
     import pandas as pd

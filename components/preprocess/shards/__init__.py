@@ -1,0 +1,1 @@
+"""From the rows of a split to TFRecord files, or those that stand already; for contents, run."""
