@@ -62,29 +62,30 @@ def find_past(rows: pd.DataFrame, earlier: pd.DataFrame | None) -> np.ndarray:
     import pandas as pd
 
     past = np.full(len(rows), OUT)
-    if earlier is None:
+    if earlier is None or earlier.empty:
         return past
+    earlier = earlier.drop_duplicates("path")  # as it is, unless somebody else wrote it
     codes = earlier["split"].map({name: code for code, name in enumerate(SPLITS)}).fillna(OUT)
     was = codes.to_numpy(np.int64)
     free = np.ones(len(earlier), bool)  # nobody stands for them yet
     own = np.zeros(len(rows), bool)
     names = [name for name in ("sha256", "luma_sha256") if name in rows and name in earlier]
+    place = pd.Index(earlier["path"]).get_indexer(rows["path"])  # -1: no such name
     for column in names:  # under its old name; it may itself have been left out
-        keys = zip(earlier["path"], earlier[column].fillna(""), strict=True)
-        known = {key: i for i, key in enumerate(keys) if key[1]}
-        found = np.array(
-            [known.get(key, OUT) for key in zip(rows["path"], rows[column], strict=True)], np.int64
-        )
-        new = (found != OUT) & ~own
-        past[new], own[new] = was[found[new]], True
-        free[found[new]] = False
-    saved = _find_saved_again(rows, earlier)
+        digests = rows[column].fillna("").to_numpy(object)
+        same = earlier[column].to_numpy(object)[place] == digests
+        new = (place != OUT) & same & (digests != "") & ~own
+        past[new], own[new] = was[place[new]], True
+        free[place[new]] = False
+    saved = _find_saved_again(rows, earlier, np.where(own, OUT, place))
     new = (saved != OUT) & ~own
     past[new], own[new] = was[saved[new]], True
     free[saved[new]] = False
     for column in names:  # under another name; beside one that kept its name it is a mere copy
         digests = earlier[column].fillna("")
-        used = pd.DataFrame({"digest": digests, "was": was})[free & (was != OUT) & (digests != "")]
+        used = pd.DataFrame({"digest": digests.to_numpy(object), "was": was})[
+            free & (was != OUT) & (digests != "").to_numpy()
+        ]
         used = used.drop_duplicates()
         # Where published splits repeat a picture, it tells nothing.
         used = used[~used["digest"].duplicated(keep=False)]
@@ -94,13 +95,17 @@ def find_past(rows: pd.DataFrame, earlier: pd.DataFrame | None) -> np.ndarray:
     return past
 
 
-def _find_saved_again(rows: pd.DataFrame, earlier: pd.DataFrame) -> np.ndarray:
-    """Return for each image the row of the earlier one of its name that looks like it, or OUT."""
+def _find_saved_again(rows: pd.DataFrame, earlier: pd.DataFrame, old: np.ndarray) -> np.ndarray:
+    """Return for each image the row of the earlier one of its name that looks like it, or OUT.
+
+    Args:
+        rows: of the manifest.
+        earlier: what `assign_splits` returned then.
+        old: (images,) row of the earlier one of its name, or OUT.
+    """
     found = np.full(len(rows), OUT)
     if "phash" not in rows or "phash" not in earlier:
         return found
-    place = {path: i for i, path in enumerate(earlier["path"])}
-    old = np.array([place.get(path, OUT) for path in rows["path"]], np.int64)
     texts = rows["phash"].fillna("").to_numpy(object)
     before = earlier["phash"].fillna("").to_numpy(object)
     hashed = np.flatnonzero((old != OUT) & (texts != ""))
