@@ -157,7 +157,7 @@ def compute_in(folder: Path) -> str:
     """Return the recipe that the code in a folder computes."""
     code = (
         "from components.common.images.pixels import ImageForm\n"
-        "from components.preprocess import recipe\n"
+        "from components.preprocess.shards import recipe\n"
         "from components.preprocess.shards.records import Row\n"
         f"rows = [Row(*row) for row in {[astuple(row) for row in ROWS]}]\n"
         f"print(recipe.__file__, recipe.compute_recipe(rows, ImageForm(*{astuple(FORM)})))"

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.preprocess.test_splits import row, table
 
 from components.preprocess.contents import draw_splits
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
 from components.preprocess.splits.classes import fill_classes
 from components.preprocess.splits.splits import assign_splits
+from tests.preprocess.splits.test_splits import row, table
 
 SHARES = {"val_fraction": 0.15, "test_fraction": 0.15}
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.preprocess.test_splits import consistent, images, near, row, split, table
 
 from components.common.errors import DarkroomError
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
+from tests.preprocess.splits.test_splits import consistent, images, near, row, split, table
 
 
 def patients(splits: list[str], name: str = "p1") -> list[dict[str, object]]:
