@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from components.common.artifacts.manifest import COLUMNS, OK, write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
-from components.common.files import compute_sha256  # noqa: E402
+from components.common.files.writing import compute_sha256  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
 from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402

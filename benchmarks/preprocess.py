@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from _photos import CORES, generate_photos  # noqa: E402
 
 from components.common.artifacts.manifest import COLUMNS, OK, SPLITS, write_manifest  # noqa: E402
-from components.common.files import compute_sha256  # noqa: E402
+from components.common.files.writing import compute_sha256  # noqa: E402
 from components.common.images.pixels import SHRINKING, find_images  # noqa: E402
 from components.preprocess.run import run  # noqa: E402
 from components.preprocess.spec import Inputs, Outputs, Params  # noqa: E402

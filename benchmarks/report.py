@@ -49,7 +49,7 @@ from components.common.artifacts.model import (
     take_part,
 )
 from components.common.artifacts.predictions import Predictions, write_predictions
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.settings.spec import Mlflow
 from components.common.shards.examples import read_split

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from components.common.errors import DarkroomError
-from components.common.files import write_text
+from components.common.files.writing import write_text
 from pipelines.settings import Settings
 
 HEADER = "# The pipeline `darkroom`, written by `python -m pipelines compile`.\n"
@@ -42,4 +42,4 @@ def strip_comments(text: str) -> str:
 
 def write_pipeline(settings: Settings, target: Path) -> None:
     """Compile to a file, whole or not at all."""
-    write_text(target, compile_pipeline(settings))
+    write_text(target, compile_pipeline(settings), header=HEADER)

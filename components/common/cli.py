@@ -17,6 +17,7 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
+from components.common.files.ownership import check_apart, check_file, check_folder
 from components.common.settings.kubeflow import Kubeflow
 from components.common.settings.params import read_params, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
@@ -41,6 +42,9 @@ _MENDED = {
     errno.EMFILE: "allow more open files: ulimit -n",
 }
 
+# Stands for the folder that params.yaml names. It is no shell that reads that name, so it may hold
+# anything: DVC would put it into the command as it is, spaces and quotes and all.
+SOURCE = "data.source"
 # In a room's COMMANDS: the room itself, where a person types it and no stage of DVC does.
 ROOM_ITSELF = ""
 
@@ -127,7 +131,52 @@ def read_room_params(file: Path, room: str) -> Any:
     All sections are checked, not the room's alone: a slip in `promote` is then found when the first
     stage starts, not after an hour of training.
     """
-    values = read_params(file, create_schema())
+    return _take_params(_read_values(file), room)
+
+
+def check_paths(room: str, inputs: Any, outputs: Any) -> None:
+    """Refuse, before any work, to write what would take something of somebody else's place.
+
+    Args:
+        room: its name.
+        inputs: of its spec.
+        outputs: of its spec.
+
+    Raises:
+        DarkroomError: if an output lies in an input or the other way round, or if there is in its
+            place what the room did not write.
+    """
+    written = {field.name: getattr(outputs, field.name) for field in dataclasses.fields(outputs)}
+    for field in dataclasses.fields(inputs):
+        source = getattr(inputs, field.name)
+        same = written.get(field.metadata["same_as"])
+        others = {name: path for name, path in written.items() if path is not same}
+        check_apart({field.name: source}, others)
+        if same is not None and source.resolve() != same.resolve():
+            check_apart({field.name: source}, {field.metadata["same_as"]: same})
+    for name, path in written.items():
+        check_apart({name: path}, {other: written[other] for other in written if other != name})
+    for field in dataclasses.fields(outputs):
+        if field.metadata["folder"]:
+            check_folder(written[field.name], room, damaged=True)
+        else:
+            check_file(written[field.name], damaged=field.metadata["carried"])
+
+
+def _read_values(file: Path) -> dict[str, Any]:
+    return read_params(file, create_schema())
+
+
+def _name_source(flags: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the flags with the folder that params.yaml names where the word for it stands."""
+    if Path(SOURCE) not in flags.values():
+        return flags
+    if not source or "\0" in source:
+        raise DarkroomError(f"data.source must name a folder of images; got {source!r}")
+    return {name: Path(source) if path == Path(SOURCE) else path for name, path in flags.items()}
+
+
+def _take_params(values: dict[str, Any], room: str) -> Any:
     if room not in values:
         return importlib.import_module(f"components.{room}.spec").Params()
     own = values[room]
@@ -175,11 +224,13 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
     flags = vars(parser.parse_args(words))
     with exit_on_error():
-        params = read_room_params(Path(flags.pop("params")), room)
-        inputs = _take(spec.Inputs, flags)
+        values = _read_values(Path(flags.pop("params")))
+        params = _take_params(values, room)
+        inputs = _take(spec.Inputs, _name_source(flags, values["data"].source))
         outputs = _take(spec.Outputs, flags)
         _check_outputs(outputs)
         heading(room, _first_line(spec))
+        check_paths(room, inputs, outputs)
         # What a room works with is imported only now: --help and a bad params.yaml answer at once.
         importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
 
@@ -220,13 +271,14 @@ def _describe_commands(room: str) -> str:
 
 def _describe_params(room: str, kind: Any) -> str:
     """Return the settings that a room reads: those of its section, then of the shared ones."""
+    about = f"{SOURCE}, as a PATH that is read, stands for the folder that params.yaml names there"
     shared = {f.name: f.default_factory for f in dataclasses.fields(kind) if is_shared(f)}
     parts = []
     for name, section in {room: kind, **shared}.items():
         if lines := _param_lines(section, "  "):
             parts.append(f"settings in params.yaml, section `{name}` (default):")
             parts += lines
-    return "\n".join(parts)
+    return "\n".join([about, "", *parts] if parts else [about])
 
 
 def _param_lines(kind: Any, indent: str) -> list[str]:

@@ -11,7 +11,7 @@ from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.model import LOGITS, read_card, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.artifacts.validation import read_validation
-from components.common.files import write_json, write_text, writing_folder
+from components.common.files.writing import write_json, write_text, writing_folder
 from components.common.images.uris import encode_file
 from components.common.statistics.shares import Sampling
 from components.common.terminal import Stopwatch, say
@@ -103,7 +103,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         )
         page = render_report(content)
         write_predictions(outputs.predictions, predictions)
-        with writing_folder(outputs.plots) as folder:
+        with writing_folder(outputs.plots, "evaluate") as folder:
             write_plots(folder, predictions, metrics)
         write_text(outputs.report, page)
         write_text(outputs.model_card, render_card(content))

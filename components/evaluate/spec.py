@@ -28,7 +28,7 @@ class Outputs:
     predictions: Path = path("Parquet file, each test image exactly once with its probabilities")
     metrics: Path = path("JSON file of metrics with their intervals")
     latency: Path = path("JSON file of times measured on this machine; they differ each time")
-    plots: Path = path("folder of CSV files for `dvc plots`")
+    plots: Path = path("folder of CSV files for `dvc plots`", folder=True)
     report: Path = path("self-contained HTML page")
     model_card: Path = path("Markdown file, the model card")
 

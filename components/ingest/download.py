@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.stores.listing import Listing, fetch_folder, list_store
 from components.common.images.stores.transfer import Remote, fetch_file
 from components.common.images.stores.web import find_web_file

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from components.common.files import write_text, writing_folder
+from components.common.files.ownership import check_apart
+from components.common.files.writing import write_text, writing_folder
 from components.common.settings.addresses import hide_secrets
 from components.common.terminal import Stopwatch, say
 from components.ingest.contents import count_images
@@ -14,8 +15,11 @@ from components.ingest.spec import Inputs, Outputs, Params
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Fill the folder of images, or leave it empty where the pipeline reads another folder."""
     watch = Stopwatch()
-    with writing_folder(outputs.images) as folder:
-        if inputs.source.resolve() != outputs.images.resolve():
+    elsewhere = inputs.source.resolve() != outputs.images.resolve()
+    if elsewhere:
+        check_apart({"source": inputs.source}, {"images": outputs.images})
+    with writing_folder(outputs.images, "ingest") as folder:
+        if elsewhere:
             words = f"nothing to bring in: the pipeline reads {inputs.source}"
             # DVC warns of an empty folder, and a person who opens it wonders.
             write_text(folder / "README.txt", f"{words} (data.source in params.yaml)\n")

@@ -11,14 +11,18 @@ from components.common.settings.spec import param, path
 class Inputs:
     """What ingest reads."""
 
-    source: Path = path("the folder that the pipeline reads its images from (data.source)")
+    source: Path = path(
+        "the folder that the pipeline reads its images from (data.source)", same_as="images"
+    )
 
 
 @dataclass(frozen=True)
 class Outputs:
     """What ingest writes."""
 
-    images: Path = path("folder for the images; without any where `source` is another folder")
+    images: Path = path(
+        "folder for the images; without any where `source` is another folder", folder=True
+    )
 
 
 @dataclass(frozen=True)

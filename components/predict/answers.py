@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.common.errors import DarkroomError
-from components.common.files import writing
+from components.common.files.ownership import check_file
+from components.common.files.writing import writing
 
 COLUMNS = ("path", "label", "probability", "unsure", "reason")
 SUFFIXES = (".csv", ".parquet")
@@ -25,6 +26,8 @@ def check_output(output: str) -> None:
             f"--output {output}: legal are names that end in {' or '.join(SUFFIXES)}, and - for "
             "the terminal"
         )
+    if output != "-":
+        check_file(Path(output))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import MODEL_FILE
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures

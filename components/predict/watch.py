@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from components.common.errors import DarkroomError
-from components.common.files import write_json
+from components.common.files.ownership import check_file
+from components.common.files.writing import write_json
 from components.common.images.measures import NAMES, measure_images
 from components.common.serving.classifier import Classifier
 from components.common.terminal import Stopwatch, bar
@@ -35,6 +36,8 @@ def watch(model: str, paths: list[Path], output: Path | None) -> bool:
     Raises:
         DarkroomError: if the version keeps no reference, or too few images are readable.
     """
+    if output:
+        check_file(output)
     stopwatch, images = Stopwatch(), list_images(paths)
     with open_model(model, with_reference=True) as source:
         if source.reference is None:

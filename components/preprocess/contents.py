@@ -12,7 +12,7 @@ import pandas as pd
 from components.common.artifacts.dataset import Dataset, Shard, Split, compute_split_digest
 from components.common.artifacts.manifest import OK, SPLITS, read_manifest
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
 from components.preprocess.report import check_splits, describe_splits

@@ -17,7 +17,7 @@ import pandas as pd
 from components.common.artifacts.dataset import Shard, write_dataset
 from components.common.artifacts.splits import read_splits, write_splits
 from components.common.errors import DarkroomError
-from components.common.files import (
+from components.common.files.writing import (
     compute_sha256,
     read_json,
     write_json,
@@ -80,7 +80,7 @@ def write_partition(
     watch = Stopwatch()
     whole = _read_plan(manifest, splits, params)
     own = whole.shards[part::parts]
-    with writing_folder(folder) as temporary:
+    with writing_folder(folder, "preprocess", damaged=True) as temporary:
         shards = write_shards(own, images, whole.form, temporary)
         write_json(temporary / WRITTEN, [asdict(shards[one.file]) for one in own])
     count = sum(len(one.rows) for one in own)
@@ -107,7 +107,7 @@ def collect(
             f"{len(missing)} of {len(plans)} shards were not written, {missing[0]} is the first; "
             "run the whole pipeline again"
         )
-    with writing_folder(shards) as temporary:
+    with writing_folder(shards, "preprocess", damaged=True) as temporary:
         for shard, folder in found.values():
             bring(folder / shard.file, temporary / shard.file, shard.sha256)
         dataset = create_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.common.artifacts.dataset import write_dataset
 from components.common.artifacts.splits import write_splits
 from components.common.errors import DarkroomError
-from components.common.files import writing_folder
+from components.common.files.writing import writing_folder
 from components.common.settings.params import list_settings
 from components.common.terminal import Stopwatch, say
 from components.preprocess.contents import (
@@ -33,7 +33,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     intact = find_intact(outputs.shards, plans)
     fresh = [plan for plan in plans if plan.file not in intact]
     try:
-        with writing_folder(outputs.shards) as folder:
+        with writing_folder(outputs.shards, "preprocess", damaged=True) as folder:
             shards = take_over(intact, outputs.shards, folder)
             shards |= write_shards(fresh, inputs.images, form, folder)
             write_splits(outputs.splits, splits)

@@ -19,8 +19,8 @@ class Inputs:
 class Outputs:
     """What preprocess writes."""
 
-    splits: Path = path("Parquet file: which image is in which split, and why")
-    shards: Path = path("folder for the TFRecord shards; dataset.json comes last")
+    splits: Path = path("Parquet file: which image is in which split, and why", carried=True)
+    shards: Path = path("folder for the TFRecord shards; dataset.json comes last", folder=True)
 
 
 @dataclass(frozen=True)

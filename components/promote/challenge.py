@@ -9,7 +9,7 @@ from pathlib import Path
 from components.common.artifacts.model import ModelCard, read_card
 from components.common.artifacts.predictions import read_predictions
 from components.common.artifacts.validation import read_validation
-from components.common.files import compute_sha256, read_json
+from components.common.files.writing import compute_sha256, read_json
 from components.common.tracking.tags import EVALUATION_RUN, MODEL_DIGEST, PREFIX, UNSURE_BELOW
 from components.promote.gate.evidence import Evidence, parse_evidence
 from components.promote.gate.gate import check_rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from components.common.files import write_json
+from components.common.files.writing import write_json
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.recording import continue_run
 from components.common.tracking.server import describe_uri, find_uri

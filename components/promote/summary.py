@@ -9,7 +9,7 @@ from typing import Any
 
 from components.common.cli import exit_on_error
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
     AWAITING,

@@ -13,7 +13,7 @@ from components.common.artifacts.manifest import (
     write_manifest,
 )
 from components.common.errors import DarkroomError
-from components.common.files import write_json, write_text, writing, writing_folder
+from components.common.files.writing import write_json, write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
 from components.validate.data_docs.page import render_page
 from components.validate.judgement.drift import compare_manifests, find_drift
@@ -53,7 +53,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
 
     signs = create_signs(manifest, params)
     expectations = create_expectations(params)
-    with writing_folder(outputs.data_docs) as docs:
+    with writing_folder(outputs.data_docs, "validate") as docs:
         results, results_page = run_suite(signs, expectations, docs)
         drift = (
             compare_manifests(before, manifest, params.max_drift, params.data.near_duplicate_bits)

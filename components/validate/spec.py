@@ -31,7 +31,7 @@ class Outputs:
     manifest: Path = path("Parquet file, one row per file of the folder")
     validation: Path = path("JSON file: the verdict on the data, each expectation with its result")
     quarantine: Path = path("CSV file: each rejected file with its reason")
-    data_docs: Path = path("folder for the Great Expectations site, index.html in it")
+    data_docs: Path = path("folder for the Great Expectations site, index.html in it", folder=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.files import writing_folder
+from components.common.files.writing import writing_folder
 from components.common.images.pixels import find_images
 from components.common.images.stores.listing import (
     MODULES,
@@ -28,7 +28,6 @@ from pipelines.steps.rooms import (
     one_line,
     point_at,
     read_params_of,
-    remove,
     restore_integers,
 )
 
@@ -64,7 +63,7 @@ def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:
         _ingest(given, target)
         return
     name = hide_password(wanted.source)
-    with writing_folder(target) as folder:
+    with writing_folder(target, "ingest") as folder:
         if urlsplit(wanted.source).scheme in MODULES:
             get_stored(wanted.source, folder)
         else:
@@ -98,7 +97,7 @@ def get_dvc(wanted: Fetch, folder: Path) -> None:
     from dvc.repo import Repo
     from scmrepo.exceptions import SCMError
 
-    remove(folder)  # DVC makes it
+    folder.rmdir()  # DVC makes it
     try:
         source = add_token(wanted.source, os.environ.get(GIT_TOKEN, ""))
         Repo.get(source, wanted.path, out=str(folder), rev=wanted.revision or None)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import write_text
 from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
@@ -138,9 +137,7 @@ def writing_outputs(
     for name, artifact in artifacts.items():
         own = Path(artifact.path)
         own.parent.mkdir(parents=True, exist_ok=True)
-        place = own.parent / f".{own.name}.work"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(".work", ".darkroom-", own.parent))
         places[name] = place / FILES.get(name, name)
     try:
         yield places
@@ -176,12 +173,13 @@ def writing_on_volume(artifact: Any, volume: str) -> Iterator[Path]:
 def point_at(artifact: Any, folder: Path) -> None:
     """Let a folder artifact stand for a folder on the shared volume."""
     remove(Path(artifact.path))
-    write_text(Path(artifact.path) / ELSEWHERE, str(folder))
+    Path(artifact.path).mkdir(parents=True)
+    (Path(artifact.path) / ELSEWHERE).write_text(str(folder), encoding="utf-8")
     artifact.metadata["folder"] = str(folder)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder, if it is there: an attempt before this one may have left it."""
+    """Remove a file or folder that KFP named for this task: an attempt before may have left it."""
     if path.is_dir():
         shutil.rmtree(path)
     else:

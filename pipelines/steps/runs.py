@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.files import compute_sha256, write_text
+from components.common.files.writing import compute_sha256, write_text
 from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS
 from components.common.tracking.failures import explain_failures, hide_password

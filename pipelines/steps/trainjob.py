@@ -19,7 +19,7 @@ from typing import Any
 
 import components
 from components.common.errors import DarkroomError
-from components.common.files import writing
+from components.common.files.writing import writing
 from components.common.settings.params import read_yaml
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.runs import KFP_RUN_ID

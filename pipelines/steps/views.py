@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from components.common.files import read_json, write_text
+from components.common.files.writing import read_json, write_text
 from components.common.settings.params import flatten
 from pipelines.steps.rooms import one_line
 

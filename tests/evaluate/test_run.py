@@ -91,6 +91,7 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert 0 <= found["unsure_below"] <= 1
     assert "# Model card" in room.outputs.model_card.read_text()
     assert sorted(file.name for file in room.outputs.plots.iterdir()) == [
+        ".darkroom",
         "classes.csv",
         "confusion.csv",
         "reliability.csv",

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from components.common.files.ownership import STAMP
+
 
 def encode_png(shade: int = 128) -> bytes:
     stream = io.BytesIO()
@@ -45,4 +47,6 @@ def make_link(target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
 
 
 def list_files(folder: Path) -> list[str]:
-    return sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
+    """Return the files of a folder, without the list that Darkroom keeps of what it wrote."""
+    found = (f for f in folder.rglob("*") if f.is_file() and f.name != STAMP)
+    return sorted(f.relative_to(folder).as_posix() for f in found)

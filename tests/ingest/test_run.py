@@ -46,7 +46,10 @@ def test_local_archive(
     tmp_path: Path, archive: Path, digest: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = ingest(tmp_path, str(archive), digest.upper())
-    assert list_files(tmp_path / "data") == ["images/cat/1.png", "images/dog/1.png"]
+    assert list_files(tmp_path / "data") == [
+        "images/cat/1.png",
+        "images/dog/1.png",
+    ]
     assert list_files(images) == ["cat/1.png", "dog/1.png"]
     assert f"2 images from {archive}" in capsys.readouterr().out
     assert archive.exists()
@@ -61,7 +64,7 @@ def test_another_source_leaves_the_folder_without_images(
 ) -> None:
     images = ingest(tmp_path, "digits", reads="mine")
     assert images.is_dir()
-    assert [file.name for file in images.iterdir()] == ["README.txt"]
+    assert list_files(images) == ["README.txt"]
     assert "data.source" in (images / "README.txt").read_text()
     assert "nothing to bring in: the pipeline reads" in capsys.readouterr().out
 
@@ -139,7 +142,10 @@ def test_download(
     path: str, server: str, tmp_path: Path, digest: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ingest(tmp_path, server + path, digest)
-    assert list_files(tmp_path / "data") == ["images/cat/1.png", "images/dog/1.png"]
+    assert list_files(tmp_path / "data") == [
+        "images/cat/1.png",
+        "images/dog/1.png",
+    ]
     assert "2 images from http" in capsys.readouterr().out
 
 

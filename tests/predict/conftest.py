@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.tags import MODEL_DIGEST

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.manifest import COLUMNS, OK, write_manifest
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import find_images
 
 

@@ -19,7 +19,7 @@ from components.common.artifacts.dataset import Dataset, compute_split_digest, r
 from components.common.artifacts.manifest import QUARANTINED
 from components.common.cli import read_room_params
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import read_pixels
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
@@ -103,7 +103,11 @@ def test_only_shards_of_changed_images_are_written_again(
     images = make_digits(100, 5)
     run(Inputs(images, make_manifest(images)), outputs, PARAMS)
     before = read_files(read_dataset(outputs.shards), outputs.shards)
-    (outputs.shards / "train-00000-of-00009.tfrecord").touch()  # what nobody lists is not kept
+    stray = outputs.shards / "train-00000-of-00009.tfrecord"
+    stray.touch()
+    with pytest.raises(DarkroomError, match=r"did not write .*train-00000-of-00009\.tfrecord"):
+        run(Inputs(images, make_manifest(images)), outputs, PARAMS)
+    stray.unlink()
     Image.new("L", (32, 32), 77).save(images / "digit-0" / "000.png")
     run(Inputs(images, make_manifest(images)), outputs, PARAMS)
     after = read_files(read_dataset(outputs.shards), outputs.shards)
@@ -116,7 +120,7 @@ def test_only_shards_of_changed_images_are_written_again(
         capsys.readouterr().out
     )
     on_disk = {file.name for file in outputs.shards.iterdir()}
-    assert on_disk == {*after, "dataset.json"}
+    assert on_disk == {*after, "dataset.json", ".darkroom"}
 
 
 def read_files(dataset: Dataset, folder: Path) -> dict[str, tuple[str, int]]:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.predictions import Predictions, write_predictions
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import Classifier
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import start_recorded_run

@@ -10,7 +10,7 @@ import pytest
 
 from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import start_recorded_run
 from components.common.tracking.runs import read_run_id

@@ -20,7 +20,7 @@ from components.common.artifacts.dataset import (
     compute_split_digest,
     write_dataset,
 )
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.shards.tfrecord import create_record
 from tests.conftest import load_digits

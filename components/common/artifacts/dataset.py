@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import read_json, write_json
+from components.common.files.writing import read_json, write_json
 from components.common.images.pixels import ImageForm
 
 # Features of the tf.train.Example that is one record of a shard.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.artifacts.tables import read_table
-from components.common.files import writing
+from components.common.files.writing import writing
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.artifacts.tables import read_table
-from components.common.files import writing
+from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd

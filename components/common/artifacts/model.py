@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
-from components.common.files import writing
+from components.common.files.writing import writing
 from components.common.images.pixels import ImageForm
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from components.common.artifacts.tables import read_table
 from components.common.errors import DarkroomError
-from components.common.files import writing
+from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd

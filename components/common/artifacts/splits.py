@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.artifacts.tables import read_table
-from components.common.files import writing
+from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,6 @@ def read_splits(
 
 
 def write_splits(file: Path, splits: pd.DataFrame) -> None:
-    """Write splits.parquet, whole or not at all."""
-    with writing(file) as temporary:
+    """Write splits.parquet, whole or not at all; what it replaces was read before."""
+    with writing(file, damaged=True) as temporary:
         splits.to_parquet(temporary, index=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 
 
 def read_validation(file: Path) -> dict[str, Any]:

@@ -33,9 +33,17 @@ def shared(kind: type) -> Any:
     )
 
 
-def path(meaning: str) -> Any:
-    """Declare a file or folder of a room's ``Inputs`` or ``Outputs``: a flag without default."""
-    return dataclasses.field(metadata={"help": meaning})
+def path(meaning: str, *, folder: bool = False, carried: bool = False, same_as: str = "") -> Any:
+    """Declare a file or folder of a room's ``Inputs`` or ``Outputs``: a flag without default.
+
+    Args:
+        meaning: what it is.
+        folder: of an output: it is a folder.
+        carried: of an output: what an earlier run wrote there is read, and goes on in the new one.
+        same_as: of an input: the output that it may also be; with all others it must be apart.
+    """
+    about = {"help": meaning, "folder": folder, "carried": carried, "same_as": same_as}
+    return dataclasses.field(metadata=about)
 
 
 def is_shared(field: dataclasses.Field[Any]) -> bool:

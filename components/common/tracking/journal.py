@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.common.settings.spec import Mlflow
 from components.common.terminal import say
 from components.common.tracking.failures import is_lost

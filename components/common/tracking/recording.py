@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.files import write_json
+from components.common.files.writing import write_json
 from components.common.settings.spec import Mlflow
 from components.common.terminal import say
 from components.common.tracking.failures import MlflowAwayError, explain_failures

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.common.tracking.server import describe_uri
 
 KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kubeflow pipeline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ def create_environment(is_html: bool = True) -> Any:
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=is_html,  # noqa: S701 - Markdown is not escaped
+        autoescape=is_html,  # noqa: S701 - Markdown has an escape of its own
+        finalize=None if is_html else escape_markdown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -26,6 +28,13 @@ def create_environment(is_html: bool = True) -> Any:
         "decimal": decimal,
     }
     return environment
+
+
+def escape_markdown(value: Any) -> Any:
+    """Return a text that stays in its line and its cell, and is no HTML: classes have any names."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(value.splitlines())).replace("|", r"\|")
 
 
 def percent(value: float | None, digits: int = 1) -> str:

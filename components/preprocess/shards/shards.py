@@ -19,7 +19,7 @@ from pathlib import Path
 
 from components.common.artifacts.dataset import Shard, read_dataset
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256, writing
+from components.common.files.writing import compute_sha256, writing
 from components.common.host import count_cores
 from components.common.images.pixels import ImageForm
 from components.common.terminal import bar

@@ -13,7 +13,7 @@ from typing import Any
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import read_predictions
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import retry
 from components.common.tracking.tags import (
@@ -167,12 +167,14 @@ class Registry:
             sample: images for the check of the served model.
             reference: Parquet file, what the data looked like.
         """
-        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-            shutil.copy(metrics, Path(folder) / METRICS)
-            shutil.copy(predictions, Path(folder) / PREDICTIONS)
-            shutil.copy(reference, Path(folder) / REFERENCE)
-            write_sample(Path(folder) / SAMPLE, sample)
-            retry(lambda: self.mlflow.log_artifacts(folder, EVALUATION))
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
+            made, folder = Path(temporary) / SAMPLE, Path(temporary) / EVALUATION
+            write_sample(made, sample)
+            folder.mkdir()
+            names = {metrics: METRICS, predictions: PREDICTIONS, reference: REFERENCE, made: SAMPLE}
+            for file, name in names.items():
+                shutil.copy(file, folder / name)
+            retry(lambda: self.mlflow.log_artifacts(str(folder), EVALUATION))
 
     def read_evidence(self, version: Any, with_predictions: bool) -> Evidence | None:
         """Return the figures of a version from the run that measured it, None if there are none.

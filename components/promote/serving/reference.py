@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from components.common.artifacts.predictions import Predictions
-from components.common.files import writing
+from components.common.files.writing import writing
 from components.common.images.measures import NAMES, measure_images
 from components.common.images.pixels import ImageForm
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from components.common.artifacts.predictions import PROBABILITY, Predictions
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256, writing
+from components.common.files.writing import compute_sha256, writing
 
 MAX_BYTES = 8_000_000  # of one image: the sample is kept with every version
 

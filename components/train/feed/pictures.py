@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.common.files import writing
+from components.common.files.writing import writing
 from components.common.shards.examples import Examples
 from components.train.feed.batches import create_batches, create_order
 from components.train.feed.material import Material

@@ -14,7 +14,7 @@ from components.common.artifacts.label_issues import write_label_issues
 from components.common.artifacts.model import LOGITS, save_model, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.backend import keras
-from components.common.files import writing_folder
+from components.common.files.writing import writing_folder
 from components.common.terminal import say
 from components.train.feed.material import Material
 from components.train.feed.pictures import write_augmented
@@ -55,7 +55,7 @@ class Delivery:
         train, val, names = material.train, material.val, dataset.class_names
         issues = find_label_issues(train, val, probe, names, params.seed)
         say(describe_label_issues(issues))
-        with writing_folder(self.outputs.findings) as folder:
+        with writing_folder(self.outputs.findings, "train") as folder:
             files = FindingFiles(folder)
             write_label_issues(files.label_issues, issues)
             write_augmented(files.augmented, material)

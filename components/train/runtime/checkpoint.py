@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from components.common.files import writing
+from components.common.errors import DarkroomError
+from components.common.files.writing import remove_written, writing
 from components.train.runtime.machines import agree_on
 
 META = "meta"  # member of a part that holds its JSON
@@ -39,8 +39,13 @@ class Checkpoint:
         found = self.folder / "key"
         if not writes:
             return
-        if self.folder.is_dir() and (not found.is_file() or found.read_text() != key):
-            shutil.rmtree(self.folder)
+        if not self._is_of(key, found):
+            remove_written(self.folder)
+            if self.folder.exists():
+                raise DarkroomError(
+                    f"{self.folder}: training keeps its checkpoint there, but it holds what "
+                    "training did not write; nothing of that was touched: move it away"
+                )
         self.folder.mkdir(parents=True, exist_ok=True)
         if not found.is_file():
             with writing(found) as temporary:
@@ -51,7 +56,7 @@ class Checkpoint:
         if not self.writes:
             return
         packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        with writing(self.folder / f"{part}.npz") as temporary:
+        with writing(self.folder / f"{part}.npz", damaged=True) as temporary:
             members: dict[str, Any] = {META: packed, **arrays}
             np.savez(temporary, **members)
 
@@ -61,6 +66,14 @@ class Checkpoint:
         Several machines get what the first reads, wherever it keeps it.
         """
         return agree_on(self._read(part) if self.writes else None)
+
+    def _is_of(self, key: str, found: Path) -> bool:
+        """Whether the folder holds a run of this identity, or nothing."""
+        if not self.folder.is_dir():
+            return not self.folder.exists()
+        if found.is_file():
+            return found.read_text() == key
+        return not any(self.folder.iterdir())
 
     def _read(self, part: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         try:
@@ -83,4 +96,4 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the folder: the run is over."""
         if self.writes:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_written(self.folder)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.history import Epoch
 from components.common.errors import DarkroomError
+from components.common.files.writing import remove_written
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures
 from components.train.records.trial import Trial
@@ -84,18 +84,18 @@ def run_attempt(
         say(f"pruned after epoch {epochs[-1].epoch}: others were better by then")
         with explain_failures():
             mlflow.MlflowClient().set_terminated(runs[0], "KILLED")
-        shutil.rmtree(folder)
+        remove_written(folder)
         raise
     except DarkroomError as error:
         if not epochs:  # whatever the settings, it would fail
             raise
         say(f"given up after epoch {epochs[-1].epoch}: {error}")
-        shutil.rmtree(folder)
+        remove_written(folder)
         raise optuna.TrialPruned from error
     except KeyboardInterrupt:
         trial.set_user_attr(STOPPED, True)
         raise
     best = find_best(epochs)
     trial.set_user_attr("val_loss", best.val_loss)
-    shutil.rmtree(folder)
+    remove_written(folder)
     return best.val_accuracy

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files import write_text
+from components.common.files.writing import write_text
 from components.common.settings.params import check_params, list_settings, read_yaml, set_key
 from components.common.settings.spec import SHARED_SECTIONS
 from components.train.spec import Params
@@ -56,7 +56,7 @@ def change_params(file: Path, changes: Mapping[str, Any]) -> None:
     places = [(*_find_value(text, key), value) for key, value in changes.items()]
     for start, end, value in sorted(places, reverse=True):
         text = text[:start] + _as_yaml(value) + text[end:]
-    write_text(file, text)
+    write_text(file, text, edits=True)
 
 
 def _find_value(text: str, key: str) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
+from components.common.files.writing import remove_written
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.journal import find_journal
@@ -94,7 +94,7 @@ def run_search(search: Search) -> Best:
     if left > 0:
         study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
     if not _find_running(study) and not find_journal(search.work / search.name / RUN).exists():
-        shutil.rmtree(search.work / search.name, ignore_errors=True)
+        remove_written(search.work / search.name)
     best = find_best_trial(study)
     with explain_failures():
         client = mlflow.MlflowClient()

@@ -75,8 +75,9 @@ def _expect_enough(params: Params) -> list[Expectation]:
             gx="ExpectColumnUniqueValueCountToBeBetween",
             arguments={"column": "label", "min_value": 2},
             broken="usable classes",
-            advice="a classifier needs two; data.source must be the folder that holds the class "
-            "folders",
+            advice="a classifier needs two: the folders of the classes must lie at the top of the "
+            "folder; where they lie deeper, copy the folder that holds them out of data/images, "
+            "such as to data/photos, and name that in data.source",
         ),
         Expectation(
             kind="class too small",

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.common.settings.spec import Mlflow
 from components.common.tracking.journal import find_journal
 from components.common.tracking.recording import (

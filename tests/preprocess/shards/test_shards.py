@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from components.common.errors import DarkroomError
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.preprocess.shards.recipe import compute_recipe
 from components.preprocess.shards.records import Row

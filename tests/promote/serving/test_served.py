@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.common.artifacts.predictions import Predictions
-from components.common.files import compute_sha256
+from components.common.files.writing import compute_sha256
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.server import find_uri

@@ -16,7 +16,7 @@ from scipy.special import softmax
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.model import LOGITS, Calibration, load_model, read_card, save_model
 from components.common.errors import DarkroomError
-from components.common.files import read_json
+from components.common.files.writing import read_json
 from components.common.shards.examples import read_split
 from components.train.feed.material import Material
 from components.train.feed.recipe import Recipe
