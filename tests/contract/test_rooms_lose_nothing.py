@@ -20,7 +20,7 @@ from PIL import Image
 
 from components import STAGES
 from components.common.cli import run_room
-from tests.common.files.test_writing import NAMES, put, read_tree
+from tests.trees import NAMES, put, read_tree
 
 ROOT = Path(__file__).parents[2]
 # The others take minutes; they refuse before they begin, as these do.
