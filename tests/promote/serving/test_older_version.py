@@ -23,7 +23,7 @@ BEFORE = "419587207dd1480d9afe72622a20c18a78099d7a"
 REGISTER = """
 import sys
 from pathlib import Path
-from components.common.files.writing import compute_sha256
+from components.common.files import compute_sha256
 from components.common.model import read_card
 from components.common.spec import Mlflow
 from components.common.tracking import start_run
