@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.common.artifacts.model import load_model, read_card
+from components.common.host import count_cores
 from components.common.images.pixels import find_images, read_pixels
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import start_recorded_run
@@ -74,7 +75,7 @@ def main(model: Path, images: Path) -> None:
     pixels = np.stack([read_pixels(contents[0], card.form)])
     bare = measure(lambda n: network.predict_on_batch(pixels))
     rest = served[0] - decode[0]
-    print(f"{card.backbone}, {card.form.size_px} px, {os.cpu_count()} cores")
+    print(f"{card.backbone}, {card.form.size_px} px, {count_cores()} cores")
     print(f"bare network, one image   {bare[0]:6.1f} ms, p95 {bare[1]:.1f}")
     print(f"decoding                  {decode[0]:6.1f} ms, p95 {decode[1]:.1f}")
     print(f"served over HTTP          {served[0]:6.1f} ms, p95 {served[1]:.1f}")

@@ -17,6 +17,7 @@ import numpy as np
 from components.common.artifacts.dataset import read_dataset
 from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
+from components.common.host import count_cores
 from components.common.shards.examples import Examples, read_split
 from components.common.shards.stored import open_split
 from components.train.feed.batches import create_batches
@@ -91,7 +92,7 @@ def report(costs: Costs, size: int, gpu: list[float]) -> None:
     if gpu:
         print(f"; the GPU is busy {np.mean(gpu):.0f} % of the time")
     else:
-        print(f"; {real_cpu / real / len(os.sched_getaffinity(0)):.0%} of the cores are busy")
+        print(f"; {real_cpu / real / count_cores():.0%} of the cores are busy")
     for name in best.keys() - {REAL, STORED, MEMORY}:
         print(f"  images/s by those of {name}: {best[name][0] / memory:.2f}")
 

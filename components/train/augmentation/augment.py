@@ -13,7 +13,7 @@ from components.common.backend import tf
 from components.train.augmentation.colour import change_colours, change_policy_colours
 from components.train.augmentation.dice import Dice
 from components.train.augmentation.policies import Choice, choose_changes
-from components.train.augmentation.warp import warp
+from components.train.augmentation.warp import compose, warp
 from components.train.spec import Augment
 
 
@@ -64,14 +64,7 @@ def create_matrices(settings: Augment, flip: bool, dice: Dice, choice: Choice | 
     row_1 = tf.stack([cos * zoom * mirror, (cos * shear - sin) * zoom, right], axis=1)
     row_2 = tf.stack([sin * zoom * mirror, (sin * shear + cos) * zoom, down], axis=1)
     matrices = tf.stack([row_1, row_2], axis=1)
-    return matrices if choice is None else _compose(matrices, choice.matrices)
-
-
-def _compose(outer: Any, inner: Any) -> Any:
-    """Return the map that applies `inner` first; both (b, 2, 3)."""
-    linear = outer[:, :, :2] @ inner[:, :, :2]
-    shift = tf.linalg.matvec(outer[:, :, :2], inner[:, :, 2]) + outer[:, :, 2]
-    return tf.concat([linear, shift[:, :, None]], axis=2)
+    return matrices if choice is None else compose(matrices, choice.matrices)
 
 
 def _erase(pixels: Any, share: float, dice: Dice) -> Any:

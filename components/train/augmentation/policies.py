@@ -11,6 +11,7 @@ from typing import Any
 
 from components.common.backend import tf
 from components.train.augmentation.dice import Dice
+from components.train.augmentation.warp import compose
 
 MOVES = ("shear_x", "shear_y", "shift_x", "shift_y", "rotate")
 COLOURS = (
@@ -71,7 +72,7 @@ def choose_changes(name: str, dice: Dice) -> Choice | None:
         share = dice.share(first + 2) if policy.strength is None else policy.strength
         strength = sign * share
         moved = _move(kind, strength, policy)
-        matrices = moved if matrices is None else _chain(matrices, moved)
+        matrices = moved if matrices is None else compose(matrices, moved)
         kinds.append(kind)
         strengths.append(strength)
     assert matrices is not None
@@ -91,9 +92,3 @@ def _move(kind: Any, strength: Any, policy: Policy) -> Any:
     row_1 = tf.stack([cos, shear_x - sin, shift_x], axis=1)
     row_2 = tf.stack([shear_y + sin, cos, shift_y], axis=1)
     return tf.stack([row_1, row_2], axis=1)
-
-
-def _chain(first: Any, second: Any) -> Any:
-    linear = first[:, :, :2] @ second[:, :, :2]
-    shift = tf.linalg.matvec(first[:, :, :2], second[:, :, 2]) + first[:, :, 2]
-    return tf.concat([linear, shift[:, :, None]], axis=2)

@@ -64,3 +64,10 @@ def _mirror(edges: Any, size: float) -> Any:
     turned = edges - tf.floor(edges / (2.0 * size)) * (2.0 * size)
     inside = tf.minimum(turned, 2.0 * size - turned)
     return tf.clip_by_value(inside - 0.5, 0.0, size - 1.0)
+
+
+def compose(outer: Any, inner: Any) -> Any:
+    """Return the map that applies `inner` first; both (b, 2, 3)."""
+    linear = outer[:, :, :2] @ inner[:, :, :2]
+    shift = tf.linalg.matvec(outer[:, :, :2], inner[:, :, 2]) + outer[:, :, 2]
+    return tf.concat([linear, shift[:, :, None]], axis=2)
