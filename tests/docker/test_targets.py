@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -54,8 +55,15 @@ def test_a_target_installs_its_own_lock(project: Path, command: str, lock: str) 
 
 
 def test_another_target_is_refused_before_anything_is_built() -> None:
+    # The tests may have been started by make, whose settings a make inside of it would take over.
+    known = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     done = subprocess.run(
-        ["make", "image", "TARGET=tpu"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["make", "image", "TARGET=tpu"],
+        cwd=ROOT,
+        env=known,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert 'TARGET is cpu, gpu or jax, not "tpu"' in done.stderr

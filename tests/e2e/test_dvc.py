@@ -80,7 +80,7 @@ def change_settings(folder: Path) -> None:
     params = yaml.load(folder / "params.yaml")
     params["data"]["source"] = "data/photos"
     params["train"]["finetune"]["epochs"] = 1
-    params["evaluate"]["resamples"] = 100
+    params["evaluate"] |= {"resamples": 100, "robustness_images": 4, "latency_runs": 3}
     params["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.5}]
     yaml.dump(params, folder / "params.yaml")
 

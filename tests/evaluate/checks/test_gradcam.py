@@ -136,7 +136,7 @@ def test_maps_are_the_same_on_jax() -> None:
     code = (
         "import numpy as np\n"
         "from components.common.backend import keras\n"
-        "from tests.evaluate import test_gradcam as own\n"
+        "from tests.evaluate.checks import test_gradcam as own\n"
         "from tests.train.tiny_run import register_tiny\n"
         "from components.evaluate.checks.gradcam import GradCam\n"
         "assert keras.backend.backend() == 'jax'\n"

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 
+from components.common.artifacts.manifest import write_manifest
 from components.common.errors import DarkroomError
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
@@ -60,7 +61,7 @@ def preprocess(
         manifest, _ = create_manifest(photos, read_layout(photos, own), own)
         if groups:
             manifest["group"] = manifest["path"].map(groups).fillna("")
-        manifest.to_parquet(tmp_path / "manifest.parquet")
+        write_manifest(tmp_path / "manifest.parquet", manifest)
         run(Inputs(photos, tmp_path / "manifest.parquet"), outputs, params)
         return pd.read_parquet(outputs.splits).set_index("path")
 
