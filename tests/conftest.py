@@ -80,28 +80,3 @@ def mlflow_store(
     yield tmp_path
     while mlflow.active_run():
         mlflow.end_run()
-
-
-# They take minutes, some of it waiting: begun first, they leave no core idle in the end.
-LONG = (
-    "pipelines/test_parity.py",
-    "docker/test_image.py",
-    "e2e/test_dvc.py",
-    "train/search/test_search.py",
-    "common/tracking/test_journal.py",
-    "train/runtime/test_machines.py",
-    "train/test_resume.py",
-    "docker/test_targets.py",
-    "promote/test_servers.py",
-    "e2e/test_names.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long files first; inside a file nothing moves."""
-
-    def rank(item: pytest.Item) -> int:
-        file = item.path.as_posix()
-        return next((at for at, name in enumerate(LONG) if file.endswith(name)), len(LONG))
-
-    items.sort(key=rank)
