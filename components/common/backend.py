@@ -33,7 +33,7 @@ def _keep_quiet() -> Iterator[None]:
         os.dup2(heard.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except BaseException:  # whatever it is, what was kept off the terminal may say why
             heard.seek(0)
             os.write(stderr, heard.read())
             raise

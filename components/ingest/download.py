@@ -150,7 +150,7 @@ def _download(remote: Remote, source: str, beside: Path) -> Iterator[Path]:
             marks = file.with_name(f"{file.name}.version")
         try:
             _receive(remote, file, marks)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: bytes without a version cannot be gone on with
             if not marks.exists():
                 file.unlink(missing_ok=True)
             raise

@@ -127,7 +127,7 @@ def _extract(py7zr: Any, opened: Any, wanted: list[Member], create: Create) -> N
 
     try:
         opened.extract(targets=[member.handle for member in wanted], factory=Factory())
-    except Exception:
+    except Exception:  # py7zr may raise another error after one of ours, or in its place
         if failures:
             raise failures[0] from None
         raise

@@ -44,7 +44,7 @@ def write_files(place: Path, names: list[str]) -> Path:
 
 
 def make_7z(file: Path, contents: dict[str, bytes], password: str | None = None) -> Path:
-    py7zr = pytest.importorskip("py7zr")
+    py7zr = pytest.importorskip("py7zr", reason="needs the extra `archives`")
     with py7zr.SevenZipFile(file, "w", password=password) as archive:
         for name, content in contents.items():
             archive.writestr(content, name)
@@ -52,7 +52,7 @@ def make_7z(file: Path, contents: dict[str, bytes], password: str | None = None)
 
 
 def make_tar_zst(file: Path, contents: dict[str, bytes]) -> Path:
-    pytest.importorskip("backports.zstd")
+    pytest.importorskip("backports.zstd", reason="needs the extra `archives`")
     tar = make_tar(file.with_name("plain.tar"), contents)
     subprocess.run(["zstd", "-q", "--rm", tar, "-o", file], check=True)
     return file
@@ -323,7 +323,7 @@ def test_damaged_7z_and_zst_are_one_line(
 def test_7z_cannot_leave_the_folder(name: str, tmp_path: Path, folder: Path) -> None:
     stand_in = "x" * len(name)
     file = make_7z(tmp_path / "a", {"cat/1.png": PNG, stand_in: PNG})
-    py7zr = pytest.importorskip("py7zr")
+    py7zr = pytest.importorskip("py7zr", reason="needs the extra `archives`")
     rename = {stand_in: name}
     real = py7zr.SevenZipFile.list
 
@@ -342,7 +342,7 @@ def test_7z_cannot_leave_the_folder(name: str, tmp_path: Path, folder: Path) -> 
 def test_7z_with_link_password_or_bomb_is_refused(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    py7zr = pytest.importorskip("py7zr")
+    py7zr = pytest.importorskip("py7zr", reason="needs the extra `archives`")
     place = write_files(tmp_path / "in", ["cat/1.png"])
     (place / "cat/2.png").symlink_to("1.png")
     with py7zr.SevenZipFile(tmp_path / "a", "w") as archive:

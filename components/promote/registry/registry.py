@@ -119,7 +119,7 @@ class Registry:
                 tags = {**tags, PACKAGE_BYTES: str(size)}
                 retry(lambda: client.log_model_artifacts(logged.model_id, str(folder)))
             client.finalize_logged_model(logged.model_id, "READY")
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a model must not stay pending for ever
             with contextlib.suppress(Exception):  # where the server is gone, it cannot be told
                 client.finalize_logged_model(logged.model_id, "FAILED")
             raise

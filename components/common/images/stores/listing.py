@@ -68,7 +68,7 @@ def fetch_folder(pairs: Iterable[tuple[Remote, Path]], total: int | None = None)
             for job in jobs:
                 job.result()
                 progress.update()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: or the pool would first fetch all that is waiting
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
