@@ -50,27 +50,6 @@ def archive(tmp_path: Path) -> bytes:
     return make_zip(tmp_path / "a", {"p/cat/1.png": encode_png(1)}).read_bytes()
 
 
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="photos")
-    yield client
-    server.stop()
-
-
 def test_s3_folder_and_archive(s3: Any, tmp_path: Path, archive: bytes) -> None:
     for name, content in FILES.items():
         s3.put_object(Bucket="photos", Key=f"mine/{name}", Body=content)
