@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -32,7 +33,13 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def need(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no program {program} here (Debian: apt-get install {program})")
+
+
 def call(*words: str | Path, place: Path, env: dict[str, str] = ENGLISH) -> None:
+    need(str(words[0]))
     subprocess.run(words, cwd=place, env=os.environ | env, check=True, capture_output=True)
 
 
@@ -53,6 +60,7 @@ def make_7z(file: Path, contents: dict[str, bytes], password: str | None = None)
 
 def make_tar_zst(file: Path, contents: dict[str, bytes]) -> Path:
     pytest.importorskip("backports.zstd", reason="needs the extra `archives`")
+    need("zstd")
     tar = make_tar(file.with_name("plain.tar"), contents)
     subprocess.run(["zstd", "-q", "--rm", tar, "-o", file], check=True)
     return file
