@@ -143,8 +143,8 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
         outputs: of its spec.
 
     Raises:
-        DarkroomError: if an output lies in an input or the other way round, or if there is in its
-            place what the room did not write.
+        DarkroomError: if an output lies in an input or the other way round, cannot be written, or
+            if there is in its place what the room did not write.
     """
     written = {field.name: getattr(outputs, field.name) for field in dataclasses.fields(outputs)}
     for field in dataclasses.fields(inputs):
@@ -157,6 +157,7 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
     for name, path in written.items():
         check_apart({name: path}, {other: written[other] for other in written if other != name})
     for field in dataclasses.fields(outputs):
+        _check_writable(f"--{field.name.replace('_', '-')}", written[field.name])
         if field.metadata["folder"]:
             check_folder(written[field.name], room, damaged=True)
         else:
@@ -228,26 +229,22 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         params = _take_params(values, room)
         inputs = _take(spec.Inputs, _name_source(flags, values["data"].source))
         outputs = _take(spec.Outputs, flags)
-        _check_outputs(outputs)
-        heading(room, _first_line(spec))
         check_paths(room, inputs, outputs)
+        heading(room, _first_line(spec))
         # What a room works with is imported only now: --help and a bad params.yaml answer at once.
         importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
 
 
-def _check_outputs(outputs: Any) -> None:
-    """Refuse outputs that cannot be written before the work, not an hour later."""
-    for field in dataclasses.fields(outputs):
-        path = getattr(outputs, field.name)
-        folder = next((above for above in path.absolute().parents if os.path.lexists(above)), path)
-        flag = f"--{field.name.replace('_', '-')} {path}"
-        if not folder.is_dir():
-            raise DarkroomError(f"{flag}: {folder} is no folder; give another path")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise DarkroomError(
-                f"{flag}: you may not write into {folder}; change its permissions, or give another "
-                "path"
-            )
+def _check_writable(flag: str, path: Path) -> None:
+    """Refuse an output that cannot be written before the work, not an hour later."""
+    folder = next((above for above in path.absolute().parents if os.path.lexists(above)), path)
+    if not folder.is_dir():
+        raise DarkroomError(f"{flag} {path}: {folder} is no folder; give another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DarkroomError(
+            f"{flag} {path}: you may not write into {folder}; change its permissions, or give "
+            "another path"
+        )
 
 
 def _take(kind: Any, flags: dict[str, Any]) -> Any:

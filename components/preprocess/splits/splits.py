@@ -8,10 +8,13 @@ The rule, and why it is this one:
 2. Near-duplicates with different homes would leak. The best copy of each cluster stays at home; the
    copies with another home are left out of all splits. They are not moved: a moved image would be
    judged by a model that was trained on it. As near copies they would have taught little.
-   Where an earlier splits.parquet is at hand, what it holds comes before any newcomer, so that old
-   images are not even left out. It never decides a home: losing it moves no image either.
-3. Splits that the folder or metadata.csv gives are honoured. Where they lack val or test, it is
+3. Where an earlier splits.parquet is at hand, an image that it knows stays where it was, whatever
+   was done to its file or its group since (`history.py`), and comes before any newcomer. Losing it
+   moves no image whose bytes and group are what they were, but for those of rule 5.
+4. Splits that the folder or metadata.csv gives are honoured. Where they lack val or test, it is
    carved out of train by the same hash.
+5. A class that would be missing in a split, though it has units enough, gets the one there whose
+   hash is nearest (`classes.py`).
 """
 
 from __future__ import annotations
@@ -63,8 +66,9 @@ def assign_splits(
         test_fraction: share of the images for the test.
         near_duplicate_bits: images whose perceptual hashes differ in at most so many bits are
             near-duplicates.
-        leakage: what becomes of near-duplicates across *given* splits. `warn` keeps them; `exclude`
-            leaves out those of train (and of val, where one is in test); `fail` raises.
+        leakage: what becomes of near-duplicates, and of groups, across *given* splits. `warn` keeps
+            them; `exclude` leaves out those of train (and of val, where one is in test); `fail`
+            raises.
         earlier: what this function returned for fewer or other images; its images come first.
 
     Returns:

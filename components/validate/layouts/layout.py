@@ -1,15 +1,15 @@
 """Which files are examples, and what their places, names and tables say: label, split, group.
 
-A file here for each layout; `ls` shows them:
+Each layout has a file, of which `ls` shows those with tables:
 
-* `folders.py`: class folders, with or without given splits;
-* `filenames.py`: labels in the names, by a pattern;
 * `table.py`: `metadata.csv`, or a table named in params;
 * `imagefolder.py`: a table in each split;
-* `kaggle.py`: `train.csv` beside `train`, and other exported tables.
+* `kaggle.py`: `train.csv` beside `train`, and other exported tables;
+* `../folders/folders.py`: class folders, with or without given splits;
+* `../folders/filenames.py`: labels in the names, by a pattern.
 
 Whatever lies in a class folder is taken for an example, so that a broken picture there is found and
-named; `listing.py` says which files beside the pictures are not. What is guessed is said.
+named; `../folders/listing.py` says which files beside the pictures are not. Guesses are said.
 """
 
 from __future__ import annotations
