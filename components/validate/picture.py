@@ -29,6 +29,7 @@ from components.common.images.measures import (
 )
 from components.common.images.phash import compute_phash
 from components.common.images.pixels import read_orientation, turn_upright
+from components.validate.copies.sketch import draw_sketch
 from components.validate.damage import check_tiff, decode_luma
 
 _SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit: a smaller version of another page
@@ -48,6 +49,7 @@ MEASURED: dict[str, Any] = {
     "contrast": float("nan"),
     "sharpness": float("nan"),
 }
+NOT_SEEN: dict[str, Any] = {"remarks": [], "sketch": b""}
 
 
 class RejectedError(Exception):
@@ -66,16 +68,16 @@ def inspect_file(
         frames: `first`, or `reject` what has more than one.
 
     Returns:
-        The keys of MEASURED; status and reason; and `remarks`, on how a usable image is seen.
+        The keys of MEASURED; status and reason; `remarks`, on how a usable image is seen; and its
+        `sketch`, empty where its picture is too small or too flat to be told from others.
     """
     row = MEASURED.copy()
-    remarks: list[str] = []
     try:
         data = _read(file, row)
-        remarks = _inspect_image(data, row, min_side_px, max_megapixels, frames)
+        seen = _inspect_image(data, row, min_side_px, max_megapixels, frames)
     except RejectedError as rejected:
-        return row | {"status": QUARANTINED, "reason": str(rejected), "remarks": []}
-    return row | {"status": OK, "reason": "", "remarks": remarks}
+        return row | {"status": QUARANTINED, "reason": str(rejected)} | NOT_SEEN
+    return row | {"status": OK, "reason": ""} | seen
 
 
 def _read(file: str, row: dict[str, Any]) -> bytes:
@@ -107,8 +109,8 @@ def _open_at_once(file: str, flags: int) -> int:
 
 def _inspect_image(
     data: bytes, row: dict[str, Any], min_side_px: int, max_megapixels: float, frames: str
-) -> list[str]:
-    """Fill a row from an image's bytes; return what is to be said of how it is seen."""
+) -> dict[str, Any]:
+    """Fill a row from an image's bytes; return its remarks and its sketch."""
     limit = int(max_megapixels * 1e6)
     image = _open(data)
     # A phone's JPEG with a second picture behind it (depth map, preview) is still one photograph.
@@ -138,8 +140,7 @@ def _inspect_image(
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise RejectedError(f"damaged: {_one_line(error)}") from None
-    _measure(luma, row)
-    return remarks
+    return {"remarks": remarks, "sketch": _measure(luma, row)}
 
 
 def _decode_luma(image: Image.Image, data: bytes, remarks: list[str]) -> Image.Image:
@@ -190,7 +191,8 @@ def _open(data: bytes) -> Image.Image:
         raise RejectedError(f"damaged: {_one_line(error)}") from None
 
 
-def _measure(luma: Image.Image, row: dict[str, Any]) -> None:
+def _measure(luma: Image.Image, row: dict[str, Any]) -> bytes:
+    """Fill a row from an image's light; return its sketch."""
     small = shrink(luma)
     row["brightness"], row["contrast"] = compute_moments(small.histogram())
     row["sharpness"] = compute_sharpness(np.asarray(small))
@@ -199,6 +201,7 @@ def _measure(luma: Image.Image, row: dict[str, Any]) -> None:
     row["luma_sha256"] = hashlib.sha256(size + small.tobytes()).hexdigest()
     upright = turn_upright(small, row["exif_orientation"])
     row["phash"] = compute_phash(upright, row["contrast"], min(row["width_px"], row["height_px"]))
+    return draw_sketch(upright) if row["phash"] else b""
 
 
 def _one_line(error: Exception) -> str:

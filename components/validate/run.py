@@ -15,6 +15,7 @@ from components.common.artifacts.manifest import (
 from components.common.errors import DarkroomError
 from components.common.files.writing import write_json, write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
+from components.validate.copies.copies import find_pictures
 from components.validate.data_docs.page import render_page
 from components.validate.judgement.drift import compare_manifests, find_drift
 from components.validate.judgement.expectations import CRITICAL, create_expectations
@@ -55,11 +56,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     expectations = create_expectations(params)
     with writing_folder(outputs.data_docs, "validate") as docs:
         results, results_page = run_suite(signs, expectations, docs)
-        drift = (
-            compare_manifests(before, manifest, params.max_drift, params.data.near_duplicate_bits)
-            if before is not None
-            else []
-        )
+        drift = compare_manifests(before, manifest, params.max_drift) if before is not None else []
         findings = sort_findings(
             [
                 *describe_results(results, expectations, manifest, signs, params),
@@ -104,6 +101,13 @@ def create_manifest(
     rejected = usable & (told.notna() | (manifest["label"] == ""))
     manifest.loc[rejected, "status"] = QUARANTINED
     manifest.loc[rejected, "reason"] = reasons[rejected]
+    usable = manifest["status"] == OK
+    manifest["picture"] = ""
+    manifest.loc[usable, "picture"] = (
+        find_pictures(folder, manifest[usable], list(manifest.loc[usable, "sketch"]))
+        if params.copies == "changed"
+        else manifest.loc[usable, "sha256"]
+    )
     return manifest[[*COLUMNS, *layout.slices]], remarks
 
 

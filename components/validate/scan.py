@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.artifacts.manifest import QUARANTINED
 from components.common.host import count_cores
 from components.common.terminal import bar
-from components.validate.picture import MEASURED, inspect_file
+from components.validate.picture import MEASURED, NOT_SEEN, inspect_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def scan_files(
         frames: `first`, or `reject` what has more than one.
 
     Returns:
-        A row a path, in their order: sha256, bytes … status, reason, and `remarks`, a list.
+        A row a path, in their order: sha256, bytes … status, reason, `remarks`, and `sketch`.
     """
     import pyarrow as pa
 
@@ -124,7 +124,7 @@ def _inspect_apart(inspect: Inspect, files: Files) -> list[Row]:
             pass
     if len(files) == 1:
         reason = "damaged: it makes the decoder crash"
-        return [MEASURED | {"status": QUARANTINED, "reason": reason, "remarks": []}]
+        return [MEASURED | {"status": QUARANTINED, "reason": reason} | NOT_SEEN]
     half = len(files) // 2
     return _inspect_apart(inspect, files[:half]) + _inspect_apart(inspect, files[half:])
 
@@ -135,4 +135,4 @@ def _create_schema() -> Any:
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     fields = {name: kinds[type(value)] for name, value in MEASURED.items()}
     said = {"status": pa.string(), "reason": pa.string(), "remarks": pa.list_(pa.string())}
-    return pa.schema(fields | said)
+    return pa.schema(fields | said | {"sketch": pa.binary()})

@@ -107,6 +107,11 @@ class Params:
 
     layout: LayoutSettings = section(LayoutSettings, "what is a class, what is a split")
     classes: ClassSettings = section(ClassSettings, "which classes are used")
+    copies: Literal["changed", "bytes"] = param(
+        "changed",
+        "which files show the same picture, so that no two splits get one: changed copies too "
+        "(saved again, cut, turned, mirrored, captioned); bytes: only the same file",
+    )
     min_side_px: Annotated[int, Between(1)] = param(
         8, "a narrower or lower image is rejected, pixels"
     )

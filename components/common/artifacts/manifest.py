@@ -30,8 +30,9 @@ COLUMNS = (
     "reason",  # why a quarantined file is not used, `kind: detail`, else empty
     "group",  # rows of one group stay in one split; empty: a group of its own
     "luma_sha256",  # of size and shrunk grey pixels, hex: metadata does not change it
+    "picture",  # one text for all that show the same picture: the least sha256 among them
 )
-ADDED = ("luma_sha256",)  # a manifest of an earlier version does without
+ADDED = ("luma_sha256", "picture")  # a manifest of an earlier version does without
 OK, QUARANTINED = "ok", "quarantined"
 SPLITS = ("train", "val", "test")
 

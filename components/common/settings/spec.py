@@ -102,8 +102,8 @@ class Data:
     )
     near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
         4,
-        "pictures whose 64-bit perceptual hashes differ in no more bits are near-duplicates: "
-        "validate reports them, preprocess never parts them",
+        "an image is taken for a copy of one removed since the last split if their 64-bit "
+        "perceptual hashes differ in no more bits",
     )
 
 

@@ -19,17 +19,18 @@ OUT = -1  # in no split; no conflict
 PRECEDENCE = np.array([2, 1, 0, 3])  # test, val, train, free
 
 
-def compute_clusters(
-    sha256: pd.Series, phashes: pd.Series, near_duplicate_bits: int, among: np.ndarray
-) -> np.ndarray:
-    """Return a number for each image, one for all that are near-duplicates or the same bytes.
+def number_pictures(rows: pd.DataFrame, near_duplicate_bits: int) -> np.ndarray:
+    """Return a number for each image, one for all that show the same picture.
 
-    Near-duplicates of near-duplicates are in one cluster, if those `among` which it is asked link
-    them; the numbers of other images mean nothing.
+    Args:
+        rows: of the manifest, which says so; one of an earlier version does not, and then images
+            of the same bytes or nearly the same perceptual hash are taken for one picture.
+        near_duplicate_bits: greatest number of different bits, 0 to 15.
     """
-    clusters = np.zeros(len(sha256), np.int64)
-    clusters[among] = find_pictures(sha256[among], phashes[among], near_duplicate_bits)[1]
-    return clusters
+    if "picture" in rows and (rows["picture"] != "").all():
+        return np.asarray(rows["picture"].factorize()[0], np.int64)
+    phashes = rows["phash"].fillna("")
+    return find_pictures(rows["sha256"], phashes, near_duplicate_bits)[1]
 
 
 def find_settled_conflicts(

@@ -10,7 +10,8 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import LOOKS, read_splits
 from components.common.errors import DarkroomError
-from components.preprocess.splits.conflicts import FREE, OUT, PRECEDENCE, TRAIN, compute_clusters
+from components.common.images.duplicates import find_pictures
+from components.preprocess.splits.conflicts import FREE, OUT, PRECEDENCE, TRAIN, number_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,14 +140,20 @@ def find_gone(
         return gone
     import pandas as pd
 
+    # Where pictures that are not the same have nearly the same hash, it says nothing of others.
     columns = [pd.concat([rows[c], absent[c]], ignore_index=True) for c in ("sha256", "phash")]
-    everything = np.ones(len(columns[0]), bool)
-    cluster = compute_clusters(columns[0], columns[1].fillna(""), near_duplicate_bits, everything)
-    of_absent = cluster[len(rows) :]
+    looks = find_pictures(columns[0], columns[1].fillna(""), near_duplicate_bits)[1]
+    present, picture = looks[: len(rows)], number_pictures(rows, near_duplicate_bits)
+    shown = pd.Series(picture).groupby(present).transform("nunique").to_numpy()
     split = absent["split"].map(SPLITS.index).to_numpy(np.int64)
-    first = np.full(int(cluster.max(initial=0)) + 1, FREE)
-    np.minimum.at(first, of_absent, split)
-    found = first[cluster[: len(rows)]]
+    first = np.full(int(looks.max(initial=0)) + 1, FREE)
+    np.minimum.at(first, looks[len(rows) :], split)
+    found = np.where(shown == 1, first[present], FREE)
+    # An image that was left out for its like knows by name where that was.
+    split_of = dict(zip(absent["group_id"], absent["split"].map(SPLITS.index), strict=True))
+    left_out = earlier[earlier["split"].isna()].drop_duplicates("sha256").set_index("sha256")
+    named = rows["sha256"].map(left_out["group_id"]).map(split_of)
+    found = np.where(named.notna(), named.fillna(FREE), found).astype(np.int64)
     return np.where(found == FREE, OUT, found)
 
 

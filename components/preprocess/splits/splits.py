@@ -34,9 +34,9 @@ from components.preprocess.splits.conflicts import (
     TEST,
     TRAIN,
     VAL,
-    compute_clusters,
     find_late_conflicts,
     find_settled_conflicts,
+    number_pictures,
 )
 from components.preprocess.splits.groups import check_groups, find_parted, name_together
 from components.preprocess.splits.history import find_gone, find_mates, find_past, may_keep
@@ -64,8 +64,8 @@ def assign_splits(
         images: rows of the manifest that may be used.
         val_fraction: share of the images for validation.
         test_fraction: share of the images for the test.
-        near_duplicate_bits: images whose perceptual hashes differ in at most so many bits are
-            near-duplicates.
+        near_duplicate_bits: where only perceptual hashes tell copies, as of removed images, they
+            differ in at most so many bits.
         leakage: what becomes of near-duplicates, and of groups, across *given* splits. `warn` keeps
             them; `exclude` leaves out those of train (and of val, where one is in test); `fail`
             raises.
@@ -83,7 +83,7 @@ def assign_splits(
     import pandas as pd
 
     rows = images.sort_values("path", ignore_index=True)
-    sha256, phashes = rows["sha256"], rows["phash"].fillna("")
+    sha256 = rows["sha256"]
     given = read_given(rows["split"].fillna(""))
     groups = name_groups(rows)
     draws = draw_rows(rows)
@@ -113,20 +113,15 @@ def assign_splits(
     check_groups(leakage, parted & (given != FREE), rows["path"], groups, given)
     away = parted & ((leakage != "warn") | (given == FREE))
 
-    def cluster(among: np.ndarray) -> np.ndarray:
-        return compute_clusters(sha256, phashes, near_duplicate_bits, among)
-
+    picture = number_pictures(rows, near_duplicate_bits)
     # Whoever is away for its group is looked at no more.
     firm, told = settled & ~away, np.where(away, FREE, given)
-    conflict = find_settled_conflicts(
-        cluster(firm), firm, told, home, rank, keep_leaks=leakage == "warn"
-    )
+    conflict = find_settled_conflicts(picture, firm, told, home, rank, keep_leaks=leakage == "warn")
     leaking = (conflict != OUT) & (told != FREE) & (told != told[conflict])
     out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
     _check_leakage(leakage, leaking, conflict, rows["path"])
     stays = firm & ~out
-    clusters = cluster((~settled & ~away) | stays)
-    late = find_late_conflicts(clusters, stays, settled | away, home, rank)
+    late = find_late_conflicts(picture, stays, settled | away, home, rank)
     conflict = np.where(settled, conflict, late)
     out |= (late != OUT) | away
     leader = np.where(out, np.where(away, mate, conflict), OUT)
@@ -140,8 +135,8 @@ def assign_splits(
             "path": rows["path"],
             "label": rows["label"],
             "sha256": sha256,
-            # Clusters that only left-out images link are told apart by where they are.
-            "group_id": name_together(sha256, clusters * len(SPLITS) + home, groups, leader),
+            # Copies that stay apart, in given splits, are told apart by where they are.
+            "group_id": name_together(sha256, picture * len(SPLITS) + home, groups, leader),
             "split": pd.Series(names[np.where(out, OUT, home)], dtype="str"),
             "why": explain(rows["path"], decisions),
         }

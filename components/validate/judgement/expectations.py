@@ -126,8 +126,8 @@ def _expect_no_doubles(params: Params) -> list[Expectation]:
             severity=WARNING,
             gx=BETWEEN,
             arguments={"column": "lookalikes", "max_value": 0},
-            broken="images that look like another "
-            f"(at most {params.data.near_duplicate_bits} of 64 bits of their hashes differ)",
+            broken="images that show the same picture as another, saved again, cut, turned, "
+            "mirrored or captioned",
             advice="preprocess never puts them into two splits of its own",
         ),
     ]

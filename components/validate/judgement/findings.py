@@ -181,8 +181,8 @@ def _warn_of_chain(signs: pd.DataFrame) -> str:
     if sizes.iloc[0] <= max(20, usable / 100):
         return ""
     return (
-        f"; {sizes.iloc[0]:,} of them in one chain: if they are different pictures, lower "
-        "data.near_duplicate_bits"
+        f"; {sizes.iloc[0]:,} of them one picture: if they are different ones, set "
+        "validate.copies: bytes"
     )
 
 

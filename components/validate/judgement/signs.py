@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.artifacts.manifest import OK
-from components.common.images.duplicates import find_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +51,7 @@ def create_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
     signs["aspect"] = sides.max(axis=1, initial=1) / np.fmin.reduce(sides, axis=1, initial=np.inf)
     is_blank = signs["contrast"] < params.min_contrast
     signs.loc[is_blank, ["brightness", "sharpness"]] = np.nan
-    bits = params.data.near_duplicate_bits
-    content, picture = find_pictures(usable["sha256"], usable["phash"], bits)
+    content, picture = _number(usable["sha256"]), _number(usable["picture"])
     signs["picture"] = picture
     signs["copies"] = np.bincount(content)[content] if len(content) else 0
     signs["lookalikes"] = count_distinct(picture, content) - 1

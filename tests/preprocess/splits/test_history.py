@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from components.common.artifacts.manifest import write_manifest
 from components.common.errors import DarkroomError
@@ -127,21 +127,33 @@ def test_files_saved_again_stay(photos: Path, preprocess: Callable[..., pd.DataF
     assert after["split"].loc[before.index].tolist() == before["split"].tolist()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.resize((48, 36)),
+        lambda image: ImageOps.mirror(image).crop((1, 1, 63, 47)),
+    ],
+)
 def test_copies_stay_where_their_removed_originals_were(
-    photos: Path, preprocess: Callable[..., pd.DataFrame], capsys: pytest.CaptureFixture[str]
+    photos: Path,
+    preprocess: Callable[..., pd.DataFrame],
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Image.Image], Image.Image],
 ) -> None:
     for file in sorted(photos.rglob("*.jpg")):
         with Image.open(file) as image:
             image.load()
-        image.resize((48, 36)).save(file.with_name(f"{file.stem}-small.png"), exif=image.getexif())
+        change(image).save(file.with_name(f"{file.stem}-small.png"), exif=image.getexif())
     before = preprocess()
     small = before[before.index.str.contains("small")]
     assert small["split"].isna().any()
+    original = before.loc[small.index.str.replace("-small.png", ".jpg"), "split"]
+    assert original.notna().all()
+    assert (small["split"].isna() | (small["split"].to_numpy() == original.to_numpy())).all()
     for file in sorted(photos.rglob("*.jpg")):
         file.unlink()
     after = preprocess()
-    originals = before.loc[small.index.str.replace("-small.png", ".jpg"), "split"]
-    assert after.loc[small.index, "split"].tolist() == originals.tolist()
+    assert after.loc[small.index, "split"].tolist() == original.tolist()
     printed = capsys.readouterr().out
     taken = int(small["split"].isna().sum())
     assert f"60 are gone; {taken} that were left out are in a split now" in printed

@@ -1,0 +1,141 @@
+"""Which usable images show the same picture: the same bytes, or a changed copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.common.host import count_cores
+from components.common.terminal import bar
+from components.validate.copies.candidates import Pairs, find_candidates
+from components.validate.copies.exports import link_exports
+from components.validate.copies.judging import (
+    Likeness,
+    align_thumbnails,
+    are_copies,
+    are_equal,
+    compare,
+    may_be_copies,
+)
+from components.validate.copies.pixels import read_picture, stack_pictures
+from components.validate.copies.sketch import Sketches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# More copies of one picture than this, and than a hundredth of the images, are rather many pictures
+# of like things, such as parts before the same background: only equal pixels tell copies then.
+MANY = 20
+AT_ONCE = 256  # pairs whose thumbnails are compared at once
+BLOCK = 8192  # pairs whose pictures are in memory at once: at most 300 MB
+CLOSE = 64  # of them that are compared at once
+
+
+def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> np.ndarray:
+    """Return the name of the picture that each image shows: the least sha256 of its copies.
+
+    Copies are files of the same bytes, files that a program made of one photo, as their names say,
+    and pictures that a second look finds to be the same.
+
+    Args:
+        folder: of the images.
+        images: rows of the manifest that are usable.
+        sketches: of them; empty where a picture is too small or too flat to be told from others.
+
+    Returns:
+        Texts (images,); copies share one, and copies of copies.
+    """
+    digests = np.asarray(images["sha256"], object)
+    names, content = np.unique(digests.astype(str), return_inverse=True)
+    links = content[np.array(link_exports(images["path"]), np.int64)]
+    known = np.flatnonzero([bool(sketch) for sketch in sketches])
+    _, first = np.unique(content[known], return_index=True)
+    shown = known[np.sort(first)]  # one file of each content
+    if len(shown) > 1:
+        rows = images.iloc[shown]
+        pairs, equal = _find_copies(
+            [folder / path for path in rows["path"]],
+            Sketches([sketches[i] for i in shown], _list_sizes(rows)),
+            int((rows["width_px"] * rows["height_px"]).max()),
+        )
+        ends = content[shown][np.stack([pairs.first, pairs.second])]
+        group = _join(ends, len(names))
+        many = np.bincount(group)[group[ends[0]]] > max(MANY, len(images) / 100)
+        links = np.concatenate([links, ends[:, ~many | equal]], axis=1)
+    group = _join(links, len(names))
+    least = np.full(int(group.max(initial=0)) + 1, len(names))
+    np.minimum.at(least, group, np.arange(len(names)))  # names are sorted
+    return np.asarray(names[least[group]][content], object)
+
+
+def _find_copies(
+    files: list[Path], sketches: Sketches, max_pixels: int
+) -> tuple[Pairs, np.ndarray]:
+    """Return pairs of copies, and of which the pixels are all but equal."""
+    pairs = find_candidates(sketches)
+    maps, fits = [], []
+    for part in _cut(len(pairs), AT_ONCE):
+        found = align_thumbnails(sketches.thumbnails, pairs[part])
+        maps.append(found[0])
+        fits.append(found[1])
+    if not fits:
+        return pairs, np.zeros(0, bool)
+    likely = np.flatnonzero(may_be_copies(np.concatenate(fits)))
+    likely = likely[np.argsort(pairs.first[likely], kind="stable")]
+    pairs, starts = pairs[likely], np.concatenate(maps)[likely]
+    seen: list[Likeness] = []
+    with (
+        ProcessPoolExecutor(count_cores()) as pool,
+        ThreadPoolExecutor(count_cores()) as threads,
+        bar("comparing", "pairs", len(pairs)) as progress,
+    ):
+        read = partial(pool.map, partial(read_picture, max_pixels=max_pixels), chunksize=16)
+        for part in _cut(len(pairs), BLOCK):
+            block = pairs[part]
+            needed, place = np.unique([block.first, block.second], return_inverse=True)
+            luma, chroma = stack_pictures(read([files[i] for i in needed]))
+            first, second = place.reshape(2, -1)
+            here = Pairs(**{**vars(block), "first": first, "second": second})
+            parts = list(_cut(len(here), CLOSE))
+            look = partial(_compare_part, luma, chroma, here, starts[part])
+            for likeness in threads.map(look, parts):
+                seen.append(likeness)
+                progress.update(len(likeness.low))
+    if not seen:
+        return pairs, np.zeros(0, bool)
+    likeness = Likeness.join(seen)
+    copies = np.flatnonzero(are_copies(likeness))
+    return pairs[copies], are_equal(likeness)[copies]
+
+
+def _compare_part(
+    luma: np.ndarray, chroma: np.ndarray, pairs: Pairs, maps: np.ndarray, part: slice
+) -> Likeness:
+    return compare(luma, chroma, pairs[part], maps[part])
+
+
+def _list_sizes(rows: pd.DataFrame) -> np.ndarray:
+    """Return width and height of images as they are seen, (images, 2)."""
+    sizes = np.array(rows[["width_px", "height_px"]], np.int64)
+    turned = (rows["exif_orientation"] >= 5).to_numpy()  # EXIF: these lie on their side
+    sizes[turned] = sizes[turned][:, ::-1]
+    return sizes
+
+
+def _join(ends: np.ndarray, count: int) -> np.ndarray:
+    """Return the number of each node's group, (count,); pairs (2, pairs) join theirs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((np.ones(ends.shape[1], np.int8), tuple(ends)), shape=(count, count))
+    return np.asarray(connected_components(edges, directed=False)[1], np.int64)
+
+
+def _cut(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)
