@@ -21,6 +21,8 @@ Write = Callable[[list[Row]], None]
 
 def check_output(output: str) -> None:
     """Raise DarkroomError if the answers cannot be written as this."""
+    if output != "-" and Path(output).is_dir():
+        raise DarkroomError(f"--output {output}: is a folder; give the name of a file in it")
     if output != "-" and Path(output).suffix.lower() not in SUFFIXES:
         raise DarkroomError(
             f"--output {output}: legal are names that end in {' or '.join(SUFFIXES)}, and - for "

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 
 from components.common.errors import DarkroomError
-from components.common.images.pixels import find_images
 from components.common.serving.classifier import Answers, Classifier
 from components.common.terminal import Stopwatch, bar
 from components.predict.answers import Row, check_output, open_output
+from components.predict.listing import Source, describe_skipped, list_images, name_source
 from components.predict.source import open_model
 from components.predict.spec import Inputs, Outputs, Params
 
@@ -25,10 +24,13 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """
     watch = Stopwatch()
     check_output(outputs.output)
-    images = list_images(inputs.images)
+    images, skipped = list_images(inputs.images)
+    left_out = describe_skipped(skipped)
     if not images:
+        where = ", ".join(map(name_source, inputs.images))
         raise DarkroomError(
-            f"no images in {', '.join(map(str, inputs.images))}: nothing to predict"
+            f"no images in {where or 'the list'}: nothing to predict"
+            + (f" ({left_out})" if left_out else "")
         )
     with open_model(inputs.model) as source:
         classifier = Classifier(source.file)
@@ -56,18 +58,14 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             progress.update(len(paths))
     where = "" if outputs.output == "-" else f" in {outputs.output}"
     doubts = "" if unsure_below is None else f", {unsure:,} unsure"
-    tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch})")
+    rest = f"; {left_out}" if left_out else ""
+    tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch}){rest}")
     if bad == done:
         raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
 
 
-def list_images(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that were named, and the images in the folders that were named."""
-    return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
-
-
 def create_rows(
-    paths: list[Path],
+    images: Sequence[Source],
     answers: Answers,
     class_names: list[str],
     extra: list[str],
@@ -78,15 +76,14 @@ def create_rows(
     Without a threshold, whether an answer is unsure is left open.
     """
     rows: list[Row] = []
-    for path, probabilities, reason in zip(
-        paths, answers.probabilities, answers.reasons, strict=True
+    for image, probabilities, reason in zip(
+        images, answers.probabilities, answers.reasons, strict=True
     ):
-        # A name that is not UTF-8 can be neither printed nor kept as text.
-        name = str(path).encode("utf-8", "backslashreplace").decode()
-        row: Row = {"path": name, "label": None, "probability": None}
+        row: Row = {"path": name_source(image), "label": None, "probability": None}
         row |= {"unsure": None, "reason": ""}
         if reason:
-            row["reason"] = reason.removeprefix(f"{path}: ")
+            told = "image" if isinstance(image, bytes) else image
+            row["reason"] = reason.removeprefix(f"{told}: ")
         else:
             best = int(probabilities.argmax())
             row |= {"label": class_names[best], "probability": float(probabilities[best])}

@@ -11,7 +11,10 @@ class Inputs:
     """What predict reads."""
 
     model: str = path("a model in the registry, `models:/darkroom@champion`, or a model.keras file")
-    images: list[Path] = path("image files, folders of them, or @FILE with a path in each line")
+    images: list[Path | bytes] = path(
+        "image files and folders of them; @FILE, a list with a path in each line; or -, an image "
+        "or a list on standard input"
+    )
 
 
 @dataclass(frozen=True)

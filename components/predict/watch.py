@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from components.common.images.measures import NAMES, measure_images
 from components.common.serving.classifier import Classifier
 from components.common.terminal import Stopwatch, bar
 from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
-from components.predict.run import BATCH_SIZE, list_images, tell
+from components.predict.listing import Source, describe_skipped, list_images, name_source
+from components.predict.run import BATCH_SIZE, tell
 from components.predict.source import open_model
 
 MIN_IMAGES = 20  # fewer show only what the eye sees as well
 
 
-def watch(model: str, paths: list[Path], output: Path | None) -> bool:
+def watch(model: str, paths: Sequence[Source], output: Path | None) -> bool:
     """Compare images with the reference of a registered model; print and write what differs.
 
     Args:
@@ -38,7 +40,7 @@ def watch(model: str, paths: list[Path], output: Path | None) -> bool:
     """
     if output:
         check_file(output)
-    stopwatch, images = Stopwatch(), list_images(paths)
+    stopwatch, (images, skipped) = Stopwatch(), list_images(paths)
     with open_model(model, with_reference=True) as source:
         if source.reference is None:
             raise DarkroomError(
@@ -48,9 +50,11 @@ def watch(model: str, paths: list[Path], output: Path | None) -> bool:
         reference = pd.read_parquet(source.reference)
         classifier = Classifier(source.file)
     batch, bad = describe_batch(classifier, images)
+    if left_out := describe_skipped(skipped):
+        tell(left_out)
     if len(batch) < MIN_IMAGES:
         raise DarkroomError(
-            f"{len(batch)} readable images in {', '.join(map(str, paths))}; {MIN_IMAGES} are the "
+            f"{len(batch)} readable images in {', '.join(map(name_source, paths))}; {MIN_IMAGES} are the "
             "fewest that can be told from another batch"
         )
     shifts = compare(reference, batch)
@@ -77,7 +81,7 @@ def watch(model: str, paths: list[Path], output: Path | None) -> bool:
     return drifted
 
 
-def describe_batch(classifier: Classifier, images: list[Path]) -> tuple[pd.DataFrame, int]:
+def describe_batch(classifier: Classifier, images: Sequence[Source]) -> tuple[pd.DataFrame, int]:
     """Return a row for each readable image, as the reference has them, and how many are not."""
     names = np.array(classifier.class_names, dtype=object)
     parts, bad, done = [], 0, 0
