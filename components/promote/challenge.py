@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.common.artifacts.model import ModelCard, read_card
 from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.sample import Sample
 from components.common.artifacts.validation import read_validation
 from components.common.files.writing import compute_sha256, read_json
 from components.common.tracking.tags import EVALUATION_RUN, MODEL_DIGEST, PREFIX, UNSURE_BELOW
@@ -17,7 +18,7 @@ from components.promote.registry.lineage import find_lineage
 from components.promote.registry.registry import Registry
 from components.promote.serving.exports import check_installed
 from components.promote.serving.reference import write_reference
-from components.promote.serving.sample import Sample, take_sample
+from components.promote.serving.sample import take_sample
 from components.promote.spec import Inputs, Params
 
 # Figures that a version carries as tags, to be searched by, and that the summary shows.

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.sample import Sample, read_sample, write_sample
 from components.common.errors import DarkroomError
 from components.common.files.writing import read_json
 from components.common.tracking.evaluations import fetch_evaluation
@@ -29,7 +30,6 @@ from components.common.tracking.tags import (
 from components.promote.gate.evidence import Evidence, parse_evidence
 from components.promote.serving.check import Served, Server
 from components.promote.serving.package import save_package
-from components.promote.serving.sample import Sample, read_sample, write_sample
 
 
 @dataclass(frozen=True)

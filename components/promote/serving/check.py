@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from components.promote.serving.sample import Sample
+from components.common.artifacts.sample import Sample
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds differently in batches of other sizes
 TIMEOUT_SECONDS = 180.0  # until the server answers; it takes about 10
