@@ -190,4 +190,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes) -> list[dict[str, A
     if response.status != 200:
         raise ValueError(f"it answered {response.status}: {' '.join(text.split())[:300]}")
     answers: list[dict[str, Any]] = json.loads(text)["predictions"]
+    for answer in answers:
+        if answer.get("reason"):  # versions of earlier code refuse the request instead
+            raise ValueError(f"it does not answer: {str(answer['reason'])[:300]}")
     return answers

@@ -30,7 +30,9 @@ CARRIED = (
     "common/images/formats.py",
     "common/images/pixels.py",
     "common/serving/__init__.py",
+    "common/serving/batching.py",
     "common/serving/classifier.py",
+    "common/serving/encoded.py",
     "common/serving/served.py",
 )
 # What it imports from elsewhere; MLflow itself serves it. Pinned to what it was measured with.
@@ -77,7 +79,7 @@ def save_package(
 
 
 def create_signature(card: ModelCard) -> Any:
-    """Return the signature: bytes of an image → label, probability, unsure, all probabilities."""
+    """Return the signature: bytes of an image → label, probability, unsure, all, or a reason."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Object, Property
@@ -87,10 +89,11 @@ def create_signature(card: ModelCard) -> Any:
         inputs=Schema([ColSpec(DataType.binary, "image")]),
         outputs=Schema(
             [
-                ColSpec(DataType.string, "label"),
-                ColSpec(DataType.double, "probability"),
-                ColSpec(DataType.boolean, "unsure"),
-                ColSpec(probabilities, "probabilities"),
+                ColSpec(DataType.string, "label", required=False),
+                ColSpec(DataType.double, "probability", required=False),
+                ColSpec(DataType.boolean, "unsure", required=False),
+                ColSpec(probabilities, "probabilities", required=False),
+                ColSpec(DataType.string, "reason", required=False),
             ]
         ),
     )
