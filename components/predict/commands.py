@@ -1,4 +1,4 @@
-"""What a person types: `python -m components.predict [watch] --model models:/… PATH…`."""
+"""What a person types: `python -m components.predict [serve|page|watch] --model models:/…`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from components.common.cli import ROOM_ITSELF, Command, check_writable
+from components.common.cli import ROOM_ITSELF, Command, check_writable, read_room_params
+from components.common.errors import DarkroomError
 from components.predict import spec
 
 
@@ -54,21 +55,89 @@ def _predict(flags: argparse.Namespace) -> None:
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="PATH", help="as predict takes them")
+    parser.add_argument("images", nargs="*", metavar="PATH", help="as predict takes them")
     parser.add_argument("--model", required=True, help="such as models:/darkroom@champion")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `serve --log FILE` wrote: the answers of this version in it; may be repeated",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="JSON file for the result")
     parser.add_argument("--fail", action="store_true", help="exit with 1 where the batch drifted")
+    parser.add_argument(
+        "--min-effect",
+        type=_share,
+        metavar="E",
+        help="smaller shifts are no drift; default: 0.1, a small effect (Cohen 1988)",
+    )
 
 
 def _watch(flags: argparse.Namespace) -> None:
     """Tell whether a batch looks like the data that the model was measured on."""
+    from components.predict.drift import MIN_EFFECT
     from components.predict.listing import read_words
     from components.predict.watch import watch
 
+    if not flags.images and not flags.log:
+        raise DarkroomError("nothing to watch: name images or folders of them, or --log FILE")
     if flags.output:
         check_writable("--output", flags.output)
-    if watch(flags.model, read_words(flags.images), flags.output) and flags.fail:
+    min_effect = MIN_EFFECT if flags.min_effect is None else flags.min_effect
+    images = read_words(flags.images)
+    if watch(flags.model, images, flags.output, flags.log, min_effect) and flags.fail:
         sys.exit(1)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_server(parser, port=8080)
+    parser.add_argument("--name", default="", help="by which clients call the model in addresses")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="keep digests and answers there, for watch"
+    )
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    _add_server(parser, port=8501)
+
+
+def _add_server(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--model", required=True, help="such as models:/darkroom@champion")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; default: %(default)s"
+    )
+    parser.add_argument("--port", type=int, default=port, help="default: %(default)s; 0: any")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="limits, in its section predict.serve; default: params.yaml, where there is one",
+    )
+
+
+def _serve(flags: argparse.Namespace) -> None:
+    from components.predict.serve.serving import serve
+
+    settings = _read_settings(flags.params)
+    place = {"host": flags.host, "port": flags.port}
+    serve(flags.model, settings, **place, name=flags.name, log=flags.log)
+
+
+def _show_page(flags: argparse.Namespace) -> None:
+    from components.predict.serve.serving import serve
+
+    settings = _read_settings(flags.params)
+    serve(flags.model, settings, host=flags.host, port=flags.port, page=True)
+
+
+def _read_settings(params: Path | None) -> spec.Serve:
+    file = params or Path("params.yaml")
+    if params is None and not file.exists():
+        return spec.Serve()
+    settings: spec.Serve = read_room_params(file, "predict").serve
+    return settings
 
 
 COMMANDS = {
@@ -77,5 +146,15 @@ COMMANDS = {
         "Compare images with the data that a registered model was measured on.",
         _add_watch,
         _watch,
+    ),
+    "serve": Command(
+        "Serve a model over HTTP: MLflow's and KServe's forms, in batches, following its alias.",
+        _add_serve,
+        _serve,
+    ),
+    "page": Command(
+        "Serve a page on this machine where photos are dropped and answers are shown.",
+        _add_page,
+        _show_page,
     ),
 }

@@ -1,4 +1,4 @@
-"""What the words of a command line name: files, folders, lists, pipes; mistakes are told at once."""
+"""What the words of a command line name: files, folders, lists, pipes; mistakes come first."""
 
 from __future__ import annotations
 
