@@ -18,19 +18,32 @@ from components.common.serving.classifier import Classifier
 from components.common.terminal import Stopwatch, bar
 from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
 from components.predict.listing import Source, describe_skipped, list_images, name_source
+from components.predict.recording import record_watch
 from components.predict.run import BATCH_SIZE, tell
+from components.predict.serve.requestlog import read_logs
 from components.predict.source import open_model
 
 MIN_IMAGES = 20  # fewer show only what the eye sees as well
+UNITS = {"megapixels": " MP", "aspect": " : 1"}
 
 
-def watch(model: str, paths: Sequence[Source], output: Path | None) -> bool:
-    """Compare images with the reference of a registered model; print and write what differs.
+def watch(
+    model: str,
+    paths: Sequence[Source],
+    output: Path | None,
+    logs: Sequence[Path] = (),
+    min_effect: float = MIN_EFFECT,
+) -> bool:
+    """Compare images with the reference of a registered model; tell and keep what differs.
+
+    It is printed, written, and recorded in MLflow beside the version.
 
     Args:
         model: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
         paths: files and folders of the batch.
         output: JSON file for the result, None for none.
+        logs: of servers, whose answers by this version belong to the batch.
+        min_effect: a smaller shift is no drift.
 
     Returns:
         Whether the batch has drifted.
@@ -48,16 +61,21 @@ def watch(model: str, paths: Sequence[Source], output: Path | None) -> bool:
                 "promote registered: run promote again"
             )
         reference = pd.read_parquet(source.reference)
-        classifier = Classifier(source.file)
-    batch, bad = describe_batch(classifier, images)
+        classifier = Classifier(source.file) if images else None
+    logged = read_logs(logs, source.version or "")
+    batch, bad = describe_batch(classifier, images) if classifier else (pd.DataFrame(), 0)
+    batch, bad = pd.concat([batch, logged.answers], ignore_index=True), bad + logged.unreadable
     if left_out := describe_skipped(skipped):
         tell(left_out)
+    if logs:
+        tell(logged.describe())
     if len(batch) < MIN_IMAGES:
+        where = ", ".join([*map(name_source, paths), *map(str, logs)])
         raise DarkroomError(
-            f"{len(batch)} readable images in {', '.join(map(name_source, paths))}; {MIN_IMAGES} are the "
-            "fewest that can be told from another batch"
+            f"{len(batch)} readable images in {where}; {MIN_IMAGES} are the fewest that can be "
+            "told from another batch"
         )
-    shifts = compare(reference, batch)
+    shifts = compare(reference, batch, min_effect=min_effect)
     drifted = any(shift.is_drift for shift in shifts)
     unsure = source.unsure_below
     result: dict[str, Any] = {
@@ -68,7 +86,7 @@ def watch(model: str, paths: Sequence[Source], output: Path | None) -> bool:
         "unreadable": bad,
         "reference_images": len(reference),
         "level": LEVEL,
-        "min_effect": MIN_EFFECT,
+        "min_effect": min_effect,
         "unsure_share": None if unsure is None else float((batch["probability"] < unsure).mean()),
         "shifts": [asdict(shift) for shift in shifts],
     }
@@ -78,6 +96,8 @@ def watch(model: str, paths: Sequence[Source], output: Path | None) -> bool:
     print(f"{word} ({len(batch):,} images against {len(reference):,}, {stopwatch})")
     if output is not None:
         write_json(output, result)
+    name = model.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    record_watch(name, str(source.version), result)
     return drifted
 
 
@@ -117,7 +137,7 @@ def describe(shifts: list[Shift]) -> list[str]:
             most = max(before, key=lambda name: abs(now[name] - before[name]), default="")
             moved = f"{most} {before[most]:.1%} → {now[most]:.1%}" if most else "no images"
         else:
-            moved = f"{shift.before:.3g} → {shift.now:.3g}"
+            moved = f"{shift.before:.3g} → {shift.now:.3g}{UNITS.get(shift.figure, '')}"
         lines.append(
             f"  {mark} {shift.figure:<12} {moved:<28} effect {shift.effect:.2f}, "
             f"p {shift.p_value:.2g} ({shift.test})"
