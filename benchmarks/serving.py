@@ -36,7 +36,7 @@ from components.common.files.writing import compute_sha256
 from components.common.host import count_cores
 from components.common.images.pixels import find_images, read_pixels
 from components.common.settings.spec import Mlflow
-from components.common.tracking.recording import start_recorded_run
+from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.tags import MODEL_DIGEST
 from components.predict.spec import Serve
 from components.promote.registry.registry import Registry
@@ -179,7 +179,9 @@ def registering(model: Path) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        with start_recorded_run(Mlflow(), Path(folder) / "run.json") as mlflow:
+        with start_recorded_run(Mlflow(), Path(folder) / "run.json"):
+            pass
+        with continue_run(Mlflow(), Path(folder) / "run.json") as mlflow:
             registry = Registry(mlflow, "darkroom")
             registry.create_model()
             tags = {MODEL_DIGEST: compute_sha256(model)}

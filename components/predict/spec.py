@@ -35,7 +35,7 @@ class Outputs:
 class Serve:
     """What `serve` takes from a client, and how it answers.
 
-    Its memory, in use, stays below what it is at rest and 30 bytes a pixel of `max_megapixels`, and
+    Its memory, in use, stays below what it is at rest and 36 bytes a pixel of `max_megapixels`, and
     four times `max_waiting_mb`.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from components.predict.source import IN_REGISTRY, Source, find_version, open_mo
 from components.predict.spec import Serve
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds differently in batches of other sizes
+RETRY_SECONDS = 60  # until a version that could not serve is loaded again
 DIGITS = 12  # of a digest
 MODEL = "model"  # what a file without a registry is called in answers
 
@@ -74,6 +76,7 @@ class Champion:
         self._model, self._settings = model, settings
         self.name = name or (parts["name"] if parts else MODEL)
         self.state, self._end = State(), threading.Event()
+        self._failed = "", 0.0  # the last version that could not serve, and when
         self._current = self._load()
         self._watcher = threading.Thread(target=self._watch, name="registry", daemon=True)
         if parts and parts["alias"] and settings.refresh_seconds:
@@ -93,8 +96,12 @@ class Champion:
             except ClosedError:  # another took over in this moment: it answers all of them
                 continue
 
-    def refresh(self) -> bool:
+    def refresh(self, patient: bool = False) -> bool:
         """Ask the registry, and load what it points to; return whether another version took over.
+
+        Args:
+            patient: a version that could not serve is not tried again at once: loading costs
+                seconds of the cores that answer.
 
         Raises:
             DarkroomError: if the registry does not answer, or the version cannot serve.
@@ -102,10 +109,14 @@ class Champion:
         version = find_version(self._model)
         if version is None or version == self._current.version:
             return False
+        failed, when = self._failed
+        if patient and version == failed and time.monotonic() < when + RETRY_SECONDS:
+            return False
         try:
             loaded = self._load()
-        except DarkroomError as error:
-            self.state.refused = f"version {version}: {error}"
+        except Exception as error:  # whatever it is, this version cannot serve
+            self._failed = version, time.monotonic()
+            self.state.refused = f"version {version}: {_shorten(error)}"
             raise
         before, self._current = self._current, loaded
         before.batcher.close()  # answers what it was asked
@@ -120,7 +131,7 @@ class Champion:
         told = ""
         while not self._end.wait(self._settings.refresh_seconds):
             try:
-                self.refresh()
+                self.refresh(patient=True)
                 words = ""
             except Exception as error:  # whatever it is, what serves goes on
                 words = f"goes on with version {self._current.version}: {_shorten(error)}"

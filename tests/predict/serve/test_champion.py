@@ -56,6 +56,7 @@ def test_a_version_takes_over_only_if_it_answers_as_measured(
     with pytest.raises(DarkroomError, match="its answers differ from what evaluate measured"):
         champion.refresh()
     assert champion.current.version == "1"
+    assert not champion.refresh(patient=True)  # it is not loaded again and again
     assert champion.state.refused.startswith("version 2: its answers differ")
     assert np.abs(ask(champion, images) - of_first).max() <= 1e-5
 
