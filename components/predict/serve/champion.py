@@ -7,6 +7,7 @@ the old one goes on and the reason is told.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ import numpy as np
 from components.common.artifacts.sample import read_sample
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
+from components.common.host import give_back_memory
 from components.common.serving.batching import Answer, Batcher, ClosedError
 from components.common.serving.classifier import Classifier
 from components.common.terminal import Stopwatch
@@ -120,6 +122,9 @@ class Champion:
             raise
         before, self._current = self._current, loaded
         before.batcher.close()  # answers what it was asked
+        del before
+        gc.collect()  # a network's parts refer to one another
+        give_back_memory()
         return True
 
     def close(self) -> None:
