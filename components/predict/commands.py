@@ -18,8 +18,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         f.name: f.metadata["help"] for kind in (spec.Inputs, spec.Outputs) for f in fields(kind)
     }
     parser.epilog = (
-        "The answers have the columns path, label, probability, unsure and reason; an\n"
-        "image that cannot be read has no label but a reason."
+        "The answers have the columns path, label, probability, unsure and reason, and unknown\n"
+        "where the version has a limit for it; an image that cannot be read has no label but a\n"
+        "reason."
     )
     parser.fromfile_prefix_chars = "@"
     # Of @FILE each line is one path, however many spaces it has.
@@ -28,6 +29,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help=told["model"])
     parser.add_argument("--output", default="-", metavar="FILE", help=told["output"])
     parser.add_argument("--probabilities", action="store_true", help=told["probabilities"])
+    parser.add_argument("--sets", action="store_true", help=told["sets"])
     parser.add_argument("--unsure-below", type=float, metavar="P", help=told["unsure_below"])
 
 
@@ -35,7 +37,9 @@ def _predict(flags: argparse.Namespace) -> None:
     from components.predict.run import run
 
     try:
-        outputs = spec.Outputs(flags.output, flags.probabilities, flags.unsure_below)
+        outputs = spec.Outputs(
+            flags.output, flags.probabilities, sets=flags.sets, unsure_below=flags.unsure_below
+        )
         run(spec.Inputs(flags.model, flags.images), outputs, spec.Params())
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

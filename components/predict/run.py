@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.common.images.pixels import find_images
 from components.common.serving.classifier import Answers, Classifier
+from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch, bar
-from components.predict.answers import Row, check_output, open_output
+from components.predict.answers import COLUMNS, SETS, UNKNOWN, Row, check_output, open_output
 from components.predict.source import open_model
 from components.predict.spec import Inputs, Outputs, Params
 
@@ -32,21 +34,30 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         )
     with open_model(inputs.model) as source:
         classifier = Classifier(source.file)
-    threshold = outputs.unsure_below
-    unsure_below = source.unsure_below if threshold is None else threshold
+    decisions = source.decisions
+    if outputs.unsure_below is not None:
+        decisions = replace(decisions, unsure_below=outputs.unsure_below)
+    if outputs.sets and not decisions.set_from:
+        raise DarkroomError(
+            f"--sets: {inputs.model} carries no limits for sets of classes: evaluate finds them, "
+            "promote registers them with a version; give one that was made so"
+        )
     tell(f"{inputs.model}: {len(classifier.class_names)} classes, loaded in {watch}")
-    extra = name_columns(classifier.class_names) if outputs.probabilities else []
-    watch, bad, done, unsure = Stopwatch(), 0, 0, 0
+    extra = [UNKNOWN] if decisions.unknown_above is not None else []
+    extra += [SETS] if outputs.sets else []
+    extra += name_columns(classifier.class_names) if outputs.probabilities else []
+    watch, bad, done, unsure, unknown = Stopwatch(), 0, 0, 0, 0
     with (
         open_output(outputs.output, extra) as write,
         bar("predicting", "images", len(images)) as progress,
     ):
         for answers in classifier.classify_all(images, BATCH_SIZE):
             paths = images[done : done + len(answers.reasons)]
-            rows = create_rows(paths, answers, classifier.class_names, extra, unsure_below)
+            rows = create_rows(paths, answers, classifier.class_names, extra, decisions)
             write(rows)
             for row in rows:
                 unsure += bool(row["unsure"])
+                unknown += bool(row.get(UNKNOWN))
                 if row["reason"]:
                     bad += 1
                     if sys.stderr.isatty():
@@ -55,7 +66,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             done += len(paths)
             progress.update(len(paths))
     where = "" if outputs.output == "-" else f" in {outputs.output}"
-    doubts = "" if unsure_below is None else f", {unsure:,} unsure"
+    doubts = "" if decisions.unsure_below is None else f", {unsure:,} unsure"
+    doubts += f", {unknown:,} unknown" if UNKNOWN in extra else ""
     tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch})")
     if bad == done:
         raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
@@ -71,15 +83,16 @@ def create_rows(
     answers: Answers,
     class_names: list[str],
     extra: list[str],
-    unsure_below: float | None = None,
+    decisions: Decisions,
 ) -> list[Row]:
     """Return a row an image: path, label, probability, unsure, reason, the columns of `extra`.
 
     Without a threshold, whether an answer is unsure is left open.
     """
+    columns = set(COLUMNS) | set(extra)
     rows: list[Row] = []
-    for path, probabilities, reason in zip(
-        paths, answers.probabilities, answers.reasons, strict=True
+    for path, probabilities, logits, reason in zip(
+        paths, answers.probabilities, answers.logits, answers.reasons, strict=True
     ):
         # A name that is not UTF-8 can be neither printed nor kept as text.
         name = str(path).encode("utf-8", "backslashreplace").decode()
@@ -88,11 +101,11 @@ def create_rows(
         if reason:
             row["reason"] = reason.removeprefix(f"{path}: ")
         else:
-            best = int(probabilities.argmax())
-            row |= {"label": class_names[best], "probability": float(probabilities[best])}
-            if unsure_below is not None:
-                row["unsure"] = bool(probabilities[best] < unsure_below)
-            row |= dict(zip(extra, map(float, probabilities), strict=False))
+            found = decisions.judge(probabilities, class_names, logits)
+            if decisions.unsure_below is None:
+                found["unsure"] = None
+            found |= dict(zip(name_columns(class_names), probabilities.tolist(), strict=True))
+            row |= {name: value for name, value in found.items() if name in columns}
         rows.append(row)
     return rows
 

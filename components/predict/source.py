@@ -6,17 +6,23 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import MODEL_FILE
+from components.common.serving.decisions import DECISIONS_FILE, Decisions, read_decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.server import describe_uri, import_mlflow
-from components.common.tracking.tags import MODEL_DIGEST, REFERENCE, UNSURE_BELOW
+from components.common.tracking.tags import (
+    DECISIONS_DIGEST,
+    MODEL_DIGEST,
+    REFERENCE,
+    UNSURE_BELOW,
+)
 
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
@@ -27,7 +33,7 @@ class Source:
 
     file: Path
     version: str | None = None  # in the registry
-    unsure_below: float | None = None
+    decisions: Decisions = field(default_factory=Decisions)
     reference: Path | None = None  # what its data looked like, where it was asked for and is kept
 
 
@@ -73,13 +79,8 @@ def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
         if with_reference:
             with explain_failures():
                 reference = fetch_evaluation(mlflow, version, REFERENCE, folder)
-        unsure_below = version.tags.get(UNSURE_BELOW)
-        yield Source(
-            file,
-            str(version.version),
-            None if unsure_below is None else float(unsure_below),
-            reference,
-        )
+        decisions = _read_decisions(mlflow, model, version, folder)
+        yield Source(file, str(version.version), decisions, reference)
 
 
 def _find_version(
@@ -111,6 +112,25 @@ def _find_version(
         raise DarkroomError(
             f"{model}: {name} has no version {wanted}; `make ui` lists them"
         ) from None
+
+
+def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
+    """Return the limits of a version; early ones keep a threshold, or nothing."""
+    below = version.tags.get(UNSURE_BELOW)
+    decisions = Decisions(None if below is None else float(below))
+    digest = version.tags.get(DECISIONS_DIGEST)
+    if digest is None:
+        return decisions
+    uri = f"models:/{version.name}/{version.version}/artifacts/{DECISIONS_FILE}"
+    with explain_failures():
+        found = read_decisions(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
+    if found.compute_digest() != digest:
+        raise DarkroomError(
+            f"{model}: version {version.version} is not as it was registered (the sha256 of its "
+            f"{DECISIONS_FILE} is not {digest}); the artifact store is damaged: restore it, or "
+            "promote again"
+        )
+    return replace(found, unsure_below=decisions.unsure_below)
 
 
 def _download(mlflow: Any, version: Any, folder: str) -> Path:

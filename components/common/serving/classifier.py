@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.artifacts.model import load_model, read_card
+from components.common.artifacts.model import load_model, read_card, split_outputs
 from components.common.errors import DarkroomError
 from components.common.host import count_cores
 from components.common.images.pixels import read_pixels
 
 # How a registered version keeps the model file: its name, and that among the artifacts of MLflow's
-# pyfunc; and the key of the threshold in the version's configuration.
-MODEL_FILE, ARTIFACT, UNSURE_BELOW = "model.keras", "model", "unsure_below"
+# pyfunc.
+MODEL_FILE, ARTIFACT = "model.keras", "model"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Answers:
         np.ndarray
     )  # float64 (images, classes); a row of NaN where the image is unreadable
     reasons: list[str]  # why an image is unreadable, else empty
+    logits: np.ndarray  # float64 (images, classes), before the calibration; NaN likewise
 
 
 class Classifier:
@@ -36,7 +37,7 @@ class Classifier:
     def __init__(self, file: Path) -> None:
         """Load a model.keras that train wrote; raise DarkroomError if it is none."""
         self.card = read_card(file)
-        self._model = load_model(file)
+        self._model = split_outputs(load_model(file))
 
     @property
     def class_names(self) -> list[str]:
@@ -81,7 +82,9 @@ class Classifier:
 
     def _infer(self, pixels: np.ndarray, reasons: list[str]) -> Answers:
         probabilities = np.full((len(reasons), len(self.class_names)), np.nan)
+        logits = probabilities.copy()
         readable = np.array([not reason for reason in reasons], bool)
         if readable.any():
-            probabilities[readable] = self._model.predict_on_batch(pixels[readable])
-        return Answers(probabilities, reasons)
+            found = self._model.predict_on_batch(pixels[readable])
+            probabilities[readable], logits[readable] = found
+        return Answers(probabilities, reasons, logits)
