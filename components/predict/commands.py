@@ -20,13 +20,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         f.name: f.metadata["help"] for kind in (spec.Inputs, spec.Outputs) for f in fields(kind)
     }
     parser.epilog = (
-        "The answers have the columns path, label, probability, unsure and reason; an\n"
-        "image that cannot be read has no label but a reason."
+        "The answers have the columns path, label, probability, unsure and reason, and unknown\n"
+        "where the version has a limit for it; an image that cannot be read has no label but a\n"
+        "reason."
     )
     parser.add_argument("images", nargs="+", metavar="PATH", help=told["images"])
     parser.add_argument("--model", required=True, help=told["model"])
     parser.add_argument("--output", default="-", metavar="FILE", help=told["output"])
     parser.add_argument("--probabilities", action="store_true", help=told["probabilities"])
+    parser.add_argument("--sets", action="store_true", help=told["sets"])
     parser.add_argument("--unsure-below", type=_share, metavar="P", help=told["unsure_below"])
 
 
@@ -48,7 +50,9 @@ def _predict(flags: argparse.Namespace) -> None:
     try:
         if flags.output != "-":
             check_writable("--output", Path(flags.output))
-        outputs = spec.Outputs(flags.output, flags.probabilities, flags.unsure_below)
+        outputs = spec.Outputs(
+            flags.output, flags.probabilities, sets=flags.sets, unsure_below=flags.unsure_below
+        )
         run(spec.Inputs(flags.model, read_words(flags.images)), outputs, spec.Params())
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from components.common.errors import DarkroomError
 from components.common.serving.classifier import Answers, Classifier
+from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch, bar
-from components.predict.answers import Row, check_output, open_output
+from components.predict.answers import COLUMNS, SETS, UNKNOWN, Row, check_output, open_output
 from components.predict.listing import Source, describe_skipped, list_images, name_source
 from components.predict.source import open_model
 from components.predict.spec import Inputs, Outputs, Params
@@ -34,21 +36,30 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         )
     with open_model(inputs.model) as source:
         classifier = Classifier(source.file)
-    threshold = outputs.unsure_below
-    unsure_below = source.unsure_below if threshold is None else threshold
+    decisions = source.decisions
+    if outputs.unsure_below is not None:
+        decisions = replace(decisions, unsure_below=outputs.unsure_below)
+    if outputs.sets and not decisions.set_from:
+        raise DarkroomError(
+            f"--sets: {inputs.model} carries no limits for sets of classes: evaluate finds them, "
+            "promote registers them with a version; give one that was made so"
+        )
     tell(f"{inputs.model}: {len(classifier.class_names)} classes, loaded in {watch}")
-    extra = name_columns(classifier.class_names) if outputs.probabilities else []
-    watch, bad, done, unsure = Stopwatch(), 0, 0, 0
+    extra = [UNKNOWN] if decisions.unknown_above is not None else []
+    extra += [SETS] if outputs.sets else []
+    extra += name_columns(classifier.class_names) if outputs.probabilities else []
+    watch, bad, done, unsure, unknown = Stopwatch(), 0, 0, 0, 0
     with (
         open_output(outputs.output, extra) as write,
         bar("predicting", "images", len(images)) as progress,
     ):
         for answers in classifier.classify_all(images, BATCH_SIZE):
             paths = images[done : done + len(answers.reasons)]
-            rows = create_rows(paths, answers, classifier.class_names, extra, unsure_below)
+            rows = create_rows(paths, answers, classifier.class_names, extra, decisions)
             write(rows)
             for row in rows:
                 unsure += bool(row["unsure"])
+                unknown += bool(row.get(UNKNOWN))
                 if row["reason"]:
                     bad += 1
                     if sys.stderr.isatty():
@@ -57,7 +68,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             done += len(paths)
             progress.update(len(paths))
     where = "" if outputs.output == "-" else f" in {outputs.output}"
-    doubts = "" if unsure_below is None else f", {unsure:,} unsure"
+    doubts = "" if decisions.unsure_below is None else f", {unsure:,} unsure"
+    doubts += f", {unknown:,} unknown" if UNKNOWN in extra else ""
     rest = f"; {left_out}" if left_out else ""
     tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch}){rest}")
     if bad == done:
@@ -69,15 +81,16 @@ def create_rows(
     answers: Answers,
     class_names: list[str],
     extra: list[str],
-    unsure_below: float | None = None,
+    decisions: Decisions,
 ) -> list[Row]:
     """Return a row an image: path, label, probability, unsure, reason, the columns of `extra`.
 
     Without a threshold, whether an answer is unsure is left open.
     """
+    columns = set(COLUMNS) | set(extra)
     rows: list[Row] = []
-    for image, probabilities, reason in zip(
-        images, answers.probabilities, answers.reasons, strict=True
+    for image, probabilities, logits, reason in zip(
+        images, answers.probabilities, answers.logits, answers.reasons, strict=True
     ):
         row: Row = {"path": name_source(image), "label": None, "probability": None}
         row |= {"unsure": None, "reason": ""}
@@ -85,11 +98,11 @@ def create_rows(
             told = "image" if isinstance(image, bytes) else image
             row["reason"] = reason.removeprefix(f"{told}: ")
         else:
-            best = int(probabilities.argmax())
-            row |= {"label": class_names[best], "probability": float(probabilities[best])}
-            if unsure_below is not None:
-                row["unsure"] = bool(probabilities[best] < unsure_below)
-            row |= dict(zip(extra, map(float, probabilities), strict=False))
+            found = decisions.judge(probabilities, class_names, logits)
+            if decisions.unsure_below is None:
+                found["unsure"] = None
+            found |= dict(zip(name_columns(class_names), probabilities.tolist(), strict=True))
+            row |= {name: value for name, value in found.items() if name in columns}
         rows.append(row)
     return rows
 

@@ -6,20 +6,27 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import MODEL_FILE
-from components.common.serving.classifier import UNSURE_BELOW as CONFIGURED
+from components.common.serving.decisions import DECISIONS_FILE, Decisions, read_decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.server import describe_uri, import_mlflow
-from components.common.tracking.tags import MODEL_DIGEST, REFERENCE, SAMPLE, UNSURE_BELOW
+from components.common.tracking.tags import (
+    DECISIONS_DIGEST,
+    MODEL_DIGEST,
+    REFERENCE,
+    SAMPLE,
+    UNSURE_BELOW,
+)
 
 MLMODEL = "MLmodel"  # what makes a folder a model of MLflow
+EARLIER = "unsure_below"  # key of the threshold in the configuration of earlier versions
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -29,7 +36,7 @@ class Source:
 
     file: Path
     version: str | None = None  # in the registry
-    unsure_below: float | None = None
+    decisions: Decisions = field(default_factory=Decisions)
     # What its data looked like, and test images with their answers, where asked for and kept.
     reference: Path | None = None
     sample: Path | None = None
@@ -78,14 +85,8 @@ def open_model(
                 name: fetch_evaluation(mlflow, version, name, folder) if is_wanted else None
                 for name, is_wanted in wanted.items()
             }
-        unsure_below = version.tags.get(UNSURE_BELOW)
-        yield Source(
-            file,
-            str(version.version),
-            None if unsure_below is None else float(unsure_below),
-            kept[REFERENCE],
-            kept[SAMPLE],
-        )
+        decisions = _read_decisions(mlflow, model, version, folder)
+        yield Source(file, str(version.version), decisions, kept[REFERENCE], kept[SAMPLE])
 
 
 def _open_file(model: str) -> Source:
@@ -98,7 +99,7 @@ def _open_file(model: str) -> Source:
 
 
 def _open_folder(folder: Path) -> Source:
-    """Return a version as `mlflow artifacts download` leaves it: its file and its threshold."""
+    """Return a version as `mlflow artifacts download` leaves it: its file and its limits."""
     from ruamel.yaml import YAML
 
     read = YAML(typ="safe", pure=True).load
@@ -108,12 +109,13 @@ def _open_folder(folder: Path) -> Source:
         raise DarkroomError(f"--model {folder}: no version that promote registered")
     meta = folder / "registered_model_meta"
     version = read(meta.read_text("utf-8")).get("model_version") if meta.is_file() else None
-    threshold = (flavor.get("config") or {}).get(CONFIGURED)
-    return Source(
-        file,
-        None if version is None else str(version),
-        None if threshold is None else float(threshold),
-    )
+    limits = folder / "artifacts" / DECISIONS_FILE
+    if limits.is_file():
+        decisions = read_decisions(limits)
+    else:  # of earlier code, which kept a threshold alone
+        threshold = (flavor.get("config") or {}).get(EARLIER)
+        decisions = Decisions(None if threshold is None else float(threshold))
+    return Source(file, None if version is None else str(version), decisions)
 
 
 def find_version(model: str) -> str | None:
@@ -159,6 +161,25 @@ def _find_version(
         raise DarkroomError(
             f"{model}: {name} has no version {wanted}; `make ui` lists them"
         ) from None
+
+
+def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
+    """Return the limits of a version; early ones keep a threshold, or nothing."""
+    below = version.tags.get(UNSURE_BELOW)
+    decisions = Decisions(None if below is None else float(below))
+    digest = version.tags.get(DECISIONS_DIGEST)
+    if digest is None:
+        return decisions
+    uri = f"models:/{version.name}/{version.version}/artifacts/{DECISIONS_FILE}"
+    with explain_failures():
+        found = read_decisions(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
+    if found.compute_digest() != digest:
+        raise DarkroomError(
+            f"{model}: version {version.version} is not as it was registered (the sha256 of its "
+            f"{DECISIONS_FILE} is not {digest}); the artifact store is damaged: restore it, or "
+            "promote again"
+        )
+    return replace(found, unsure_below=decisions.unsure_below)
 
 
 def _download(mlflow: Any, version: Any, folder: str) -> Path:

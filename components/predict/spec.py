@@ -27,7 +27,12 @@ class Outputs:
     unsure_below: float | None = param(
         None,
         "an answer less probable than this is marked as unsure; by default the threshold that the "
-        "registered model carries",
+        "registered model carries; 1: every answer",
+    )
+    sets: bool = param(
+        False,
+        "add a column `sets`, the classes that an image may be of, so that the true one is among "
+        "them as often as evaluate.set_coverage says; a registered model carries the limits",
     )
 
 

@@ -15,6 +15,7 @@ from components.common.files.ownership import check_file
 from components.common.files.writing import write_json
 from components.common.images.measures import NAMES, measure_images
 from components.common.serving.classifier import Classifier
+from components.common.serving.decisions import Decisions, compute_energy
 from components.common.terminal import Stopwatch, bar
 from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
 from components.predict.listing import Source, describe_skipped, list_images, name_source
@@ -63,7 +64,9 @@ def watch(
         reference = pd.read_parquet(source.reference)
         classifier = Classifier(source.file) if images else None
     logged = read_logs(logs, source.version or "")
-    batch, bad = describe_batch(classifier, images) if classifier else (pd.DataFrame(), 0)
+    batch, bad = pd.DataFrame(), 0
+    if classifier:
+        batch, bad = describe_batch(classifier, images, source.decisions)
     batch, bad = pd.concat([batch, logged.answers], ignore_index=True), bad + logged.unreadable
     if left_out := describe_skipped(skipped):
         tell(left_out)
@@ -77,7 +80,7 @@ def watch(
         )
     shifts = compare(reference, batch, min_effect=min_effect)
     drifted = any(shift.is_drift for shift in shifts)
-    unsure = source.unsure_below
+    knows = source.decisions.unsure_below is not None or source.decisions.review_cost is not None
     result: dict[str, Any] = {
         "drifted": drifted,
         "model": model,
@@ -87,7 +90,8 @@ def watch(
         "reference_images": len(reference),
         "level": LEVEL,
         "min_effect": min_effect,
-        "unsure_share": None if unsure is None else float((batch["probability"] < unsure).mean()),
+        "unsure_share": float(batch["unsure"].mean()) if knows else None,
+        "unknown_share": float(batch["unknown"].mean()) if "unknown" in batch else None,
         "shifts": [asdict(shift) for shift in shifts],
     }
     for line in describe(shifts):
@@ -101,8 +105,16 @@ def watch(
     return drifted
 
 
-def describe_batch(classifier: Classifier, images: Sequence[Source]) -> tuple[pd.DataFrame, int]:
-    """Return a row for each readable image, as the reference has them, and how many are not."""
+def describe_batch(
+    classifier: Classifier, images: Sequence[Source], decisions: Decisions
+) -> tuple[pd.DataFrame, int]:
+    """Return a row for each readable image, as the reference has them, and how many are not.
+
+    Args:
+        classifier: the model.
+        images: of the batch.
+        decisions: by which it answers; they add columns `unsure` and, with a limit, `unknown`.
+    """
     names = np.array(classifier.class_names, dtype=object)
     parts, bad, done = [], 0, 0
     with bar("watching", "images", len(images)) as progress:
@@ -115,8 +127,12 @@ def describe_batch(classifier: Classifier, images: Sequence[Source]) -> tuple[pd
             )
             part = pd.DataFrame(figures, columns=list(NAMES))
             probabilities = answers.probabilities[good]
-            part.insert(0, "predicted", names[probabilities.argmax(axis=1)])
-            part.insert(1, "probability", probabilities.max(axis=1))
+            decided = decisions.decide(probabilities)
+            part.insert(0, "predicted", names[decided])
+            part.insert(1, "probability", probabilities[np.arange(len(decided)), decided])
+            part["unsure"] = decisions.find_unsure(probabilities)
+            if decisions.unknown_above is not None:
+                part["unknown"] = compute_energy(answers.logits[good]) > decisions.unknown_above
             parts.append(part)
             for reason in answers.reasons:
                 if reason:

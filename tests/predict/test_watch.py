@@ -20,6 +20,7 @@ from components.common.images.measures import NAMES, measure_image
 from components.common.images.pixels import ImageForm
 from components.common.serving.batching import Batcher
 from components.common.serving.classifier import Classifier
+from components.common.serving.decisions import Decisions
 from components.common.statistics.holm import correct_holm
 from components.common.tracking.server import import_mlflow
 from components.common.tracking.tags import EVALUATION_RUN
@@ -161,7 +162,7 @@ def write_log(
     """Write what a server writes of some images."""
     classifier = Classifier(model)
     batcher, written = Batcher(classifier), RequestLog(log, mb)
-    loaded = Loaded("darkroom", version, list(CLASSES), 0.45, classifier, batcher)
+    loaded = Loaded("darkroom", version, list(CLASSES), Decisions(0.45), classifier, batcher)
     data = [file.read_bytes() for file in images]
     answers = [batcher.ask(one).result() for one in data]
     written.write(loaded, list(zip(map(take_print, data), answers, strict=True)))

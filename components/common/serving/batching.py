@@ -8,10 +8,10 @@ the pixels that are being decoded, whatever is sent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, Queue
 from typing import Any
 
@@ -20,12 +20,12 @@ import numpy as np
 from components.common.errors import DarkroomError
 from components.common.host import count_cores, give_back_memory
 from components.common.serving.classifier import Classifier
+from components.common.serving.decisions import Decisions
 
 BATCH_SIZE = 8  # images of one forward pass; more gains little on a CPU
 # Decoded at once, in all: a photo of the largest kind that phones take, or four usual ones.
 MAX_PIXELS = 52_000_000
 LARGE_PIXELS = 4_000_000  # to decode one takes up to 36 bytes a pixel (WebP with a profile: 33)
-COLUMNS = ("label", "probability", "unsure", "probabilities", "reason")
 
 
 class ClosedError(Exception):
@@ -38,27 +38,29 @@ class Answer:
 
     reason: str = ""  # why it is unreadable, else empty
     probabilities: np.ndarray | None = None  # float64 (classes,)
+    logits: np.ndarray | None = None  # likewise, before the calibration
     pixels: np.ndarray | None = None  # as the network saw it, uint8 (size, size, 3)
     width_px: int = 0
     height_px: int = 0
 
-    def describe(self, class_names: Sequence[str], unsure_below: float | None) -> dict[str, Any]:
+    def describe(self, class_names: list[str], decisions: Decisions) -> dict[str, Any]:
         """Return the answer as servers give it; unreadable, all but the reason is None.
 
         Args:
             class_names: in the order of the probabilities.
-            unsure_below: a less probable answer is unsure; None: it is left open.
+            decisions: the limits by which it is judged.
         """
-        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        row: dict[str, Any] = dict.fromkeys(list_columns(decisions))
         if self.probabilities is None:
             return row | {"reason": self.reason.removeprefix("image: ")}
-        best = int(self.probabilities.argmax())
-        probability = float(self.probabilities[best])
-        row |= {"label": class_names[best], "probability": probability}
-        if unsure_below is not None:
-            row["unsure"] = probability < unsure_below
+        row |= decisions.judge(self.probabilities, class_names, self.logits)
         shares = dict(zip(class_names, self.probabilities.tolist(), strict=True))
         return row | {"probabilities": shares}
+
+
+def list_columns(decisions: Decisions) -> list[str]:
+    """Return the names of what an answer holds, in their order."""
+    return [*decisions.list_columns(), "probabilities", "reason"]
 
 
 class Gate:
@@ -158,11 +160,10 @@ class Batcher:
     def _answer(self, batch: list[tuple[Answer, Future[Answer]]]) -> None:
         try:
             pixels = np.stack([answer.pixels for answer, _ in batch if answer.pixels is not None])
-            found = self._classifier.infer(pixels)  # (batch, classes)
+            found, logits = self._classifier.infer(pixels)  # (batch, classes)
         except BaseException as error:  # whatever it is, somebody waits for these answers
             for _, future in batch:
                 future.set_exception(error)
             return
-        for (asked, future), row in zip(batch, found, strict=True):
-            size = asked.width_px, asked.height_px
-            future.set_result(Answer("", row, asked.pixels, *size))
+        for (asked, future), row, own in zip(batch, found, logits, strict=True):
+            future.set_result(replace(asked, probabilities=row, logits=own))

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from components.common.artifacts.model import load_model, read_card
+from components.common.artifacts.model import load_model, read_card, split_outputs
 from components.common.errors import DarkroomError
 from components.common.host import count_cores
 from components.common.images.formats import find_extent, open_image
 from components.common.images.pixels import read_pixels
 
 # How a registered version keeps the model file: its name, and that among the artifacts of MLflow's
-# pyfunc; and the key of the threshold in the version's configuration.
-MODEL_FILE, ARTIFACT, UNSURE_BELOW = "model.keras", "model", "unsure_below"
+# pyfunc.
+MODEL_FILE, ARTIFACT = "model.keras", "model"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Answers:
         np.ndarray
     )  # float64 (images, classes); a row of NaN where the image is unreadable
     reasons: list[str]  # why an image is unreadable, else empty
+    logits: np.ndarray  # float64 (images, classes), before the calibration; NaN likewise
 
 
 class Classifier:
@@ -45,7 +46,7 @@ class Classifier:
         self.card = read_card(file)
         allowed = self.card.form.max_pixels
         self._form = replace(self.card.form, max_pixels=min(allowed, max_pixels or allowed))
-        self._model = load_model(file)
+        self._model = split_outputs(load_model(file))
 
     @property
     def class_names(self) -> list[str]:
@@ -76,9 +77,10 @@ class Classifier:
         """Return an image as the network sees it, uint8 (size, size, 3); or raise DarkroomError."""
         return read_pixels(image, self._form)
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the probabilities of decoded images, float64 (images, classes)."""
-        return np.asarray(self._model.predict_on_batch(pixels), np.float64)
+    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities and logits of decoded images, both float64 (images, classes)."""
+        probabilities, logits = self._model.predict_on_batch(pixels)
+        return np.asarray(probabilities, np.float64), np.asarray(logits, np.float64)
 
     def classify(self, images: Sequence[bytes | Path]) -> Answers:
         """Answer for a batch of images: encoded (JPEG, PNG …), or the files that hold them."""
@@ -113,7 +115,8 @@ class Classifier:
 
     def _infer(self, pixels: np.ndarray, reasons: list[str]) -> Answers:
         probabilities = np.full((len(reasons), len(self.class_names)), np.nan)
+        logits = probabilities.copy()
         readable = np.array([not reason for reason in reasons], bool)
         if readable.any():
-            probabilities[readable] = self.infer(pixels[readable])
-        return Answers(probabilities, reasons)
+            probabilities[readable], logits[readable] = self.infer(pixels[readable])
+        return Answers(probabilities, reasons, logits)

@@ -23,6 +23,7 @@ from components.common.files.writing import compute_sha256
 from components.common.host import give_back_memory
 from components.common.serving.batching import Answer, Batcher, ClosedError
 from components.common.serving.classifier import Classifier
+from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch
 from components.predict.serve.bodies import Unread
 from components.predict.source import IN_REGISTRY, Source, find_version, open_model
@@ -41,13 +42,16 @@ class Loaded:
     name: str
     version: str  # of the registry; of a file the beginning of its digest
     class_names: list[str]
-    unsure_below: float | None
+    decisions: Decisions
     classifier: Classifier
     batcher: Batcher
 
     def describe(self, answer: Answer) -> dict[str, Any]:
         """Return an answer as servers give it."""
-        return answer.describe(self.class_names, self.unsure_below)
+        row = answer.describe(self.class_names, self.decisions)
+        if self.decisions.unsure_below is None and self.decisions.review_cost is None:
+            row["unsure"] = None  # there is nothing to say it by
+        return row
 
 
 @dataclass
@@ -156,7 +160,7 @@ class Champion:
             self.name,
             version,
             classifier.class_names,
-            source.unsure_below,
+            source.decisions,
             classifier,
             Batcher(classifier, settings.batch_size, pixels),
         )

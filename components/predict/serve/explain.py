@@ -36,7 +36,7 @@ def compute_falls(classifier: Classifier, pixels: np.ndarray, label: int) -> np.
         top, left = edges[max(y, 0)], edges[max(x, 0)]
         image[top : edges[min(y + COVER, GRID)], left : edges[min(x + COVER, GRID)]] = GREY
     parts = [covered[start : start + BATCH_SIZE] for start in range(0, len(covered), BATCH_SIZE)]
-    found = np.concatenate([classifier.infer(part)[:, label] for part in parts])
+    found = np.concatenate([classifier.infer(part)[0][:, label] for part in parts])
     falls, counts = np.zeros((GRID, GRID)), np.zeros((GRID, GRID))
     for (y, x), probability in zip(starts, found[1:], strict=True):
         place = slice(max(y, 0), y + COVER), slice(max(x, 0), x + COVER)

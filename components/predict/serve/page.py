@@ -50,7 +50,7 @@ class Explainer:
         with self._service.room.holding() as share:
             _, loaded, (answer, *_) = await self._service.ask(request, share)
         found = loaded.describe(answer) | {
-            "unsure_below": loaded.unsure_below,
+            "unsure_below": loaded.decisions.unsure_below,
             "name": loaded.name,
             "version": loaded.version,
         }
@@ -63,7 +63,7 @@ class Explainer:
 def _find_reasons(loaded: Loaded, answer: Answer) -> dict[str, Any]:
     assert answer.pixels is not None
     assert answer.probabilities is not None
-    best = int(answer.probabilities.argmax())
+    best = int(loaded.decisions.decide(answer.probabilities[None])[0])
     falls = compute_falls(loaded.classifier, answer.pixels, best)
     seen = encode_image(Image.fromarray(answer.pixels), "PNG")
     return {"seen": seen, "falls": falls.round(4).tolist()}

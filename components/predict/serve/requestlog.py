@@ -55,7 +55,7 @@ class RequestLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         for known, answer in asked:
             row = loaded.describe(answer)
-            del row["probabilities"]
+            row.pop("sets", None), row.pop("probabilities")
             line: dict[str, Any] = {"time": now, "model": loaded.name, "version": loaded.version}
             line |= known
             line |= {
@@ -84,7 +84,7 @@ def take_print(image: bytes | Unread) -> dict[str, Any]:
 class Logged:
     """What logs say of one version."""
 
-    # Columns predicted, probability and NAMES.
+    # Columns predicted, probability, NAMES and, where the version judges them, unsure and unknown.
     answers: pd.DataFrame
     unreadable: int = 0  # images that it could not read
     others: int = 0  # answers of other versions, and lines that are none of such a log
@@ -115,10 +115,11 @@ def read_logs(files: Sequence[Path], version: str) -> Logged:
             if row.get("version") != version:
                 others += 1
             elif isinstance(row.get("label"), str):
-                rows.append([row["label"], *(row.get(name) for name in ("probability", *NAMES))])
+                rows.append(row | {"predicted": row["label"]})
             else:
                 unreadable += 1
-    columns = ["predicted", "probability", *NAMES]
+    judged = ["unsure", "unknown"] if any("unknown" in row for row in rows) else ["unsure"]
+    columns = ["predicted", "probability", *NAMES, *judged]
     return Logged(pd.DataFrame(rows, columns=columns), unreadable, others)
 
 

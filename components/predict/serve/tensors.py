@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -97,6 +98,11 @@ def create_outputs(
         "class_names": (BYTES, [len(class_names)], list(class_names)),
         "reason": (BYTES, [count], [row["reason"] or "" for row in rows]),
     }
+    if rows and "unknown" in rows[0]:
+        tensors["unknown"] = ("BOOL", [count], [bool(row["unknown"]) for row in rows])
+    if rows and "sets" in rows[0]:  # of different lengths: each a list as JSON
+        sets = [json.dumps(row["sets"] or [], ensure_ascii=False) for row in rows]
+        tensors["sets"] = (BYTES, [count], sets)
     if set(wanted) - set(tensors):
         raise DarkroomError(f"there is no such output; there are {', '.join(tensors)}")
     return [

@@ -81,7 +81,7 @@ def ask(champion: Champion, images: list[bytes]) -> np.ndarray:
 def test_a_downloaded_version_keeps_its_threshold(registered: Registry, tmp_path: Path) -> None:
     folder = import_mlflow().artifacts.download_artifacts(MODEL, dst_path=str(tmp_path / "model"))
     with open_model(folder) as source:
-        assert (source.unsure_below, source.version) == (0.45, "1")
+        assert (source.decisions.unsure_below, source.version) == (0.45, "1")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "MLmodel").write_text("flavors: {}\n")
     with pytest.raises(DarkroomError, match="no version that promote registered"):
@@ -94,7 +94,7 @@ def test_images_of_many_clients_share_forward_passes(model: Path, photos: Path) 
     classifier, sizes = Classifier(model), []
     infer = classifier.infer
 
-    def count(pixels: np.ndarray) -> np.ndarray:
+    def count(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sizes.append(len(pixels))
         return infer(pixels)
 

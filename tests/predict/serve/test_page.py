@@ -172,9 +172,10 @@ def test_covering_what_decides_lowers_the_probability() -> None:
     """Against a network whose answer hangs on one corner alone."""
 
     class OneCorner:
-        def infer(self, pixels: np.ndarray) -> np.ndarray:
+        def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             share = (pixels[:, :4, :4] == 255).mean(axis=(1, 2, 3))  # (images,)
-            return np.stack([share, 1 - share], axis=1)
+            found = np.stack([share, 1 - share], axis=1)
+            return found, np.log(found + 1e-9)
 
     pixels = np.full((36, 36, 3), 255, np.uint8)
     found = compute_falls(OneCorner(), pixels, 0)  # type: ignore[arg-type]
