@@ -198,6 +198,10 @@ def test_the_log_is_bounded(watched: Path, model: Path, tmp_path: Path) -> None:
     write_log(model, sorted(watched.iterdir()), log, mb=0.02)
     parts = [log, log.with_name("requests.jsonl.1")]
     assert sum(part.stat().st_size for part in parts) <= 20_000
+    (tmp_path / "mine.txt").write_text("mine")
+    for other in (tmp_path / "mine.txt", tmp_path):
+        with pytest.raises(DarkroomError, match="is there already, and is no such log"):
+            RequestLog(other, 10)
     with pytest.raises(DarkroomError, match="--log nowhere: no such file"):
         watch(MODEL, [], None, [Path("nowhere")])
 

@@ -37,7 +37,12 @@ class RequestLog:
         Args:
             file: the newer part; the older one is called `.1` behind the same name.
             max_mb: size of both together, MB.
+
+        Raises:
+            DarkroomError: if there is something else in its place.
         """
+        if file.exists() and not (file.is_file() and file.open("rb").read(1) in (b"", b"{")):
+            raise DarkroomError(f"--log {file}: is there already, and is no such log")
         file.parent.mkdir(parents=True, exist_ok=True)
         half = max(1, round(max_mb * MB / 2))
         self._handler = RotatingFileHandler(

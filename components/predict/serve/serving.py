@@ -49,8 +49,8 @@ def serve(
         from components.predict.serve.page import create_routes
         from components.predict.serve.requestlog import RequestLog
 
-        champion = Champion(model, settings, name)
         written = RequestLog(log, settings.log_mb) if log else None
+        champion = Champion(model, settings, name)
         service = Service(champion, settings, written)
         app = create_app(service, create_routes(service) if page else [])
         address = f"http://{_show(host)}:{listener.getsockname()[1]}"
