@@ -14,6 +14,7 @@ from components.predict.serve.champion import Champion, tell
 from components.predict.spec import Serve
 
 MAX_CONNECTIONS = 512
+LAST_PORT = 65_535
 STOP_SECONDS = 30  # what is being answered when it is stopped has so long
 
 
@@ -81,14 +82,16 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= LAST_PORT:
+        raise DarkroomError(f"--port {port}: legal are 0 to {LAST_PORT}")
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # Said to be TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))  # it listens when the model is loaded
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None) or 0
+    except OSError as error:
+        number = error.errno or 0
         why = os.strerror(number) if number in errno.errorcode else str(error)
         raise DarkroomError(
             f"--host {host} --port {port}: {why}; give another, such as --port {port + 1}"
