@@ -55,7 +55,8 @@ SERVERS = {
 class Load:
     """What some clients saw."""
 
-    rate: float  # answers a second
+    answers: int
+    rate: float  # of answers, a second
     median_ms: float
     p95_ms: float
 
@@ -84,6 +85,14 @@ class Server:
         """Return VmRSS or VmHWM of the process that serves, MB."""
         tree = [self.process.pid, *_list_children(self.process.pid)]
         return max(_read_status(process, field) for process in tree)
+
+    def read_cpu_seconds(self) -> float:
+        """Return how long cores have worked for the process that serves and its children."""
+        ticks = 0
+        for process in [self.process.pid, *_list_children(self.process.pid)]:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """End it."""
@@ -134,7 +143,9 @@ def load(port: int, bodies: list[bytes], clients: int, seconds: float) -> Load:
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(client, range(clients)))
     taken = time.perf_counter() - start
-    return Load(len(times) / taken, float(np.median(times)), float(np.percentile(times, 95)))
+    return Load(
+        len(times), len(times) / taken, float(np.median(times)), float(np.percentile(times, 95))
+    )
 
 
 def send_hostile(port: int) -> None:
@@ -211,11 +222,12 @@ def main() -> None:
             rest = server.read_mb("VmRSS")
             load(server.port, bodies, 4, 2)  # what is not counted
             for clients in CLIENTS:
+                before = server.read_cpu_seconds()
                 seen = load(server.port, bodies, clients, flags.seconds)
-                times = f"median {seen.median_ms:6.1f} ms, p95 {seen.p95_ms:6.1f} ms"
-                print(
-                    f"{name}: {clients:2d} clients {seen.rate:6.0f} answers/s, {times}", flush=True
-                )
+                cpu = 1000 * (server.read_cpu_seconds() - before) / seen.answers
+                times = f"median {seen.median_ms:.1f} ms, p95 {seen.p95_ms:.1f} ms"
+                times += f", {cpu:.1f} ms of a core for each"
+                print(f"{name}: {clients:2d} clients {seen.rate:6.0f} answers/s, {times}")
             used = server.read_mb("VmHWM")
             send_hostile(server.port)
             try:
