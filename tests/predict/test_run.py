@@ -299,7 +299,8 @@ def test_a_version_carries_its_sets_and_costs(
     rows = list(csv.DictReader(output.open(newline="")))
     served = loaded.predict(pd.DataFrame({"image": [file.read_bytes() for file in files]}))
     kept = pd.read_parquet(f"{output}.parquet")["sets"]
-    assert list(served) == ["label", "probability", "unsure", "unknown", "sets", "probabilities"]
+    judged = ["label", "probability", "unsure", "unknown", "sets"]
+    assert list(served) == [*judged, "probabilities", "reason"]
     assert list(served["unknown"]) == list(energies > energies.mean())
     assert [row["unknown"] for row in rows] == [str(one).lower() for one in served["unknown"]]
     for file, row, answer, in_file in zip(
