@@ -157,7 +157,7 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
     for name, path in written.items():
         check_apart({name: path}, {other: written[other] for other in written if other != name})
     for field in dataclasses.fields(outputs):
-        _check_writable(f"--{field.name.replace('_', '-')}", written[field.name])
+        check_writable(f"--{field.name.replace('_', '-')}", written[field.name])
         if field.metadata["folder"]:
             check_folder(written[field.name], room, damaged=True)
         else:
@@ -235,8 +235,16 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
 
 
-def _check_writable(flag: str, path: Path) -> None:
-    """Refuse an output that cannot be written before the work, not an hour later."""
+def check_writable(flag: str, path: Path) -> None:
+    """Refuse an output that cannot be written before the work, not an hour later.
+
+    Args:
+        flag: the option that names it, for the message.
+        path: what is to be written; the folders above it may be missing.
+
+    Raises:
+        DarkroomError: if no folder can be made or written there.
+    """
     folder = next((above for above in path.absolute().parents if os.path.lexists(above)), path)
     if not folder.is_dir():
         raise DarkroomError(f"{flag} {path}: {folder} is no folder; give another path")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import compute_probabilities
 from components.common.artifacts.predictions import Predictions
-from components.common.statistics.bootstrap import draw_weights
+from components.common.serving.decisions import Decisions
 from components.common.statistics.losses import compute_losses
 from components.common.statistics.shares import Sampling
 from components.evaluate.checks.against import Rival
@@ -18,14 +18,12 @@ from components.evaluate.checks.footprint import Cost
 from components.evaluate.checks.gradcam import Sanity
 from components.evaluate.checks.robustness import CLEAN, Robustness
 from components.evaluate.checks.slices import Slice
-from components.evaluate.decisions.thresholds import (
-    NOTHING_SURE,
-    STEPS,
-    choose_threshold,
-    compute_threshold,
-)
-from components.evaluate.metrics.calibration import compute_bins, compute_ece, compute_gaps
-from components.evaluate.metrics.ends import compute_ece_ends
+from components.evaluate.decisions.costs import create_costs, describe_costs
+from components.evaluate.decisions.sets import describe_sets
+from components.evaluate.decisions.thresholds import STEPS, choose_threshold, compute_threshold
+from components.evaluate.decisions.unknown import describe_unknown
+from components.evaluate.metrics.calibration import compute_bins, compute_ece
+from components.evaluate.metrics.intervals import compute_ece_interval
 from components.evaluate.metrics.metrics import create_metrics, list_names
 from components.evaluate.spec import Params
 
@@ -49,11 +47,25 @@ def create_evaluation(
     params: Params,
 ) -> dict[str, Any]:
     """Return the content of metrics.json."""
-    top_k = min(params.top_k, len(predictions.class_names))
     digest = dataset.splits["test"].digest
-    metrics = create_metrics(predictions, digest, sampling, top_k)
+    metrics = create_metrics(predictions, digest, sampling, params.top_k)
     metrics |= describe_calibration_before(predictions, sampling)
     metrics |= describe_thresholds(predictions, sampling, params.max_error)
+    limits, metrics["sets"] = describe_sets(predictions, sampling.groups, params.set_coverage)
+    unknown_above, metrics["unknown"] = describe_unknown(
+        predictions, sampling.groups, params.known_share
+    )
+    costs = create_costs(params.costs, predictions.class_names)
+    decisions = Decisions(
+        # With the price of a review, the costs decide what is handed over.
+        unsure_below=0.0 if costs and params.review_cost else metrics["unsure_below"],
+        set_from=limits,
+        costs=costs,
+        review_cost=params.review_cost or None,
+        unknown_above=unknown_above,
+    )
+    metrics |= describe_costs(predictions, decisions, sampling)
+    metrics["decisions"] = asdict(decisions)
     metrics["slices"] = [asdict(one) for one in findings.slices]
     metrics["against"] = [rival.as_json() for rival in findings.rivals]
     metrics["robustness"] = [asdict(one) for one in findings.robustness]
@@ -63,12 +75,29 @@ def create_evaluation(
     metrics["gradcam_sanity"] = asdict(findings.sanity)
     metrics["cost"] = asdict(findings.cost)
     metrics["notes"] += describe_unlearnt(dataset)
-    if metrics["unsure_below"] == NOTHING_SURE:
-        metrics["notes"].append(
-            f"No probability is high enough to keep the share of wrong answers at "
-            f"{params.max_error:.1%} (evaluate.max_error): every answer counts as unsure."
-        )
+    metrics["notes"] += describe_promises(metrics)
     return metrics
+
+
+def describe_promises(metrics: dict[str, Any]) -> list[str]:
+    """Return in words what the test images are too few, or the model too weak, to promise."""
+    notes, automated, sets = [], metrics["automated"], metrics["sets"]
+    if automated["bound"] is None:
+        needed = automated["images_needed"]
+        few = f"; at least {needed:,} sure and right ones would be needed"
+        notes.append(
+            f"No threshold can promise, at {automated['confidence']:.0%} confidence, that at most "
+            f"{automated['max_error']:.1%} of the answers are wrong (evaluate.max_error): every "
+            f"answer counts as unsure. There are {automated['evidence']:,} test images"
+            + (few if needed > automated["evidence"] else "")
+            + "."
+        )
+    if sets["groups"] < sets["groups_needed"]:
+        notes.append(
+            f"Sets of classes hold every class: {sets['groups_needed']:,} test images are the "
+            f"fewest that can promise a coverage of {sets['promised']:.0%} (evaluate.set_coverage)."
+        )
+    return notes
 
 
 def describe_unlearnt(dataset: Dataset) -> list[str]:
@@ -87,22 +116,12 @@ def describe_unlearnt(dataset: Dataset) -> list[str]:
 def describe_calibration_before(predictions: Predictions, sampling: Sampling) -> dict[str, Any]:
     """Return the figures that the logits give without calibration."""
     raw = compute_probabilities(predictions.logits, 1.0)
-    before = Predictions(
-        predictions.class_names,
-        predictions.paths,
-        predictions.sha256,
-        predictions.labels,
-        predictions.logits,
-        raw,
-    )
-    pair = before.confidence, before.correct
-    weights = draw_weights(sampling.groups, sampling.resamples)
-    resampled = np.concatenate([compute_gaps(*pair, some) for some in weights])
-    gaps = compute_gaps(*pair, np.ones((1, len(before))))[0]
+    before = replace(predictions, probabilities=raw)
+    pair, ends = (before.confidence, before.correct), compute_ece_interval(before, sampling)
     return {
         "uncalibrated": {
             "ece": compute_ece(*pair),
-            "ece_interval": list(compute_ece_ends(gaps, resampled, sampling.level)),
+            "ece_interval": None if ends is None else list(ends),
             "log_loss": float(compute_losses(before.probabilities, before.labels).mean()),
         },
         "reliability_uncalibrated": [asdict(one) for one in compute_bins(*pair)],
@@ -114,7 +133,8 @@ def describe_thresholds(
 ) -> dict[str, Any]:
     """Return `unsure_below`, what it does to these images, and the table of thresholds."""
     sure, correct = predictions.confidence, predictions.correct
-    chosen = choose_threshold(sure, correct, max_error)
+    promise = choose_threshold(sure, correct, max_error, sampling)
+    chosen = promise.threshold
     rows = {
         step: compute_threshold(sure, correct, step, sampling) for step in sorted({*STEPS, chosen})
     }
@@ -124,6 +144,10 @@ def describe_thresholds(
             "max_error": max_error,
             "coverage": rows[chosen].coverage,
             "wrong": rows[chosen].error,
+            "bound": promise.bound,
+            "confidence": sampling.level,
+            "images_needed": promise.images_needed,
+            "evidence": len(np.unique(sampling.groups)),
         },
         "thresholds": [asdict(row) for row in rows.values()],
     }

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from components.common.artifacts.manifest import read_manifest
 from components.common.artifacts.predictions import Predictions, read_predictions
 from components.common.artifacts.splits import read_splits
 from components.common.errors import DarkroomError
-from components.common.statistics.bootstrap import number_groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +21,11 @@ def read_rows(file: Path, predictions: Predictions) -> pd.DataFrame:
     return rows.loc[predictions.paths].reset_index(drop=True)
 
 
-def read_groups(file: Path, predictions: Predictions) -> np.ndarray:
-    """Return the number of each image's group, int64 (images,); near-duplicates share one."""
+def read_groups(file: Path, predictions: Predictions) -> list[str]:
+    """Return the name of each image's group; near-duplicates share one."""
     names = read_splits(file, ("path", "group_id")).set_index("path")["group_id"]
     _check_paths(file, predictions, set(names.index), "preprocess")
-    return number_groups(names.loc[predictions.paths].astype(str).to_numpy())
+    return [str(name) for name in names.loc[predictions.paths]]
 
 
 def read_probe(file: Path, predictions: Predictions) -> Predictions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,15 +15,19 @@ from components.evaluate.report import words
 from components.evaluate.spec import Inputs, Outputs, Params
 
 # What is left to the files: texts, and lists as long as the classes.
-NOT_LOGGED = ("weakest_class", "test_digest", "intervals", "gradcam_sanity")
+NOT_LOGGED = ("weakest_class", "test_digest", "intervals", "gradcam_sanity", "decisions")
 ARTIFACTS = "evaluation"
+COSTS = "evaluate.costs"
 
 
 def track(
     mlflow: Any, inputs: Inputs, outputs: Outputs, params: Params, metrics: dict[str, Any]
 ) -> None:
     """Log settings, figures and files to the active run."""
-    log_params(mlflow, list_settings("evaluate", params))
+    settings = list_settings("evaluate", params)
+    # MLflow takes no name of a class as part of a name.
+    settings = {name: of for name, of in settings.items() if not name.startswith(COSTS)}
+    log_params(mlflow, settings | {COSTS: json.dumps(params.costs)})
     kept = {name: value for name, value in metrics.items() if name not in NOT_LOGGED}
     figures = {name: v for name, v in flatten(kept).items() if isinstance(v, int | float)}
     for name, (low, high) in metrics["intervals"].items():
@@ -52,12 +57,10 @@ def describe(
     metrics: dict[str, Any], latency: dict[str, Any], predictions: Predictions, level: float
 ) -> Iterator[str]:
     """Yield the findings for the terminal."""
-    (low, high), (f1_low, f1_high) = (
-        metrics["intervals"][name] for name in ("accuracy", "macro.f1")
-    )
+    low, high = metrics["intervals"]["accuracy"]
     yield (
         f"accuracy {metrics['accuracy']:.1%} ({level:.0%} interval {low:.1%} to {high:.1%}), macro "
-        f"F1 {metrics['macro']['f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"
+        f"F1 {metrics['macro']['f1']:.3f} ({words.say_ends(metrics, 'macro.f1')})"
     )
     if metrics["mistakes"]:
         name = metrics["weakest_class"]["name"]
@@ -70,6 +73,10 @@ def describe(
     for rival in metrics["against"]:
         yield words.describe_rival(rival)
     yield words.describe_automation(metrics)
+    yield words.describe_sets(metrics)
+    yield words.describe_unknown(metrics)
+    if metrics.get("costs"):
+        yield words.describe_costs(metrics)
     yield words.describe_slices(metrics)
     if metrics["robustness"]:
         yield words.describe_robustness(metrics)

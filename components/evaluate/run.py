@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from components.common.artifacts.dataset import read_dataset
 from components.common.artifacts.findings import FindingFiles
@@ -13,6 +13,8 @@ from components.common.artifacts.predictions import write_predictions
 from components.common.artifacts.validation import read_validation
 from components.common.files.writing import write_json, write_text, writing_folder
 from components.common.images.uris import encode_file
+from components.common.serving.decisions import Decisions
+from components.common.statistics.bootstrap import number_groups
 from components.common.statistics.shares import Sampling
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.recording import continue_recorded_run
@@ -21,6 +23,7 @@ from components.evaluate.checks.against import compare_with_rivals
 from components.evaluate.checks.footprint import count_cost, measure_latency
 from components.evaluate.checks.robustness import choose_sample, measure_robustness
 from components.evaluate.checks.slices import create_slices, judge_slices
+from components.evaluate.decisions.costs import create_costs
 from components.evaluate.evaluation import Findings, create_evaluation
 from components.evaluate.origin import read_groups, read_probe, read_rows
 from components.evaluate.predictions import (
@@ -44,6 +47,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     history, validation = read_history(inputs.history), read_validation(inputs.validation)
     files = FindingFiles(inputs.findings)
     level, batch_size = params.confidence, params.batch_size
+    decisions = Decisions(costs=create_costs(params.costs, dataset.class_names))
 
     with continue_recorded_run(params.mlflow, inputs.run) as mlflow:
         whole = load_network(inputs.model, dataset)
@@ -52,9 +56,14 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         predictions = predict_split(network, card, inputs.shards, dataset, batch_size)
         say(records.describe_speed(predictions, watch.seconds))
         rows = read_rows(inputs.manifest, predictions)
-        groups = read_groups(inputs.splits, predictions)
+        predictions = replace(predictions, groups=read_groups(inputs.splits, predictions))
+        groups = number_groups(predictions.groups)
         sampling = Sampling(groups, params.confidence, params.resamples)
         probe = read_probe(files.probe, predictions)
+        predictions, probe = (
+            replace(one, decided=decisions.decide(one.probabilities))
+            for one in (predictions, probe)
+        )
 
         watch = Stopwatch()
         sample = choose_sample(len(predictions), params.robustness_images)

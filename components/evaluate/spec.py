@@ -41,13 +41,33 @@ class Params:
     confidence: Annotated[float, Between(0.5, 0.999)] = param(0.95, "level of the intervals")
     resamples: Annotated[int, Between(100, 100_000)] = param(1000, "bootstrap resamples")
     top_k: Annotated[int, Between(1, 100)] = param(
-        5, "an answer also counts as right among so many of the likeliest classes: top-k accuracy"
+        5,
+        "an answer also counts as right among so many of the likeliest classes: top-k accuracy, "
+        "of more classes than that",
     )
     min_slice_images: Annotated[int, Between(2)] = param(
         30, "slices of fewer test images are shown, never judged"
     )
     max_error: Annotated[float, Between(0, 1)] = param(
-        0.02, "share of wrong answers allowed where the model is sure; sets `unsure_below`"
+        0.02,
+        "share of wrong answers allowed where the model is sure, kept at the level `confidence`; "
+        "sets `unsure_below`",
+    )
+    costs: dict[str, dict[str, float]] = param(
+        {},
+        "what mistakes cost: class → what it is taken for → cost, `*` for every other class; the "
+        "answer with the lowest expected cost is given. Mistakes that are not named cost 1",
+    )
+    review_cost: Annotated[float, Between(0)] = param(
+        0.0,
+        "what it costs if a person looks; an answer that is expected to cost more is unsure; 0: "
+        "the costs hand nothing over",
+    )
+    set_coverage: Annotated[float, Between(0.5, 0.999)] = param(
+        0.95, "share of images whose set of classes is to hold the true one"
+    )
+    known_share: Annotated[float, Between(0.5, 0.999)] = param(
+        0.95, "share of images of known kinds that pass as known; the others are called unknown"
     )
     robustness_images: Annotated[int, Between(0)] = param(
         128, "test images that are spoilt and judged again, see docs/evaluation.md; 0: none"

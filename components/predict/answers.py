@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from components.common.files.ownership import check_file
 from components.common.files.writing import writing
 
 COLUMNS = ("path", "label", "probability", "unsure", "reason")
+# Where the version carries limits for them: whether an image is of no class; a list of class names,
+# in CSV as JSON, since names may hold any character.
+UNKNOWN, SETS = "unknown", "sets"
 SUFFIXES = (".csv", ".parquet")
 Row = dict[str, Any]
 Write = Callable[[list[Row]], None]
@@ -21,6 +25,8 @@ Write = Callable[[list[Row]], None]
 
 def check_output(output: str) -> None:
     """Raise DarkroomError if the answers cannot be written as this."""
+    if output != "-" and Path(output).is_dir():
+        raise DarkroomError(f"--output {output}: is a folder; give the name of a file in it")
     if output != "-" and Path(output).suffix.lower() not in SUFFIXES:
         raise DarkroomError(
             f"--output {output}: legal are names that end in {' or '.join(SUFFIXES)}, and - for "
@@ -36,7 +42,7 @@ def open_output(output: str, extra: Sequence[str]) -> Iterator[Write]:
 
     Args:
         output: name of a file, or `-`.
-        extra: columns of probabilities behind COLUMNS.
+        extra: columns behind COLUMNS: UNKNOWN, SETS, and columns of probabilities.
     """
     if output == "-":
         yield _write_csv(sys.stdout, extra)
@@ -51,7 +57,8 @@ def open_output(output: str, extra: Sequence[str]) -> Iterator[Write]:
 
 def _write_csv(stream: IO[str], extra: Sequence[str]) -> Write:
     columns = [*COLUMNS, *extra]
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    # What ends a line of csv's own is quoted in a name: so it must think that both signs do.
+    writer = csv.DictWriter(_Lines(stream), columns, lineterminator="\r\n")
     writer.writeheader()
 
     def write(rows: list[Row]) -> None:
@@ -62,7 +69,20 @@ def _write_csv(stream: IO[str], extra: Sequence[str]) -> Write:
     return write
 
 
+class _Lines:
+    """A stream whose lines end as everywhere in this project."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> None:
+        """Write one row, which ends with both signs."""
+        self._stream.write(row.removesuffix("\r\n") + "\n")
+
+
 def _show(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6f}" if isinstance(value, float) else value
@@ -73,6 +93,7 @@ def _write_parquet(file: Path, extra: Sequence[str]) -> Iterator[Write]:
     import pyarrow.parquet as pq
 
     kinds = dict.fromkeys(("path", "label", "reason"), pa.string()) | {"unsure": pa.bool_()}
+    kinds |= {UNKNOWN: pa.bool_(), SETS: pa.list_(pa.string())}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in (*COLUMNS, *extra)])
     with pq.ParquetWriter(file, schema) as writer:
         yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema))

@@ -1,14 +1,16 @@
-"""What a person types: `python -m components.predict [watch] --model models:/… PATH…`."""
+"""What a person types: `python -m components.predict [serve|page|watch] --model models:/…`."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from dataclasses import fields
 from pathlib import Path
 
-from components.common.cli import ROOM_ITSELF, Command
+from components.common.cli import ROOM_ITSELF, Command, check_writable, read_room_params
+from components.common.errors import DarkroomError
 from components.predict import spec
 
 
@@ -18,42 +20,128 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         f.name: f.metadata["help"] for kind in (spec.Inputs, spec.Outputs) for f in fields(kind)
     }
     parser.epilog = (
-        "The answers have the columns path, label, probability, unsure and reason; an\n"
-        "image that cannot be read has no label but a reason."
+        "The answers have the columns path, label, probability, unsure and reason, and unknown\n"
+        "where the version has a limit for it; an image that cannot be read has no label but a\n"
+        "reason."
     )
-    parser.fromfile_prefix_chars = "@"
-    # Of @FILE each line is one path, however many spaces it has.
-    parser.convert_arg_line_to_args = lambda arg_line: [arg_line] if arg_line.strip() else []  # type: ignore[method-assign]
-    parser.add_argument("images", nargs="+", type=Path, metavar="PATH", help=told["images"])
+    parser.add_argument("images", nargs="+", metavar="PATH", help=told["images"])
     parser.add_argument("--model", required=True, help=told["model"])
     parser.add_argument("--output", default="-", metavar="FILE", help=told["output"])
     parser.add_argument("--probabilities", action="store_true", help=told["probabilities"])
-    parser.add_argument("--unsure-below", type=float, metavar="P", help=told["unsure_below"])
+    parser.add_argument("--sets", action="store_true", help=told["sets"])
+    parser.add_argument("--unsure-below", type=_share, metavar="P", help=told["unsure_below"])
+
+
+def _share(text: str) -> float:
+    """Return a number from 0 to 1 as it was typed."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no probability: legal are 0 to 1")
+    return value
 
 
 def _predict(flags: argparse.Namespace) -> None:
+    from components.predict.listing import read_words
     from components.predict.run import run
 
     try:
-        outputs = spec.Outputs(flags.output, flags.probabilities, flags.unsure_below)
-        run(spec.Inputs(flags.model, flags.images), outputs, spec.Params())
+        if flags.output != "-":
+            check_writable("--output", Path(flags.output))
+        outputs = spec.Outputs(
+            flags.output, flags.probabilities, sets=flags.sets, unsure_below=flags.unsure_below
+        )
+        run(spec.Inputs(flags.model, read_words(flags.images)), outputs, spec.Params())
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="PATH")
+    parser.add_argument("images", nargs="*", metavar="PATH", help="as predict takes them")
     parser.add_argument("--model", required=True, help="such as models:/darkroom@champion")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what `serve --log FILE` wrote: the answers of this version in it; may be repeated",
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="JSON file for the result")
     parser.add_argument("--fail", action="store_true", help="exit with 1 where the batch drifted")
+    parser.add_argument(
+        "--min-effect",
+        type=_share,
+        metavar="E",
+        help="smaller shifts are no drift; default: 0.1, a small effect (Cohen 1988)",
+    )
 
 
 def _watch(flags: argparse.Namespace) -> None:
     """Tell whether a batch looks like the data that the model was measured on."""
+    from components.predict.drift import MIN_EFFECT
+    from components.predict.listing import read_words
     from components.predict.watch import watch
 
-    if watch(flags.model, flags.images, flags.output) and flags.fail:
+    if not flags.images and not flags.log:
+        raise DarkroomError("nothing to watch: name images or folders of them, or --log FILE")
+    if flags.output:
+        check_writable("--output", flags.output)
+    min_effect = MIN_EFFECT if flags.min_effect is None else flags.min_effect
+    images = read_words(flags.images)
+    if watch(flags.model, images, flags.output, flags.log, min_effect) and flags.fail:
         sys.exit(1)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_server(parser, port=8080)
+    parser.add_argument("--name", default="", help="by which clients call the model in addresses")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="keep digests and answers there, for watch"
+    )
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    _add_server(parser, port=8501)
+
+
+def _add_server(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--model", required=True, help="such as models:/darkroom@champion")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; default: %(default)s"
+    )
+    parser.add_argument("--port", type=int, default=port, help="default: %(default)s; 0: any")
+    parser.add_argument(
+        "--params",
+        type=Path,
+        metavar="FILE",
+        help="limits, in its section predict.serve; default: params.yaml, where there is one",
+    )
+
+
+def _serve(flags: argparse.Namespace) -> None:
+    from components.predict.serve.serving import serve
+
+    settings = _read_settings(flags.params)
+    place = {"host": flags.host, "port": flags.port}
+    serve(flags.model, settings, **place, name=flags.name, log=flags.log)
+
+
+def _show_page(flags: argparse.Namespace) -> None:
+    from components.predict.serve.serving import serve
+
+    settings = _read_settings(flags.params)
+    serve(flags.model, settings, host=flags.host, port=flags.port, page=True)
+
+
+def _read_settings(params: Path | None) -> spec.Serve:
+    file = params or Path("params.yaml")
+    if params is None and not file.exists():
+        return spec.Serve()
+    settings: spec.Serve = read_room_params(file, "predict").serve
+    return settings
 
 
 COMMANDS = {
@@ -62,5 +150,15 @@ COMMANDS = {
         "Compare images with the data that a registered model was measured on.",
         _add_watch,
         _watch,
+    ),
+    "serve": Command(
+        "Serve a model over HTTP: MLflow's and KServe's forms, in batches, following its alias.",
+        _add_serve,
+        _serve,
+    ),
+    "page": Command(
+        "Serve a page on this machine where photos are dropped and answers are shown.",
+        _add_page,
+        _show_page,
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.common.images.measures import NAMES
+from components.common.images.measures import LOGARITHMS, NAMES
 from components.common.statistics.holm import correct_holm
 from components.common.statistics.shift import compare_counts, compare_numbers
 
@@ -27,12 +27,17 @@ class Shift:
     test: str
     p_value: float  # after Holm's correction for the number of figures
     effect: float  # 0: none, 1: all there is
-    before: float | dict[str, float]  # mean, or share of each class
+    before: float | dict[str, float]  # mean (of logarithms, in their units), or class shares
     now: float | dict[str, float]
     is_drift: bool
 
 
-def compare(reference: pd.DataFrame, batch: pd.DataFrame, level: float = LEVEL) -> list[Shift]:
+def compare(
+    reference: pd.DataFrame,
+    batch: pd.DataFrame,
+    level: float = LEVEL,
+    min_effect: float = MIN_EFFECT,
+) -> list[Shift]:
     """Compare a batch with the reference.
 
     A shift counts where it is no luck and no trifle: with enough images any difference is
@@ -42,24 +47,30 @@ def compare(reference: pd.DataFrame, batch: pd.DataFrame, level: float = LEVEL) 
         reference: columns predicted, probability and the names of image statistics.
         batch: the same of new images.
         level: of all tests together.
+        min_effect: a smaller shift is a trifle.
 
     Returns:
         The shift of the predictions, then of their probability and of each image statistic.
     """
     found: list[tuple[str, str, float, float, Any, Any]]
     found = [("predicted", *_compare_classes(reference["predicted"], batch["predicted"]))]
-    found += [(name, *_compare_numbers(reference[name], batch[name])) for name in NUMBERS]
+    found += [(name, *_compare_numbers(name, reference[name], batch[name])) for name in NUMBERS]
     corrected = correct_holm([p_value for _, _, p_value, *_ in found])
     return [
-        Shift(name, test, float(p), effect, before, now, bool(p < level and effect >= MIN_EFFECT))
+        Shift(name, test, float(p), effect, before, now, bool(p < level and effect >= min_effect))
         for (name, test, _, effect, before, now), p in zip(found, corrected, strict=True)
     ]
 
 
-def _compare_numbers(before: pd.Series, now: pd.Series) -> tuple[str, float, float, float, float]:
+def _compare_numbers(
+    name: str, before: pd.Series, now: pd.Series
+) -> tuple[str, float, float, float, float]:
     before, now = before.dropna(), now.dropna()
     found = compare_numbers(before.to_numpy(float), now.to_numpy(float))
-    return found.test, found.p_value, found.effect, float(before.mean()), float(now.mean())
+    old, new = float(before.mean()), float(now.mean())
+    if name in LOGARITHMS:
+        old, new = 2**old, 2**new
+    return found.test, found.p_value, found.effect, old, new
 
 
 def _compare_classes(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from components.common.errors import DarkroomError
-from components.common.images.pixels import find_images
 from components.common.serving.classifier import Answers, Classifier
+from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch, bar
-from components.predict.answers import Row, check_output, open_output
+from components.predict.answers import COLUMNS, SETS, UNKNOWN, Row, check_output, open_output
+from components.predict.listing import Source, describe_skipped, list_images, name_source
 from components.predict.source import open_model
 from components.predict.spec import Inputs, Outputs, Params
 
@@ -25,28 +26,40 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """
     watch = Stopwatch()
     check_output(outputs.output)
-    images = list_images(inputs.images)
+    images, skipped = list_images(inputs.images)
+    left_out = describe_skipped(skipped)
     if not images:
+        where = ", ".join(map(name_source, inputs.images))
         raise DarkroomError(
-            f"no images in {', '.join(map(str, inputs.images))}: nothing to predict"
+            f"no images in {where or 'the list'}: nothing to predict"
+            + (f" ({left_out})" if left_out else "")
         )
     with open_model(inputs.model) as source:
         classifier = Classifier(source.file)
-    threshold = outputs.unsure_below
-    unsure_below = source.unsure_below if threshold is None else threshold
+    decisions = source.decisions
+    if outputs.unsure_below is not None:
+        decisions = replace(decisions, unsure_below=outputs.unsure_below)
+    if outputs.sets and not decisions.set_from:
+        raise DarkroomError(
+            f"--sets: {inputs.model} carries no limits for sets of classes: evaluate finds them, "
+            "promote registers them with a version; give one that was made so"
+        )
     tell(f"{inputs.model}: {len(classifier.class_names)} classes, loaded in {watch}")
-    extra = name_columns(classifier.class_names) if outputs.probabilities else []
-    watch, bad, done, unsure = Stopwatch(), 0, 0, 0
+    extra = [UNKNOWN] if decisions.unknown_above is not None else []
+    extra += [SETS] if outputs.sets else []
+    extra += name_columns(classifier.class_names) if outputs.probabilities else []
+    watch, bad, done, unsure, unknown = Stopwatch(), 0, 0, 0, 0
     with (
         open_output(outputs.output, extra) as write,
         bar("predicting", "images", len(images)) as progress,
     ):
         for answers in classifier.classify_all(images, BATCH_SIZE):
             paths = images[done : done + len(answers.reasons)]
-            rows = create_rows(paths, answers, classifier.class_names, extra, unsure_below)
+            rows = create_rows(paths, answers, classifier.class_names, extra, decisions)
             write(rows)
             for row in rows:
                 unsure += bool(row["unsure"])
+                unknown += bool(row.get(UNKNOWN))
                 if row["reason"]:
                     bad += 1
                     if sys.stderr.isatty():
@@ -55,44 +68,41 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             done += len(paths)
             progress.update(len(paths))
     where = "" if outputs.output == "-" else f" in {outputs.output}"
-    doubts = "" if unsure_below is None else f", {unsure:,} unsure"
-    tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch})")
+    doubts = "" if decisions.unsure_below is None else f", {unsure:,} unsure"
+    doubts += f", {unknown:,} unknown" if UNKNOWN in extra else ""
+    rest = f"; {left_out}" if left_out else ""
+    tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch}){rest}")
     if bad == done:
         raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
 
 
-def list_images(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that were named, and the images in the folders that were named."""
-    return [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
-
-
 def create_rows(
-    paths: list[Path],
+    images: Sequence[Source],
     answers: Answers,
     class_names: list[str],
     extra: list[str],
-    unsure_below: float | None = None,
+    decisions: Decisions,
 ) -> list[Row]:
     """Return a row an image: path, label, probability, unsure, reason, the columns of `extra`.
 
     Without a threshold, whether an answer is unsure is left open.
     """
+    columns = set(COLUMNS) | set(extra)
     rows: list[Row] = []
-    for path, probabilities, reason in zip(
-        paths, answers.probabilities, answers.reasons, strict=True
+    for image, probabilities, logits, reason in zip(
+        images, answers.probabilities, answers.logits, answers.reasons, strict=True
     ):
-        # A name that is not UTF-8 can be neither printed nor kept as text.
-        name = str(path).encode("utf-8", "backslashreplace").decode()
-        row: Row = {"path": name, "label": None, "probability": None}
+        row: Row = {"path": name_source(image), "label": None, "probability": None}
         row |= {"unsure": None, "reason": ""}
         if reason:
-            row["reason"] = reason.removeprefix(f"{path}: ")
+            told = "image" if isinstance(image, bytes) else image
+            row["reason"] = reason.removeprefix(f"{told}: ")
         else:
-            best = int(probabilities.argmax())
-            row |= {"label": class_names[best], "probability": float(probabilities[best])}
-            if unsure_below is not None:
-                row["unsure"] = bool(probabilities[best] < unsure_below)
-            row |= dict(zip(extra, map(float, probabilities), strict=False))
+            found = decisions.judge(probabilities, class_names, logits)
+            if decisions.unsure_below is None:
+                found["unsure"] = None
+            found |= dict(zip(name_columns(class_names), probabilities.tolist(), strict=True))
+            row |= {name: value for name, value in found.items() if name in columns}
         rows.append(row)
     return rows
 

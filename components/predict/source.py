@@ -6,18 +6,27 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import MODEL_FILE
+from components.common.serving.decisions import DECISIONS_FILE, Decisions, read_decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.server import describe_uri, import_mlflow
-from components.common.tracking.tags import MODEL_DIGEST, REFERENCE, UNSURE_BELOW
+from components.common.tracking.tags import (
+    DECISIONS_DIGEST,
+    MODEL_DIGEST,
+    REFERENCE,
+    SAMPLE,
+    UNSURE_BELOW,
+)
 
+MLMODEL = "MLmodel"  # what makes a folder a model of MLflow
+EARLIER = "unsure_below"  # key of the threshold in the configuration of earlier versions
 IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
@@ -27,30 +36,31 @@ class Source:
 
     file: Path
     version: str | None = None  # in the registry
-    unsure_below: float | None = None
-    reference: Path | None = None  # what its data looked like, where it was asked for and is kept
+    decisions: Decisions = field(default_factory=Decisions)
+    # What its data looked like, and test images with their answers, where asked for and kept.
+    reference: Path | None = None
+    sample: Path | None = None
 
 
 @contextmanager
-def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
+def open_model(
+    model: str, with_reference: bool = False, with_sample: bool = False
+) -> Iterator[Source]:
     """Yield a model as a local file; a download is removed afterwards.
 
     Only the model file is fetched: nothing that lies beside it in the registry is run.
 
     Args:
-        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the path of a model.keras.
+        model: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, the path of a model.keras, or a folder
+            that `mlflow artifacts download` wrote.
         with_reference: fetch what its data looked like as well.
+        with_sample: fetch some test images with the answers that evaluate measured as well.
 
     Raises:
         DarkroomError: if there is no such model, or its file is not the one that was registered.
     """
     if not model.startswith("models:"):
-        if not Path(model).is_file():
-            raise DarkroomError(
-                f"--model {model}: no such file; give a model.keras, or models:/NAME@champion for "
-                "one of the registry"
-            )
-        yield Source(Path(model))
+        yield _open_folder(Path(model)) if Path(model, MLMODEL).is_file() else _open_file(model)
         return
     parts = IN_REGISTRY.fullmatch(model)
     if parts is None:
@@ -69,17 +79,57 @@ def open_model(model: str, with_reference: bool = False) -> Iterator[Source]:
                 f"sha256 is not {expected}); the artifact store is damaged: restore it, or promote "
                 "again"
             )
-        reference = None
-        if with_reference:
-            with explain_failures():
-                reference = fetch_evaluation(mlflow, version, REFERENCE, folder)
-        unsure_below = version.tags.get(UNSURE_BELOW)
-        yield Source(
-            file,
-            str(version.version),
-            None if unsure_below is None else float(unsure_below),
-            reference,
+        wanted = {REFERENCE: with_reference, SAMPLE: with_sample}
+        with explain_failures():
+            kept = {
+                name: fetch_evaluation(mlflow, version, name, folder) if is_wanted else None
+                for name, is_wanted in wanted.items()
+            }
+        decisions = _read_decisions(mlflow, model, version, folder)
+        yield Source(file, str(version.version), decisions, kept[REFERENCE], kept[SAMPLE])
+
+
+def _open_file(model: str) -> Source:
+    if not Path(model).is_file():
+        raise DarkroomError(
+            f"--model {model}: no such file; give a model.keras, or models:/NAME@champion for one "
+            "of the registry"
         )
+    return Source(Path(model))
+
+
+def _open_folder(folder: Path) -> Source:
+    """Return a version as `mlflow artifacts download` leaves it: its file and its limits."""
+    from ruamel.yaml import YAML
+
+    read = YAML(typ="safe", pure=True).load
+    flavor = read((folder / MLMODEL).read_text("utf-8")).get("flavors", {}).get("python_function")
+    file = folder / "artifacts" / MODEL_FILE
+    if not flavor or not file.is_file():
+        raise DarkroomError(f"--model {folder}: no version that promote registered")
+    meta = folder / "registered_model_meta"
+    version = read(meta.read_text("utf-8")).get("model_version") if meta.is_file() else None
+    limits = folder / "artifacts" / DECISIONS_FILE
+    if limits.is_file():
+        decisions = read_decisions(limits)
+    else:  # of earlier code, which kept a threshold alone
+        threshold = (flavor.get("config") or {}).get(EARLIER)
+        decisions = Decisions(None if threshold is None else float(threshold))
+    return Source(file, None if version is None else str(version), decisions)
+
+
+def find_version(model: str) -> str | None:
+    """Return the version in the registry that a model is at this moment; None for a file.
+
+    Raises:
+        DarkroomError: as :func:`open_model`.
+    """
+    parts = IN_REGISTRY.fullmatch(model)
+    if parts is None:
+        return None
+    mlflow = import_mlflow(create=False)
+    with explain_failures():
+        return str(_find_version(mlflow, model, **parts.groupdict()).version)
 
 
 def _find_version(
@@ -111,6 +161,25 @@ def _find_version(
         raise DarkroomError(
             f"{model}: {name} has no version {wanted}; `make ui` lists them"
         ) from None
+
+
+def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
+    """Return the limits of a version; early ones keep a threshold, or nothing."""
+    below = version.tags.get(UNSURE_BELOW)
+    decisions = Decisions(None if below is None else float(below))
+    digest = version.tags.get(DECISIONS_DIGEST)
+    if digest is None:
+        return decisions
+    uri = f"models:/{version.name}/{version.version}/artifacts/{DECISIONS_FILE}"
+    with explain_failures():
+        found = read_decisions(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
+    if found.compute_digest() != digest:
+        raise DarkroomError(
+            f"{model}: version {version.version} is not as it was registered (the sha256 of its "
+            f"{DECISIONS_FILE} is not {digest}); the artifact store is damaged: restore it, or "
+            "promote again"
+        )
+    return replace(found, unsure_below=decisions.unsure_below)
 
 
 def _download(mlflow: Any, version: Any, folder: str) -> Path:

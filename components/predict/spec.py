@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from components.common.settings.spec import param, path
+from components.common.settings.spec import Between, param, path, section
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,10 @@ class Inputs:
     """What predict reads."""
 
     model: str = path("a model in the registry, `models:/darkroom@champion`, or a model.keras file")
-    images: list[Path] = path("image files, folders of them, or @FILE with a path in each line")
+    images: list[Path | bytes] = path(
+        "image files and folders of them; @FILE, a list with a path in each line; or -, an image "
+        "or a list on standard input"
+    )
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,50 @@ class Outputs:
     unsure_below: float | None = param(
         None,
         "an answer less probable than this is marked as unsure; by default the threshold that the "
-        "registered model carries",
+        "registered model carries; 1: every answer",
+    )
+    sets: bool = param(
+        False,
+        "add a column `sets`, the classes that an image may be of, so that the true one is among "
+        "them as often as evaluate.set_coverage says; a registered model carries the limits",
+    )
+
+
+@dataclass(frozen=True)
+class Serve:
+    """What `serve` takes from a client, and how it answers.
+
+    Its memory, in use, stays below what it is at rest and 36 bytes a pixel of `max_megapixels`, and
+    four times `max_waiting_mb`.
+    """
+
+    max_images: Annotated[int, Between(1, 10_000)] = param(64, "images in one request")
+    max_request_mb: Annotated[float, Between(0.01, 2000)] = param(
+        32, "size of a request, MB of 1,000,000 bytes"
+    )
+    max_waiting_mb: Annotated[float, Between(0.01, 20_000)] = param(
+        128,
+        "size of all requests that are being answered, MB; what comes then is told to try again",
+    )
+    max_megapixels: Annotated[float, Between(0.001, 1000)] = param(
+        52, "of one image, and of all that are being decoded at once, million pixels"
+    )
+    batch_size: Annotated[int, Between(1, 1024)] = param(
+        8, "images of one forward pass, at most; a GPU wants more"
+    )
+    receive_seconds: Annotated[float, Between(0.1, 3600)] = param(
+        30, "a client may take so long to send a request"
+    )
+    refresh_seconds: Annotated[float, Between(0, 86_400)] = param(
+        10, "how often the registry is asked for a new champion; 0: never"
+    )
+    log_mb: Annotated[float, Between(0.01, 100_000)] = param(
+        10, "size of the log of answers that --log asks for, MB; the oldest are dropped"
     )
 
 
 @dataclass(frozen=True)
 class Params:
-    """Predict has no settings: the model carries its own."""
+    """Section `predict` of params.yaml: of the servers alone, a model carries its own settings."""
+
+    serve: Serve = section(Serve, "limits and habits of `serve` and `page`")

@@ -8,16 +8,24 @@ from pathlib import Path
 
 from components.common.artifacts.model import ModelCard, read_card
 from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.sample import Sample
 from components.common.artifacts.validation import read_validation
 from components.common.files.writing import compute_sha256, read_json
-from components.common.tracking.tags import EVALUATION_RUN, MODEL_DIGEST, PREFIX, UNSURE_BELOW
+from components.common.serving.decisions import Decisions, parse_decisions
+from components.common.tracking.tags import (
+    DECISIONS_DIGEST,
+    EVALUATION_RUN,
+    MODEL_DIGEST,
+    PREFIX,
+    UNSURE_BELOW,
+)
 from components.promote.gate.evidence import Evidence, parse_evidence
 from components.promote.gate.gate import check_rules
 from components.promote.registry.lineage import find_lineage
 from components.promote.registry.registry import Registry
 from components.promote.serving.exports import check_installed
 from components.promote.serving.reference import write_reference
-from components.promote.serving.sample import Sample, take_sample
+from components.promote.serving.sample import take_sample
 from components.promote.spec import Inputs, Params
 
 # Figures that a version carries as tags, to be searched by, and that the summary shows.
@@ -34,6 +42,7 @@ class Challenge:
     sample: Sample
     data_status: str
     lineage: dict[str, str]
+    decisions: Decisions
 
     @property
     def figures(self) -> dict[str, float]:
@@ -42,24 +51,24 @@ class Challenge:
         names = [name + end for name in HEADLINES for end in ("", ".low", ".high")]
         return {name: known[name] for name in names if name in known}
 
-    @property
-    def unsure_below(self) -> float | None:
-        """The probability below which an answer is unsure, None if evaluate set none."""
-        return self.evidence.figures.get("unsure_below")
-
     def create_tags(self, run_id: str) -> dict[str, str]:
         """Return what a version carries: its origins, to be searched by."""
         tags = {PREFIX + key: value for key, value in self.lineage.items()}
         tags |= {EVALUATION_RUN: run_id, f"{PREFIX}run_id": run_id, MODEL_DIGEST: self.digest}
-        if self.unsure_below is not None:
-            tags[UNSURE_BELOW] = repr(self.unsure_below)
+        if self.decisions.unsure_below is not None:
+            tags[UNSURE_BELOW] = repr(self.decisions.unsure_below)
+        if self.decisions.has_more:
+            tags[DECISIONS_DIGEST] = self.decisions.compute_digest()
         return tags | {f"metrics.{name}": f"{value:.6g}" for name, value in self.figures.items()}
 
 
 def read_challenge(inputs: Inputs, params: Params) -> Challenge:
     """Read what earlier rooms wrote; what cannot be judged is refused before it is registered."""
     card = read_card(inputs.model)
-    evidence = parse_evidence(read_json(inputs.metrics), str(inputs.metrics))
+    metrics = read_json(inputs.metrics)
+    evidence = parse_evidence(metrics, str(inputs.metrics))
+    # Evaluations of earlier code know of the threshold alone.
+    limits = {"unsure_below": evidence.figures.get("unsure_below")} | metrics.get("decisions", {})
     data_status = str(read_validation(inputs.validation)["status"])
     check_rules(params.rules, evidence, str(inputs.metrics))
     predictions = read_predictions(inputs.predictions)
@@ -71,6 +80,7 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
         evidence=evidence.with_predictions(predictions),
         sample=take_sample(inputs.images, predictions, params.served_images),
         data_status=data_status,
+        decisions=parse_decisions(limits),
         lineage=find_lineage(card, Path(params.data.source), Path()) | {"model_digest": digest},
     )
 
@@ -90,8 +100,8 @@ def register(
 ) -> tuple[str, bool]:
     """Return the version that holds the model, and whether it is new."""
     tags = challenge.create_tags(run_id)
-    version = registry.find_version(challenge.digest, tags.get(UNSURE_BELOW, ""))
+    version = registry.find_version(challenge.digest, tags)
     if version is not None:
         return version, False
-    figures, unsure_below = challenge.figures, challenge.unsure_below
-    return registry.register(model, challenge.card, tags, figures, unsure_below), True
+    figures, limits = challenge.figures, challenge.decisions
+    return registry.register(model, challenge.card, tags, figures, decisions=limits), True

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from components.common.files.markdown import escape_markdown, quote_code
 from components.common.files.writing import read_json, write_text
 from components.common.settings.params import flatten
 from pipelines.steps.rooms import one_line
@@ -77,23 +78,22 @@ def show_verdict(verdict: Any, page: Any) -> None:
     """Write the verdict as Markdown: what was decided, by which rules, and where MLflow has it."""
     found = read_json(Path(verdict.path))
     version = f"{found['model']} version {found['version']}"
-    lines = [f"# {version}: {found['verdict']}", "", str(found["words"]), ""]
+    lines = [f"# {escape_markdown(version)}: {found['verdict']}", ""]
+    lines += [escape_markdown(str(found["words"])), ""]
     if found["rules"]:
         lines += ["| outcome | rule |", "| --- | --- |"]
-        lines += [f"| {one['outcome']} | {_cell(one['words'])} |" for one in found["rules"]]
+        lines += [
+            f"| {one['outcome']} | {escape_markdown(one['words'])} |" for one in found["rules"]
+        ]
         lines += [""]
     against = found.get("against_champion") or {}
     for words in ("won", "lost"):
         if paths := against.get(f"{words}_paths"):
             lines += [f"Images {words} against version {against['version']}: {against[words]}", ""]
-            lines += [f"- `{_cell(path)}`" for path in paths[:MOST_PATHS]] + [""]
+            lines += [f"- {quote_code(path)}" for path in paths[:MOST_PATHS]] + [""]
     lines += [f"- MLflow: {found['mlflow']}, run `{found['run_id']}`"]
     lines += [f"- aliases: {', '.join(found['aliases']) or 'none'}"]
     lines += [f"- champion before: {found['champion_before'] or 'none'}"]
     lines += [f"- {name}: `{value}`" for name, value in found["lineage"].items()]
     write_text(Path(page.path), "\n".join(lines) + "\n")
     page.metadata |= {"verdict": found["verdict"], "mlflow_run": found["run_id"]}
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -22,6 +22,8 @@ BREACHES = {
     "layers of train": ("train.selection.kept", "components.train.runtime.machines"),
     "layers of evaluate": ("evaluate.metrics.ends", "components.evaluate.report.words"),
     "layers of promote": ("promote.gate.floors", "components.promote.serving.sample"),
+    "layers of predict": ("predict.listing", "components.predict.watch"),
+    "one door to the server's libraries": ("predict.run", "starlette"),
     "a served model carries little": ("common.serving.classifier", "sklearn"),
     "no network before train, nor in the gate": (
         "preprocess.sizes",

@@ -13,6 +13,7 @@ import pytest
 
 from components.common.artifacts.dataset import read_dataset, write_dataset
 from components.common.artifacts.model import LOGITS, load_model, read_card, save_model
+from components.common.artifacts.predictions import read_predictions
 from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm
 from components.common.statistics.shares import Sampling
@@ -90,7 +91,30 @@ def test_a_class_that_training_never_saw_is_said_to_be_so(room: Room) -> None:
     counts = train.examples_per_class | {"9": 0}
     splits = dataset.splits | {"train": replace(train, examples_per_class=counts)}
     write_dataset(room.inputs.shards, replace(dataset, splits=splits))
-    run(room.inputs, room.outputs, Params(resamples=100, latency_runs=1, robustness_images=0))
-    notes = json.loads(room.outputs.metrics.read_text())["notes"]
+    costs = {"1": {"*": 30.0}}
+    settings = Params(
+        resamples=100, latency_runs=1, robustness_images=0, costs=costs, review_cost=2.0
+    )
+    run(room.inputs, room.outputs, settings)
+    found = json.loads(room.outputs.metrics.read_text())
+    notes = found["notes"]
     assert any("No training image of 9: the model cannot have learnt it" in one for one in notes)
-    assert "No training image of 9" in room.outputs.model_card.read_text()
+    card, page = room.outputs.model_card.read_text(), room.outputs.report.read_text()
+    assert "No training image of 9" in card
+    # With costs, what is answered is what costs least, in all files.
+    answers = read_predictions(room.outputs.predictions)
+    table = np.array(found["decisions"]["costs"])
+    assert (answers.predicted == (answers.probabilities @ table).argmin(axis=1)).all()
+    assert (answers.predicted != answers.probabilities.argmax(axis=1)).any()
+    assert found["accuracy"] == pytest.approx(answers.correct.mean())
+    paid = table[answers.labels, answers.predicted].mean()
+    assert found["costs"]["expected"] == pytest.approx(paid)
+    assert f"An answer costs {paid:.4g} on the average" in card
+    assert f"An answer costs {paid:.4g} on the average" in page
+    assert set(answers.groups) == set(pd.read_parquet(room.inputs.splits)["group_id"])
+
+
+def test_costs_of_a_class_that_there_is_not_stop_the_stage_before_any_work(room: Room) -> None:
+    with pytest.raises(DarkroomError, match=r"evaluate.costs: no class 'shoe'; legal are 1, 3, 8"):
+        run(room.inputs, room.outputs, Params(costs={"shoe": {"*": 2.0}}))
+    assert not room.outputs.predictions.exists()

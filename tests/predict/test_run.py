@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -16,12 +17,18 @@ from PIL import Image
 
 from components.common.artifacts import model as model_module
 from components.common.errors import DarkroomError
+from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import Classifier
+from components.common.serving.decisions import Decisions, compute_energy
+from components.common.settings.spec import Mlflow
+from components.common.tracking.recording import continue_run
+from components.common.tracking.tags import DECISIONS_DIGEST, MODEL_DIGEST, UNSURE_BELOW
 from components.predict import run as under_test
 from components.predict.run import run
 from components.predict.spec import Inputs, Outputs, Params
 from components.promote.registry.registry import Registry
 from tests.predict.conftest import CLASSES
+from tests.tiny_model import make_card
 
 ROOT = Path(model_module.__file__).parents[3]
 
@@ -267,3 +274,50 @@ def test_folder_keeps_what_it_held_when_asking_fails(
     with pytest.raises(DarkroomError):
         predict(tmp_path / "broken.keras", photos, output=tmp_path / "answers.csv")
     assert (tmp_path / "answers.csv").read_text() == "old"
+
+
+def test_a_version_carries_its_sets_and_costs(
+    model: Path, registered: Registry, photos: Path, tmp_path: Path
+) -> None:
+    """Registered as promote does; asked on the command line, and as a server loads it."""
+    files = sorted(photos.glob("[0-9].png"))
+    energies = compute_energy(Classifier(model).classify(files).logits)
+    limits = Decisions(
+        0.4, [0.3, 0.2, 0.5], [[0, 9, 9], [1, 0, 1], [1, 1, 0]], 0.9, float(energies.mean())
+    )
+    with continue_run(Mlflow(), tmp_path / "run.json") as mlflow:
+        tags = {MODEL_DIGEST: compute_sha256(model), UNSURE_BELOW: "0.4"}
+        tags[DECISIONS_DIGEST] = limits.compute_digest()
+        again = Registry(mlflow, "darkroom")
+        version = again.register(model, make_card(CLASSES), tags, {}, decisions=limits)
+        assert again.find_version(tags[MODEL_DIGEST], tags) == version
+        assert again.find_version(tags[MODEL_DIGEST], {UNSURE_BELOW: "0.4"}) is None
+        loaded = mlflow.pyfunc.load_model(f"models:/darkroom/{version}")
+    source, output = f"models:/darkroom/{version}", tmp_path / "answers.csv"
+    run(Inputs(source, files), Outputs(str(output), True, sets=True), Params())
+    run(Inputs(source, files), Outputs(f"{output}.parquet", False, sets=True), Params())
+    rows = list(csv.DictReader(output.open(newline="")))
+    served = loaded.predict(pd.DataFrame({"image": [file.read_bytes() for file in files]}))
+    kept = pd.read_parquet(f"{output}.parquet")["sets"]
+    judged = ["label", "probability", "unsure", "unknown", "sets"]
+    assert list(served) == [*judged, "probabilities", "reason"]
+    assert list(served["unknown"]) == list(energies > energies.mean())
+    assert [row["unknown"] for row in rows] == [str(one).lower() for one in served["unknown"]]
+    for file, row, answer, in_file in zip(
+        files, rows, served.to_dict("records"), kept, strict=True
+    ):
+        shares = ask_by_hand(model, file)
+        expected = shares @ np.array(limits.costs)
+        best = int(expected.argmin())
+        in_set = [i for i in np.argsort(-shares) if shares[i] >= limits.set_from[i]]
+        names = [CLASSES[i] for i in dict.fromkeys([int(shares.argmax()), *in_set])]
+        assert json.loads(row["sets"]) == list(answer["sets"]) == list(in_file) == names
+        assert row["label"] == answer["label"] == CLASSES[best]
+        unsure = bool(shares[best] < 0.4 or expected[best] > 0.9)
+        assert (row["unsure"], answer["unsure"]) == (str(unsure).lower(), unsure)
+
+
+def test_a_model_without_limits_says_so(model: Path, photos: Path, tmp_path: Path) -> None:
+    outputs = Outputs(str(tmp_path / "a.csv"), False, sets=True)
+    with pytest.raises(DarkroomError, match="carries no limits for sets of classes"):
+        run(Inputs(str(model), [photos]), outputs, Params())

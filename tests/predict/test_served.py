@@ -34,10 +34,8 @@ images = [Path(name).read_bytes() for name in sys.argv[1:]]
 answers = model.predict(pd.DataFrame({"image": images}))
 import components
 print(json.dumps([Path(components.__file__).parts[-3], answers.to_dict("records")]))
-try:
-    model.predict(pd.DataFrame({"image": [images[0], b"junk"]}))
-except mlflow.exceptions.MlflowException as error:
-    print(error)
+mixed = model.predict(pd.DataFrame({"image": [images[0], b"junk"]}))
+print(json.dumps(mixed.to_dict("records")))
 """
 
 
@@ -54,7 +52,8 @@ def surroundings(store: Path) -> dict[str, str]:
 def expect(model: Path, files: list[Path], answers: list[dict[str, Any]]) -> None:
     offline = Classifier(model).classify(files).probabilities
     for row, answer in zip(offline, answers, strict=True):
-        assert list(answer) == ["label", "probability", "unsure", "probabilities"]
+        assert list(answer) == ["label", "probability", "unsure", "probabilities", "reason"]
+        assert answer["reason"] is None
         assert answer["label"] == CLASSES[int(row.argmax())]
         assert answer["unsure"] is bool(row.max() < 0.45)
         assert answer["probability"] == pytest.approx(row.max(), abs=1e-5)
@@ -80,7 +79,13 @@ def test_loaded_with_its_own_code_it_answers_as_measured(
     place, answers = json.loads(first)
     assert place == "code"  # the copy beside the model, not this repository
     expect(model, files, answers)
-    assert second.startswith("row 1: image: not a readable image")
+    good, bad = json.loads(second)
+    expect(model, files[:1], [good])
+    assert (
+        bad.pop("reason") == "not a readable image (not an image: none of JPEG, PNG, WEBP, BMP, "
+        "GIF, TIFF, PPM, AVIF, JPEG2000, HEIC)"
+    )
+    assert set(bad.values()) == {None}
 
 
 @pytest.fixture
@@ -129,7 +134,8 @@ def post(address: str, content: object) -> tuple[int, Any]:
 def ask_by_curl(address: str, file: Path) -> Any:
     """Ask with the line of docs/serving.md, as a person copies it."""
     docs = (Path(classifier.__file__).parents[3] / "docs/serving.md").read_text()
-    (line,) = re.findall(r"```sh\n(curl .*?)```", docs, re.S)
+    lines = re.findall(r"```sh\n(curl .*?)```", docs, re.S)
+    (line,) = (line for line in lines if "dataframe_records" in line)
     line = line.replace("localhost:8080", address.removeprefix("http://"))
     line = line.replace("photo.jpg", shlex.quote(str(file)))
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
@@ -148,7 +154,9 @@ def test_server_takes_base64_and_answers_as_measured(
     expect(model, files[:1], ask_by_curl(server, files[0])["predictions"])
     junk = base64.b64encode(b"junk").decode()
     status, found = post(server, {"dataframe_records": [records[0], {"image": junk}]})
-    assert status == 400
-    assert "row 1: image: not a readable image" in found["message"]
+    assert status == 200
+    expect(model, files[:1], found["predictions"][:1])
+    assert found["predictions"][1]["label"] is None
+    assert found["predictions"][1]["reason"].startswith("not a readable image")
     status, found = post(server, {"dataframe_records": [{"picture": junk}]})
     assert status == 400

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.predictions import Predictions, write_predictions
+from components.common.artifacts.sample import Sample
 from components.common.files.writing import compute_sha256
 from components.common.serving.classifier import Classifier
 from components.common.settings.spec import Mlflow
@@ -22,7 +23,6 @@ from components.common.tracking.recording import start_recorded_run
 from components.common.tracking.server import import_mlflow
 from components.promote import people, run
 from components.promote.serving.check import TOLERANCE, Served
-from components.promote.serving.sample import Sample
 from components.promote.spec import Inputs, Outputs, Params, Rule
 from tests.tiny_model import SIZE_PX, make_card, make_model
 

@@ -8,7 +8,7 @@ from typing import Any
 # Figures of which less is better, by the last part of their name; of all others more is.
 LESS_IS_BETTER = (
     "ece", "mce", "brier", "log_loss", "loss", "error", "wrong", "mistakes", "p95_ms", "median_ms",
-    "mb", "bytes", "difference",
+    "mb", "bytes", "difference", "expected", "likeliest", "with_review",
 )  # fmt: skip
 
 

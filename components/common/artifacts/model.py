@@ -102,6 +102,13 @@ def take_part(network: keras.Model, layer: str) -> keras.Model:
     return keras.Model(network.input, network.get_layer(layer).output)
 
 
+def split_outputs(network: keras.Model) -> keras.Model:
+    """Return a whole network that gives its logits beside its probabilities."""
+    from components.common.backend import keras
+
+    return keras.Model(network.input, [network.output, network.get_layer(LOGITS).output])
+
+
 def compute_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Return softmax(logits / temperature) in float64, (images, classes), rows summing to 1.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from components.common.files.writing import writing
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns: path, sha256, label, predicted (class names), correct, probability (of predicted), then
-# for each class its probability and its logit. No name before them begins with such a prefix.
-PROBABILITY, LOGIT = "p_", "z_"
+# Columns: path, sha256, label, predicted (class names), correct, probability (of predicted), group
+# where it is known, then for each class its probability and its logit. No name before them begins
+# with such a prefix.
+PROBABILITY, LOGIT, GROUP = "p_", "z_", "group"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Predictions:
     labels: np.ndarray  # int64 (images,): what they are
     logits: np.ndarray  # float32 (images, classes), before the temperature
     probabilities: np.ndarray  # float64 (images, classes), calibrated, rows summing to 1
+    groups: list[str] = field(default_factory=list)  # of each image; empty: not known
+    decided: np.ndarray | None = None  # int64 (images,): what is answered; None: the likeliest
 
     def __len__(self) -> int:
         """The number of images."""
@@ -38,7 +41,8 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """The class that each image is taken for, int64 (images,)."""
-        return np.asarray(self.probabilities.argmax(axis=1))
+        likeliest = np.asarray(self.probabilities.argmax(axis=1))
+        return likeliest if self.decided is None else self.decided
 
     @property
     def correct(self) -> np.ndarray:
@@ -48,7 +52,7 @@ class Predictions:
     @property
     def confidence(self) -> np.ndarray:
         """The probability of the predicted class, float64 (images,)."""
-        return np.asarray(self.probabilities.max(axis=1))
+        return np.asarray(self.probabilities[np.arange(len(self)), self.predicted])
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:
@@ -70,6 +74,8 @@ def create_table(predictions: Predictions) -> pd.DataFrame:
         "correct": predictions.correct,
         "probability": predictions.confidence,
     }
+    if predictions.groups:
+        columns[GROUP] = predictions.groups
     for prefix, values in ((PROBABILITY, predictions.probabilities), (LOGIT, predictions.logits)):
         columns |= {f"{prefix}{name}": values[:, i] for i, name in enumerate(names)}
     return pd.DataFrame(columns)
@@ -91,6 +97,9 @@ def read_predictions(file: Path) -> Predictions:
             f"{file}: labels without a column of probabilities: {', '.join(sorted(strange))}; run "
             "evaluate again"
         )
+    decided = table["predicted"].map(positions) if "predicted" in table else None
+    if decided is not None and decided.isna().any():
+        raise DarkroomError(f"{file}: answers that are no class of it; run evaluate again")
     return Predictions(
         class_names=names,
         paths=list(table["path"]),
@@ -98,4 +107,6 @@ def read_predictions(file: Path) -> Predictions:
         labels=table["label"].map(positions).to_numpy(np.int64),
         logits=table[logits].to_numpy(np.float32),
         probabilities=table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64),
+        groups=list(table[GROUP].astype(str)) if GROUP in table else [],
+        decided=None if decided is None else decided.to_numpy(np.int64),
     )

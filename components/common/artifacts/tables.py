@@ -41,7 +41,14 @@ def read_table(
     wanted = None if others else list(columns)
     try:
         if form == "csv":
-            table = pd.read_csv(file, dtype=dict.fromkeys(texts, str))
+            # A class may be called NA, null or 007; elsewhere an empty cell is what is not known.
+            others_of = {name for name in pd.read_csv(file, nrows=0) if name not in texts}
+            table = pd.read_csv(
+                file,
+                dtype=dict.fromkeys(texts, str),
+                keep_default_na=False,
+                na_values=dict.fromkeys(others_of, ""),
+            )
             known = list(table.columns)
         else:
             from pyarrow import parquet

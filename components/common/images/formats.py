@@ -23,6 +23,8 @@ HEIF = "HEIF"  # read by pi-heif: what phones write as .heic
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEAD = 64  # bytes that tell the kind
+HEAD_BYTES = 1024  # that tell what a file is which is no picture
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 
 # Where its mark is, the mark, and what it is called. Pictures that nothing here decodes first.
 _PICTURES = (
@@ -89,10 +91,11 @@ def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Imag
         _learn_heif()
         formats = (HEIF,)
     image = Image.open(stream, formats=formats)
-    if image.width * image.height > max_pixels:
+    width, height = find_extent(image)
+    if width * height > max_pixels:
         raise DarkroomError(
-            f"{image.width} × {image.height} pixels are more than the {max_pixels / 1e6:.0f} "
-            "million allowed; make the image smaller"
+            f"{width} × {height} pixels are more than the {max_pixels / 1e6:.0f} million allowed; "
+            "make the image smaller"
         )
     return image
 
@@ -123,6 +126,20 @@ def name_kind(data: bytes) -> tuple[str, str]:
         return "damaged", f"begins as {name}, but its head cannot be read"
     name = _find_mark(data, _OTHERS) or _name_text(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n"))
     return "not an image", name or f"none of {', '.join(FORMATS)}, HEIC"
+
+
+def find_extent(image: Image.Image) -> tuple[int, int]:
+    """Return width and height of what is decoded at once, in pixels.
+
+    That is the image, or of a TIFF a tile that reaches far beyond it: some hundred bytes can claim
+    one of gigabytes.
+    """
+    if image.format != "TIFF":
+        return image.size
+    tags = getattr(image, "tag_v2", {})
+    sides = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
+    tile = [side if isinstance(side, int) else 0 for side in sides]
+    return max(image.size, (tile[0], tile[1]), key=lambda size: size[0] * size[1])
 
 
 def _find_mark(data: bytes, marks: Iterable[tuple[int, bytes, str]]) -> str:

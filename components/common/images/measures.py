@@ -28,6 +28,7 @@ _POWERS = np.arange(256, dtype=np.int64) ** np.arange(3)[:, None]  # (3, 256)
 # neighbours, 0 to 1, not the manifest's.
 # Aspect and megapixels: logarithms, so that twice as much is as far as half.
 NAMES = ("brightness", "contrast", "saturation", "sharpness", "aspect", "megapixels")
+LOGARITHMS = frozenset(("aspect", "megapixels"))  # to the base 2: 2**mean is told, not the mean
 
 
 def shrink(luma: Image.Image) -> Image.Image:
@@ -74,17 +75,28 @@ def measure_image(image: bytes | Path, form: ImageForm) -> list[float]:
     Raises:
         DarkroomError: if it cannot be read.
     """
-    pixels = read_pixels(image, form).astype(np.float32) / 255  # (size, size, 3)
+    seen = read_pixels(image, form)
     with open_image(image, form.max_pixels) as opened:
-        width, height = opened.size
+        return measure_pixels(seen, *opened.size)
+
+
+def measure_pixels(seen: np.ndarray, width_px: int, height_px: int) -> list[float]:
+    """Return the figures of a decoded image, in the order of NAMES.
+
+    Args:
+        seen: as the model sees it, uint8 (size, size, 3).
+        width_px: of the image as it was taken.
+        height_px: likewise.
+    """
+    pixels = seen.astype(np.float32) / 255  # (size, size, 3)
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)  # luma after ITU-R BT.601
     steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1)]
     saturation = pixels.max(axis=2) - pixels.min(axis=2)
     found = [grey.mean(), grey.std(), saturation.mean(), np.mean(steps)]
     return [
         *map(float, found),
-        float(np.log2(width / height)),
-        float(np.log2(width * height / 1e6)),
+        float(np.log2(width_px / height_px)),
+        float(np.log2(width_px * height_px / 1e6)),
     ]
 
 

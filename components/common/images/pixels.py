@@ -6,13 +6,14 @@ has the same pixels, to the bit, wherever it is met.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from components.common.errors import DarkroomError
 from components.common.images.colour import (
@@ -22,7 +23,7 @@ from components.common.images.colour import (
     find_grey_range,
     is_deep_grey,
 )
-from components.common.images.formats import MAX_PIXELS, open_image
+from components.common.images.formats import HEAD_BYTES, MAX_PIXELS, name_kind, open_image
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg")
 _TIFF, _HEIC = (".tif", ".tiff"), (".heic", ".heif", ".hif")
@@ -101,8 +102,20 @@ def read_pixels(source: bytes | Path, form: ImageForm) -> np.ndarray:
     except DarkroomError as error:
         raise DarkroomError(f"{name}: {error}") from None
     except Exception as error:  # damaged files make decoders raise nearly anything
-        raise DarkroomError(f"{name}: not a readable image ({error})") from None
+        raise DarkroomError(f"{name}: not a readable image ({_explain(source, error)})") from None
     return np.asarray(_resize(turn_upright(rgb, orientation), form, background), np.uint8)
+
+
+def _explain(source: bytes | Path, error: Exception) -> str:
+    """Say why a decoder failed; what Python calls its own objects tells nobody anything."""
+    if isinstance(error, UnidentifiedImageError):
+        if isinstance(source, bytes):
+            start = source[:HEAD_BYTES]
+        else:
+            with source.open("rb") as file:
+                start = file.read(HEAD_BYTES)
+        return ": ".join(name_kind(start)) if start else "it is empty"
+    return re.sub(r"<\S+ object at 0x[0-9a-f]+>", "it", str(error)) or type(error).__name__
 
 
 def read_orientation(image: Image.Image) -> int:

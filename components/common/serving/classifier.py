@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from components.common.artifacts.model import load_model, read_card
+from components.common.artifacts.model import load_model, read_card, split_outputs
 from components.common.errors import DarkroomError
 from components.common.host import count_cores
+from components.common.images.formats import find_extent, open_image
 from components.common.images.pixels import read_pixels
 
 # How a registered version keeps the model file: its name, and that among the artifacts of MLflow's
-# pyfunc; and the key of the threshold in the version's configuration.
-MODEL_FILE, ARTIFACT, UNSURE_BELOW = "model.keras", "model", "unsure_below"
+# pyfunc.
+MODEL_FILE, ARTIFACT = "model.keras", "model"
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,23 @@ class Answers:
         np.ndarray
     )  # float64 (images, classes); a row of NaN where the image is unreadable
     reasons: list[str]  # why an image is unreadable, else empty
+    logits: np.ndarray  # float64 (images, classes), before the calibration; NaN likewise
 
 
 class Classifier:
     """A model file, loaded and ready to answer."""
 
-    def __init__(self, file: Path) -> None:
-        """Load a model.keras that train wrote; raise DarkroomError if it is none."""
+    def __init__(self, file: Path, max_pixels: int | None = None) -> None:
+        """Load a model.keras that train wrote; raise DarkroomError if it is none.
+
+        Args:
+            file: the model file.
+            max_pixels: an image of more is refused, if the model does not refuse it anyway.
+        """
         self.card = read_card(file)
-        self._model = load_model(file)
+        allowed = self.card.form.max_pixels
+        self._form = replace(self.card.form, max_pixels=min(allowed, max_pixels or allowed))
+        self._model = split_outputs(load_model(file))
 
     @property
     def class_names(self) -> list[str]:
@@ -44,9 +54,33 @@ class Classifier:
         return self.card.class_names
 
     def warm_up(self) -> None:
-        """Compile the network, which the first call would otherwise wait for."""
-        size = self.card.form.size_px
-        self._infer(np.zeros((1, size, size, 3), np.uint8), [""])
+        """Compile the network, which the first calls would otherwise wait for.
+
+        Twice: for one image, and, where Keras sees another number, for any number of them.
+        """
+        size = self._form.size_px
+        for count in (1, 2):
+            self.infer(np.zeros((count, size, size, 3), np.uint8))
+
+    def measure(self, image: bytes | Path) -> tuple[int, int, int]:
+        """Return width and height of an image and how many pixels decoding it holds.
+
+        It is not decoded. Where it fails all are 0; why is what :meth:`decode` says.
+        """
+        try:
+            with open_image(image, self._form.max_pixels) as opened:
+                return (*opened.size, math.prod(find_extent(opened)))
+        except Exception:  # damaged files make decoders raise nearly anything
+            return 0, 0, 0
+
+    def decode(self, image: bytes | Path) -> np.ndarray:
+        """Return an image as the network sees it, uint8 (size, size, 3); or raise DarkroomError."""
+        return read_pixels(image, self._form)
+
+    def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities and logits of decoded images, both float64 (images, classes)."""
+        probabilities, logits = self._model.predict_on_batch(pixels)
+        return np.asarray(probabilities, np.float64), np.asarray(logits, np.float64)
 
     def classify(self, images: Sequence[bytes | Path]) -> Answers:
         """Answer for a batch of images: encoded (JPEG, PNG …), or the files that hold them."""
@@ -70,7 +104,7 @@ class Classifier:
 
         def decode(index: int) -> None:
             try:
-                pixels[index] = read_pixels(images[index], self.card.form)
+                pixels[index] = self.decode(images[index])
             except DarkroomError as error:
                 reasons[index] = str(error)
 
@@ -81,7 +115,8 @@ class Classifier:
 
     def _infer(self, pixels: np.ndarray, reasons: list[str]) -> Answers:
         probabilities = np.full((len(reasons), len(self.class_names)), np.nan)
+        logits = probabilities.copy()
         readable = np.array([not reason for reason in reasons], bool)
         if readable.any():
-            probabilities[readable] = self._model.predict_on_batch(pixels[readable])
-        return Answers(probabilities, reasons)
+            probabilities[readable], logits[readable] = self.infer(pixels[readable])
+        return Answers(probabilities, reasons, logits)

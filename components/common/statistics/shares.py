@@ -22,31 +22,61 @@ def compute_share_interval(
     """Return the interval of mean(hits) (Wilson 1927), for images that may come in groups.
 
     A bootstrap finds no spread where all images are right, or all of a small class; this holds. The
-    images of one group tell less than as many strangers: their number is divided by the design
-    effect (Kish 1965), the variance of the mean with groups over that without.
+    images of one group tell less than as many strangers: see :func:`count_effective`. A spread that
+    few groups show is uncertain itself: their count is lessened by Student's t (Korn and Graubard
+    1998).
 
     Args:
         hits: bool (images,), at least one.
         groups: int64 (images,), see :func:`components.common.statistics.bootstrap.draw_weights`.
         level: such as 0.95.
     """
-    count = count_effective(hits, groups)
+    from scipy.stats import norm, t
+
+    count, independent = count_effective(hits, groups), len(np.unique(groups))
+    if 1 < independent < len(hits):
+        tail = 0.5 + level / 2
+        count = max(1.0, count * float(norm.ppf(tail) / t.ppf(tail, independent - 1)) ** 2)
     return compute_wilson(float(np.mean(hits)), count, level)
 
 
-def count_effective(hits: np.ndarray, groups: np.ndarray) -> float:
-    """Return how many images without groups would tell as much about mean(hits)."""
-    images, share = len(hits), float(np.mean(hits))
+def count_effective(values: np.ndarray, groups: np.ndarray) -> float:
+    """Return how many images without groups would tell as much about mean(values).
+
+    Their number is divided by the design effect (Kish 1965), the variance of the mean with groups
+    over that without. Where few groups differ, such as three with a mistake, that variance is
+    uncertain, and one that is too small would make the interval too narrow: one more group counts
+    as if it agreed in itself (:func:`blend_counts`).
+
+    Args:
+        values: (images,), such as whether each is right.
+        groups: int64 (images,), the group of each image.
+    """
+    values = np.asarray(values, np.float64)
+    images, spread = len(values), float(values.var())
     members = np.unique(groups, return_inverse=True)[1]
     count = int(members.max()) + 1
     if count == images:
         return float(images)
-    if share in (0.0, 1.0) or count == 1:
+    if not spread or count == 1:
         return float(count)  # no spread to measure: as if groups agreed in themselves
-    sums = np.bincount(members, np.asarray(hits, np.float64) - share)
+    sums = np.bincount(members, values - values.mean())
     clustered = (sums**2).sum() / images**2 * count / (count - 1)
-    effect = clustered / (share * (1 - share) / images)
-    return float(np.clip(images / max(effect, 1.0), 1.0, images))
+    seen = float(np.clip(images / max(clustered * images / spread, 1.0), 1.0, images))
+    kinds, times = np.unique(values, return_counts=True)
+    odd = len(np.unique(members[values != kinds[times.argmax()]]))
+    return blend_counts(seen, count, odd)
+
+
+def blend_counts(seen: float, sure: float, evidence: float) -> float:
+    """Return an effective number of images between what was seen and what is sure to hold.
+
+    Args:
+        seen: the number that an estimated variance speaks for.
+        sure: the number that holds whatever that variance is.
+        evidence: groups that the variance was estimated from, such as those with a mistake.
+    """
+    return (evidence + 1) / (evidence / seen + 1 / sure)
 
 
 def compute_wilson(share: float, count: float, level: float) -> tuple[float, float]:

@@ -55,7 +55,6 @@ def compare_with_rivals(
         (PROBE, "a linear head on the frozen, pretrained network", probe.correct),
         (MAJORITY, f"always {name}, the most frequent class of the training images", always),
     )
-    how = sampling.groups, sampling.level, sampling.resamples
     found = []
     for rival, about, hits in rivals:
         won, lost = predictions.correct & ~hits, ~predictions.correct & hits
@@ -64,7 +63,7 @@ def compare_with_rivals(
                 name=rival,
                 about=about,
                 accuracy=float(np.mean(hits)),
-                comparison=compare(predictions.correct, hits, *how),
+                comparison=compare(predictions.correct, hits, sampling.groups, sampling.level),
                 won=[predictions.paths[i] for i in np.flatnonzero(won)[:MOST_PATHS]],
                 lost=[predictions.paths[i] for i in np.flatnonzero(lost)[:MOST_PATHS]],
             )

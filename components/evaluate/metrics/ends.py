@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from components.common.statistics.shares import compute_wilson
+from components.common.statistics.shares import blend_counts, compute_wilson
 
 Ends = tuple[float, float]
 
@@ -14,41 +16,79 @@ TAILS = 0.6
 HALVINGS = 20  # to a millionth of the ECE
 
 
-def take_ends(resampled: np.ndarray, level: float, images: float | None = None) -> Ends:
-    """Return the percentile interval of a figure.
+@dataclass(frozen=True)
+class Counts:
+    """How many images a figure rests on."""
+
+    sure: float  # as many as it tells of whatever the spread is, such as groups of equal classes
+    evidence: float  # groups that the spread comes from, such as those with a mistake
+    most: float = np.inf  # it cannot be more
+    freedom: int | None = None  # degrees of freedom of the spread where groups are few
+
+
+def take_share_ends(estimate: float, resampled: np.ndarray, level: float, counts: Counts) -> Ends:
+    """Return the interval of a figure between 0 and 1, such as macro F1, from its resamples.
+
+    Their spread says as how many images the figure is; Wilson's interval of so many holds where a
+    symmetric one does not, close to 1. The number leans to a sure one where few mistakes tell of
+    the spread. The average of few images is biased: by how much, its resamples say, whose mean
+    differs from it by as much again.
 
     Args:
+        estimate: the figure itself.
         resampled: (resamples,), the figure of each resample.
         level: such as 0.95.
-        images: of a figure that lies between 0 and 1: how many images it rests on. Resamples of
-            nothing but right answers show no spread; Wilson's interval of so many then stands in.
+        counts: what it rests on.
     """
-    if images is not None and np.ptp(resampled) == 0 and resampled[0] in (0.0, 1.0):
-        return compute_wilson(float(resampled[0]), images, level)
-    low, high = np.percentile(resampled, (50 * (1 - level), 50 * (1 + level)))
-    return float(low), float(high)
+    from scipy.stats import norm, t
+
+    centre = float(np.clip(2 * estimate - resampled.mean(), 0, 1))
+    spread, images = float(resampled.std(ddof=1)), counts.sure
+    if spread and 0 < centre < 1:
+        seen = centre * (1 - centre) / spread**2
+        if counts.freedom is not None:
+            tail = 0.5 + level / 2
+            seen *= float(norm.ppf(tail) / t.ppf(tail, counts.freedom)) ** 2
+        images = blend_counts(seen, counts.sure, counts.evidence)
+    low, high = compute_wilson(centre, max(1.0, min(images, counts.most)), level)
+    return min(low, estimate), max(high, estimate)
 
 
-def take_logit_ends(estimate: float, resampled: np.ndarray, level: float, images: float) -> Ends:
-    """Return the interval of an area under a curve: symmetric on the scale of the logit.
+def compute_area_ends(area: float, positives: float, negatives: float, level: float) -> Ends:
+    """Return the interval of the ROC-AUC of one class (Newcombe 2006, method 5).
 
-    Close to 1 percentiles lie too high; on that scale they hold (Boyd et al. 2013, Area under the
-    Precision-Recall Curve: Point Estimates and Confidence Intervals).
+    A test is inverted, with the variance that the area has if scores are distributed exponentially
+    (Hanley and McNeil 1982), so it holds where a few images are ranked wrongly, or none.
 
     Args:
-        estimate: the figure itself, 0 to 1.
-        resampled: (resamples,), the figure of each resample.
+        area: 0 to 1.
+        positives: images of the class, as many as they tell of.
+        negatives: images of the others.
         level: such as 0.95.
-        images: as in :func:`take_ends`.
     """
-    from scipy.special import expit, logit
+    from scipy.optimize import brentq
     from scipy.stats import norm
 
-    if not 0 < estimate < 1:
-        return compute_wilson(estimate, images, level)
-    reach = norm.ppf(0.5 + level / 2) * resampled.std() / (estimate * (1 - estimate))
-    low, high = expit(logit(estimate) + np.array([-reach, reach]))
-    return float(low), float(high)
+    reach = float(norm.ppf(0.5 + level / 2))
+
+    def miss(truth: float) -> float:
+        return abs(area - truth) - reach * float(
+            np.sqrt(compute_area_variance(truth, positives, negatives))
+        )
+
+    # At 0 and at 1 there is no variance, and every other truth is missed.
+    tiny = 1e-9
+    below, above = min(area, 1 - tiny), max(area, tiny)
+    low = float(brentq(miss, tiny, below)) if miss(tiny) > 0 > miss(below) else 0.0
+    high = float(brentq(miss, above, 1 - tiny)) if miss(1 - tiny) > 0 > miss(above) else 1.0
+    return low, high
+
+
+def compute_area_variance(area: float, positives: float, negatives: float) -> float:
+    """Return the variance of a ROC-AUC, as in :func:`compute_area_ends`."""
+    both = (positives + negatives) / 2 - 1
+    spread = 1 + both * (1 - area) / (2 - area) + both * area / (1 + area)
+    return max(0.0, area * (1 - area) * spread / (positives * negatives))
 
 
 def compute_ece_ends(gaps: np.ndarray, resampled: np.ndarray, level: float) -> Ends:

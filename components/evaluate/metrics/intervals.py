@@ -7,32 +7,52 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.common.artifacts.predictions import Predictions
-from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.bootstrap import create_strata, draw_weights
 from components.common.statistics.losses import compute_losses
-from components.common.statistics.shares import Sampling, compute_share_interval, count_effective
+from components.common.statistics.means import compute_bounded_interval, compute_mean_interval
+from components.common.statistics.shares import Sampling, compute_share_interval
 from components.common.statistics.weighted import score_classes
+from components.evaluate.metrics.areas import (
+    AREAS,
+    compute_area_averages,
+    compute_class_areas,
+    compute_ranked,
+    create_rankings,
+)
 from components.evaluate.metrics.calibration import compute_gaps
-from components.evaluate.metrics.ends import Ends, compute_ece_ends, take_ends, take_logit_ends
+from components.evaluate.metrics.ends import Counts, Ends, compute_ece_ends, take_share_ends
+from components.evaluate.metrics.evidence import count_evidence
 from components.evaluate.metrics.ranking import Ranking
 
-UNBOUNDED = ("log_loss", "brier")  # figures that are no shares
 # Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
 MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
+# What rests on fewer groups has no interval that holds: an average over classes, an ECE of grouped
+# images with fewer mistakes (benchmarks/coverage.py).
+FEWEST_CARRYING, FEWEST_MISTAKES = 20, 100
+AVERAGES = (
+    "macro.precision", "macro.recall", "macro.f1", "weighted.precision", "weighted.f1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of the figures of all images, and of each class."""
+    """Intervals of the figures of all images, and of each class.
+
+    A figure that is not among them has too few images for an interval.
+    """
 
     overall: dict[str, Ends]  # dotted name →
     classes: list[dict[str, Ends]]  # of each class: name of the figure →
+    dropped: dict[str, int]  # resamples in which a figure was not defined, where there were any
 
 
 def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) -> Intervals:
     """Return the intervals of all figures.
 
-    Shares (accuracy, top-k accuracy, recall and precision of a class) after Wilson; all others by
-    the bootstrap, which draws whole groups.
+    Shares (accuracy, top-k accuracy, and of a class recall, precision and F1, which is a share in
+    disguise) after Wilson, and the Brier score, which lies between 0 and 2; the log loss by the
+    bootstrap-t; averages of classes by a bootstrap that draws as many groups of each class as there
+    are, and Wilson's interval of as many images as its spread speaks for.
 
     Args:
         predictions: of the test split.
@@ -40,35 +60,90 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
         top_k: how many answers count.
     """
     groups, level = sampling.groups, sampling.level
-    classes = len(predictions.class_names)
     rankings = create_rankings(predictions)
+    resampled, dropped = _resample(predictions, sampling, rankings)
+    overall = _compute_averages(predictions, sampling, resampled)
+    overall |= compute_area_averages(predictions, rankings, resampled, sampling)
+    overall["brier"] = compute_bounded_interval(compute_brier(predictions), groups, level, most=2)
+    losses = compute_losses(predictions.probabilities, predictions.labels)
+    if ends := compute_mean_interval(losses, sampling):
+        overall["log_loss"] = ends
+    if ends := compute_ece_interval(predictions, sampling):
+        overall["ece"] = ends
+    hits = {"accuracy": predictions.correct}
+    if top_k < len(predictions.class_names):
+        hits["top_k.accuracy"] = find_in_top(predictions, top_k)
+    for name, hit in hits.items():
+        overall[name] = compute_share_interval(hit, groups, level)
+    overall["weighted.recall"] = overall["accuracy"]
+    if "macro.recall" in overall:
+        overall["balanced_accuracy"] = overall["macro.recall"]
+    per_class = [
+        _compute_class_ends(predictions, i, resampled, sampling, rankings.get(i))
+        for i in range(len(predictions.class_names))
+    ]
+    return Intervals(overall, per_class, dropped)
+
+
+def _resample(
+    predictions: Predictions, sampling: Sampling, rankings: dict[int, Ranking]
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Return each figure of each resample, NaN dropped from those of all images, and how many."""
+    classes = len(predictions.class_names)
+    strata = create_strata(predictions.labels, sampling.groups)
+    if strata is None:
+        return {}, {}
     ranked = int(max(LEAST_RESAMPLES, MOST_RANKED / (len(predictions) * classes)))
     found: dict[str, list[np.ndarray]] = {}
     done = 0
-    for weights in draw_weights(groups, sampling.resamples):
+    for weights in draw_weights(sampling.groups, sampling.resamples, strata=strata):
         figures = compute_weighted(predictions, weights)
         if done < ranked:
             figures |= compute_ranked(rankings, weights, classes)
         done += len(weights)
         for name, values in figures.items():
             found.setdefault(name, []).append(values)
-    resampled = {name: np.concatenate(parts) for name, parts in found.items()}
-    once = np.ones((1, len(predictions)))
-    gaps = compute_gaps(predictions.confidence, predictions.correct, once)[0]
-    overall = {"ece": compute_ece_ends(gaps, resampled.pop("gaps"), level)}
-    for name, values in resampled.items():
-        if values.ndim == 1:
-            count = None if name in UNBOUNDED else count_effective(predictions.correct, groups)
-            overall[name] = take_ends(values, level, count)
-    per_class = [
-        _compute_class_ends(predictions, i, resampled, sampling, rankings.get(i))
-        for i in range(classes)
-    ]
-    hits = {"accuracy": predictions.correct, "top_k.accuracy": find_in_top(predictions, top_k)}
-    for name, hit in hits.items():
-        overall[name] = compute_share_interval(hit, groups, level)
-    overall["balanced_accuracy"] = overall["macro.recall"]
-    return Intervals(overall, per_class)
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    missing = {name: int(np.isnan(of).sum()) for name, of in whole.items() if of.ndim == 1}
+    whole = {name: _drop_nan(of) if missing.get(name) else of for name, of in whole.items()}
+    return whole, {name: count for name, count in missing.items() if count}
+
+
+def _compute_averages(
+    predictions: Predictions, sampling: Sampling, resampled: dict[str, np.ndarray]
+) -> dict[str, Ends]:
+    """Return the intervals of averages over the classes, where enough images carry them."""
+    evidence = count_evidence(predictions, sampling.groups)
+    estimates = compute_weighted(predictions, np.ones((1, len(predictions))))
+    independent = len(np.unique(sampling.groups))
+    spare = max(1, independent - len(np.unique(predictions.labels)))
+    found = {}
+    for name in AVERAGES:
+        alike, carrying, mistakes = evidence.weigh(name)
+        if name in resampled and carrying >= FEWEST_CARRYING:
+            counts = Counts(
+                sure=alike,
+                evidence=mistakes,
+                most=len(predictions),
+                freedom=spare if independent < len(predictions) else None,
+            )
+            estimate = float(estimates[name][0])
+            found[name] = take_share_ends(estimate, resampled[name], sampling.level, counts)
+    return found
+
+
+def compute_ece_interval(predictions: Predictions, sampling: Sampling) -> Ends | None:
+    """Return the interval of the calibration error; None where too few groups hold a mistake."""
+    pair, groups = (predictions.confidence, predictions.correct), sampling.groups
+    independent = len(np.unique(groups))
+    is_grouped = independent < len(predictions)
+    mistakes = len(np.unique(groups[~predictions.correct]))
+    if independent < 2 or (is_grouped and mistakes < FEWEST_MISTAKES):
+        return None
+    gaps = compute_gaps(*pair, np.ones((1, len(predictions))))[0]
+    drawn = draw_weights(groups, sampling.resamples)
+    resampled = np.concatenate([compute_gaps(*pair, weights) for weights in drawn])
+    return compute_ece_ends(gaps, resampled, sampling.level)
 
 
 def _compute_class_ends(
@@ -80,61 +155,22 @@ def _compute_class_ends(
 ) -> dict[str, Ends]:
     """Return the intervals of one class; what cannot be measured of it has none."""
     groups, level = sampling.groups, sampling.level
+    own, taken = predictions.labels == label, predictions.predicted == label
     ends = {}
-    for name, members in (("recall", predictions.labels), ("precision", predictions.predicted)):
-        of = members == label
+    for name, of in (("recall", own), ("precision", taken)):
         if of.any():
             ends[name] = compute_share_interval(predictions.correct[of], groups[of], level)
-    own = predictions.labels == label
     if not own.any():
         return ends
-    drawn = _drop_nan(resampled["class.f1"][:, label])
-    ends["f1"] = take_ends(drawn, level, len(np.unique(groups[own])))
+    # F1 = 2J / (1 + J), where J is the share of hits among all images that are of the class or are
+    # taken for it (Jaccard).
+    either = own | taken
+    low, high = compute_share_interval(predictions.correct[either], groups[either], level)
+    ends["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
     if ranking is not None:
-        # Of a class that is ranked without a fault: the smaller side says how sure that is.
-        count = min(len(np.unique(groups[of])) for of in (own, ~own))
-        estimates = ranking.compute(np.ones((len(predictions), 1)))
-        for name, estimate in zip(("roc_auc", "average_precision"), estimates, strict=True):
-            drawn = _drop_nan(resampled[f"class.{name}"][:, label])
-            ends[name] = take_logit_ends(float(estimate[0]), drawn, level, count)
+        drawn = {name: _drop_nan(resampled[f"class.{name}"][:, label]) for name in AREAS}
+        ends |= compute_class_areas(ranking, own, groups, drawn, level)
     return ends
-
-
-def create_rankings(predictions: Predictions) -> dict[int, Ranking]:
-    """Return the ranking of each class that has test images, where others have some too."""
-    rankings = {}
-    for i in range(len(predictions.class_names)):
-        positive = predictions.labels == i
-        if positive.any() and not positive.all():
-            rankings[i] = Ranking(predictions.probabilities[:, i], positive)
-    return rankings
-
-
-def compute_ranked(
-    rankings: dict[int, Ranking], weights: np.ndarray, classes: int
-) -> dict[str, np.ndarray]:
-    """Return ROC-AUC and average precision, one against the rest, and their averages.
-
-    Args:
-        rankings: of :func:`create_rankings`.
-        weights: (weightings, images), how often each image counts.
-        classes: number of classes.
-
-    Returns:
-        `roc_auc` and `average_precision`: (weightings,); `class.roc_auc` and
-        `class.average_precision`: (weightings, classes), NaN where there are not both kinds.
-    """
-    if not rankings:
-        return {}
-    columns = np.ascontiguousarray(weights.T)
-    values = np.full((2, len(weights), classes), np.nan)
-    for i, ranking in rankings.items():
-        values[:, :, i] = ranking.compute(columns)
-    figures = {}
-    for name, each in zip(("roc_auc", "average_precision"), values, strict=True):
-        figures[name] = np.nanmean(each[:, list(rankings)], axis=1)
-        figures[f"class.{name}"] = each
-    return figures
 
 
 def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,8 +184,8 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
         weights: (weightings, images), how often each image counts.
 
     Returns:
-        Dotted name → (weightings,); `class.f1` → (weightings, classes), NaN where none was drawn;
-        `gaps` → (weightings, bins), see :func:`.calibration.compute_gaps`.
+        Dotted name → (weightings,); `gaps` → (weightings, bins), see
+        :func:`.calibration.compute_gaps`.
     """
     correct, classes = predictions.correct, len(predictions.class_names)
     total = weights.sum(axis=1)  # (weightings,)
@@ -159,11 +195,8 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
     for name in ("precision", "recall", "f1"):
         values = getattr(scores, name)
         figures[f"macro.{name}"] = scores.average(values)
-        figures[f"weighted.{name}"] = (values * share).sum(axis=1)
-    figures["class.f1"] = np.where(scores.actual > 0, scores.f1, np.nan)
-    losses = compute_losses(predictions.probabilities, predictions.labels)
-    figures["log_loss"] = weights @ losses / total
-    figures["brier"] = weights @ compute_brier(predictions) / total
+        if name != "recall":  # weighted so, it is the accuracy
+            figures[f"weighted.{name}"] = (values * share).sum(axis=1)
     figures["gaps"] = compute_gaps(predictions.confidence, correct, weights)
     return figures
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from components.common.artifacts.metrics import list_figures
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.shares import Sampling
+from components.evaluate.metrics.areas import create_rankings
 from components.evaluate.metrics.calibration import BINS, compute_bins, compute_ece
-from components.evaluate.metrics.intervals import (
-    compute_brier,
-    compute_intervals,
-    create_rankings,
-    find_in_top,
-)
+from components.evaluate.metrics.intervals import compute_brier, compute_intervals, find_in_top
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,24 @@ def create_metrics(
     intervals = compute_intervals(predictions, sampling, top_k)
     classes = compute_class_scores(predictions, intervals.classes)
     weakest = find_weakest(classes)
+    figures = compute_figures(predictions, top_k)
     return {
-        **compute_figures(predictions, top_k),
+        **figures,
         "images": len(predictions),
         "groups": int(sampling.groups.max()) + 1,
         "mistakes": int((~predictions.correct).sum()),
         "weakest_class": {"name": weakest.name, "f1": weakest.f1},
         "test_digest": test_digest,
         "intervals": {name: list(ends) for name, ends in sorted(intervals.overall.items())},
+        "without_interval": [
+            name
+            for name in list_figures(figures)
+            if name not in intervals.overall and name != "top_k.k"
+        ],
+        "undefined": describe_undefined(predictions, top_k),
+        "resamples_dropped": intervals.dropped,
         "about": describe_method(sampling),
-        "notes": describe_gaps(classes),
+        "notes": describe_gaps(classes) + describe_few(intervals.overall, figures),
         "classes": [asdict(score) for score in classes],
         "class_names": predictions.class_names,
         "confusion": compute_confusion(predictions).tolist(),
@@ -95,7 +101,9 @@ def compute_figures(predictions: Predictions, top_k: int) -> dict[str, Any]:
     labels, predicted = predictions.labels, predictions.predicted
     classes = list(range(len(predictions.class_names)))
     figures: dict[str, Any] = {"accuracy": float(metrics.accuracy_score(labels, predicted))}
-    figures["top_k"] = {"k": top_k, "accuracy": float(find_in_top(predictions, top_k).mean())}
+    figures["top_k"] = {"k": top_k}
+    if top_k < len(classes):  # else it is 1, whatever the model says
+        figures["top_k"]["accuracy"] = float(find_in_top(predictions, top_k).mean())
     for average in ("macro", "weighted"):
         *parts, _ = metrics.precision_recall_fscore_support(
             labels, predicted, labels=np.unique(labels), average=average, zero_division=0
@@ -107,7 +115,10 @@ def compute_figures(predictions: Predictions, top_k: int) -> dict[str, Any]:
         areas, averages = zip(*ranked.values(), strict=True)
         figures["roc_auc"] = float(np.mean(areas))
         figures["average_precision"] = float(np.mean(averages))
-    figures["log_loss"] = float(metrics.log_loss(labels, predictions.probabilities, labels=classes))
+    figures["log_loss"] = 0.0  # of one class, which is always sure
+    if len(classes) > 1:
+        losses = metrics.log_loss(labels, predictions.probabilities, labels=classes)
+        figures["log_loss"] = float(losses)
     figures["brier"] = float(compute_brier(predictions).mean())
     figures["ece"] = compute_ece(predictions.confidence, predictions.correct)
     return figures
@@ -200,6 +211,16 @@ def find_confusions(predictions: Predictions, most: int) -> list[Confusion]:
     ]
 
 
+def describe_undefined(predictions: Predictions, top_k: int) -> dict[str, str]:
+    """Return which figures do not exist for these images, and why."""
+    found, classes = {}, len(predictions.class_names)
+    if top_k >= classes:
+        found["top_k.accuracy"] = f"of {classes} classes all are among the {top_k} likeliest"
+    if len(np.unique(predictions.labels)) < 2:
+        found |= dict.fromkeys(("roc_auc", "average_precision"), "all test images are of one class")
+    return found
+
+
 def describe_method(sampling: Sampling) -> list[str]:
     """Return in words how the figures were made."""
     images, groups = len(sampling.groups), int(sampling.groups.max()) + 1
@@ -209,9 +230,10 @@ def describe_method(sampling: Sampling) -> list[str]:
         else ""
     )
     return [
-        f"intervals hold {100 * sampling.level:g}%: accuracy, recall and precision after Wilson, "
-        f"the others by the bootstrap over the test images, {sampling.resamples:,} resamples"
-        f"{grouped}; a class's areas on the scale of the logit; ece by inverting a test",
+        f"intervals hold {100 * sampling.level:g}%: after Wilson, where averages over classes and "
+        "areas count as many images as the spread of a bootstrap by class speaks for, "
+        f"{sampling.resamples:,} resamples{grouped}; a class's roc_auc after Newcombe; log_loss by "
+        "the bootstrap-t; ece by inverting a test",
         "averages are over the classes that have test images",
         "roc_auc and average_precision: each class against the rest, averaged",
         f"ece: {BINS} bins of equal width over the probability of the predicted class; brier: "
@@ -236,6 +258,16 @@ def describe_gaps(classes: list[ClassScore]) -> list[str]:
             "counts as 0 in the averages."
         )
     return notes
+
+
+def describe_few(intervals: Mapping[str, object], figures: Mapping[str, Any]) -> list[str]:
+    """Return in words which averages have too few images for an interval."""
+    words = {"macro.f1": "macro averages", "roc_auc": "ROC-AUC", "log_loss": "log loss"}
+    names = [name for figure, name in words.items() if figure not in intervals]
+    names = [name for name in names if name != "ROC-AUC" or "roc_auc" in figures]
+    if not names:
+        return []
+    return [f"Too few images for an interval: {', '.join(names)}."]
 
 
 def list_names(names: list[str]) -> str:

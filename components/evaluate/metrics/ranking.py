@@ -48,3 +48,22 @@ class Ranking:
             beaten = (hits * (alarms - 0.5 * ties)).sum(axis=0)
             area = 1 - beaten / (found[-1] * below[-1])
         return area, average
+
+    def lose(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each image of the class takes from ROC-AUC and from average precision.
+
+        Both figures are 1 minus the mean of these: the share of the others that rank above it, and
+        the share of others among all that rank at least as high.
+
+        Returns:
+            Two arrays (positives,), in the order of the images.
+        """
+        once = np.ones((self._positives.shape[1], 1))
+        others = (self._negatives @ once)[:, 0]
+        below = np.cumsum(others)
+        alarms, ties = below[1::2], others[1::2]
+        found = np.cumsum((self._positives @ once)[:, 0])
+        # Row: step, column: image; in the order of the columns.
+        steps = self._positives.tocsc().indices
+        beaten = (alarms - 0.5 * ties) / below[-1]
+        return beaten[steps], (alarms / (found + alarms))[steps]

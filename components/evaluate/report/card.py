@@ -35,6 +35,10 @@ def render_card(content: Content) -> str:
         | {
             "errors": words.describe_errors(metrics),
             "automation": words.describe_automation(metrics),
+            "costs": words.describe_costs(metrics),
+            "unknown": words.describe_unknown(metrics),
+            "sets": words.describe_sets(metrics),
+            "ends": {name: words.say_ends(metrics, name) for name, _ in FIGURES},
             "calibration": words.describe_calibration(metrics),
             "uncalibrated": words.describe_uncalibrated(metrics),
             "scaling": words.describe_scaling(content.card),

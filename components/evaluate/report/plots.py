@@ -28,7 +28,8 @@ def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str
         predictions: of the test split.
         metrics: the content of metrics.json.
     """
-    names = predictions.class_names
+    # A name with a line break would break the table: csv quotes no carriage return.
+    names = [" ".join(name.splitlines()) or name for name in predictions.class_names]
     curve = compute_curve(predictions.confidence, predictions.correct)
     clean = [one["accuracy"] for one in metrics["robustness"] if one["corruption"] == CLEAN]
     # Each corruption's line begins with the images as they are.
@@ -51,8 +52,8 @@ def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str
         ),
         "classes": pd.DataFrame(
             [
-                {"class": score["name"]} | {name: score[name] for name in CLASS_COLUMNS}
-                for score in metrics["classes"]
+                {"class": name} | {column: score[column] for column in CLASS_COLUMNS}
+                for name, score in zip(names, metrics["classes"], strict=True)
             ]
         ),
         "reliability": _create_reliability(metrics["reliability"]),
@@ -60,7 +61,8 @@ def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str
         "thresholds": pd.DataFrame(curve, columns=["threshold", "coverage", "error"]),
         "slices": pd.DataFrame(
             [
-                {"slice": one["name"]} | {name: one[name] for name in SLICE_COLUMNS}
+                {"slice": " ".join(one["name"].splitlines())}
+                | {name: one[name] for name in SLICE_COLUMNS}
                 for one in metrics["slices"]
             ],
             columns=["slice", *SLICE_COLUMNS],

@@ -85,6 +85,9 @@ def render_report(content: Content) -> str:
             "confusion_in_words": words.describe_confusion(pairs),
             "rivals_in_words": [words.describe_rival(one) for one in content.metrics["against"]],
             "automation_in_words": words.describe_automation(content.metrics),
+            "costs_in_words": words.describe_costs(content.metrics),
+            "unknown_in_words": words.describe_unknown(content.metrics),
+            "sets_in_words": words.describe_sets(content.metrics),
             "slices_in_words": words.describe_slices(content.metrics),
             "robustness_in_words": (
                 words.describe_robustness(content.metrics) if content.metrics["robustness"] else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
+
+from components.common.files.markdown import escape_markdown, quote_code
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -16,7 +17,7 @@ def create_environment(is_html: bool = True) -> Any:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=is_html,  # noqa: S701 - Markdown has an escape of its own
-        finalize=None if is_html else escape_markdown,
+        finalize=None if is_html else finish_markdown,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -26,15 +27,20 @@ def create_environment(is_html: bool = True) -> Any:
         "points": points,
         "number": number,
         "decimal": decimal,
+        "code": lambda text: Code(quote_code(str(text))),
     }
     return environment
 
 
-def escape_markdown(value: Any) -> Any:
-    """Return a text that stays in its line and its cell, and is no HTML: classes have any names."""
-    if not isinstance(value, str):
-        return value
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(value.splitlines())).replace("|", r"\|")
+class Code(str):
+    """A text that is a code span already."""
+
+    __slots__ = ()
+
+
+def finish_markdown(value: Any) -> Any:
+    """Return what is put into Markdown, texts escaped: classes have any names."""
+    return escape_markdown(value) if isinstance(value, str) and type(value) is not Code else value
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -79,17 +79,75 @@ def describe_rival(rival: dict[str, Any]) -> str:
 def describe_automation(metrics: dict[str, Any]) -> str:
     """Return from which probability on the model may answer alone."""
     below, found = metrics["unsure_below"], metrics["automated"]
-    if not found["coverage"]:
-        return f"No answer is sure enough for at most {found['max_error']:.1%} mistakes."
-    share = f"{found['coverage']:.1%} of the images"
-    if not below:
+    if found["bound"] is None:
         return (
-            f"It may answer all images alone: {found['wrong']:.1%} are wrong, and "
-            f"{found['max_error']:.1%} are allowed."
+            f"{found['evidence']:,} test images cannot promise that at most "
+            f"{found['max_error']:.1%} of the answers are wrong: none is given alone."
         )
+    promise = (
+        f"({found['max_error']:.1%} are allowed; at {found['confidence']:.0%} confidence at most "
+        f"{found['bound']:.1%})"
+    )
+    if not below:
+        return f"It may answer all images alone: {found['wrong']:.1%} are wrong {promise}."
     return (
-        f"Sure from a probability of {below:.2f} on: {share} are answered alone, "
-        f"{found['wrong']:.1%} of them wrongly ({found['max_error']:.1%} are allowed)."
+        f"Sure from a probability of {below:.2f} on: {found['coverage']:.1%} of the images are "
+        f"answered alone, {found['wrong']:.1%} of them wrongly {promise}."
+    )
+
+
+def describe_sets(metrics: dict[str, Any]) -> str:
+    """Return what sets of classes are like, and what they promise."""
+    found, classes = metrics["sets"], len(metrics["class_names"])
+    if found["groups"] < found["groups_needed"]:
+        return (
+            f"Of {found['groups']:,} test images no set of classes can promise to hold the true "
+            f"one {found['promised']:.0%} of the time: each holds all {classes:,}."
+        )
+    own = found["classes_promised"]
+    rest = f", for each of {own:,} classes apart" if own else ", over all classes together"
+    return (
+        f"Sets of classes that hold the true one {found['promised']:.0%} of the time{rest}: "
+        f"{found['mean_size']:.2f} classes on the average, {found['single']:.1%} of them a single "
+        f"one; of images that had no say {found['held']:.1%} are in their set."
+    )
+
+
+def describe_unknown(metrics: dict[str, Any]) -> str:
+    """Return what is made of images of no class."""
+    found = metrics["unknown"]
+    if "passed" not in found:
+        return (
+            f"Of {found['groups']:,} test images no limit can promise that {found['promised']:.0%} "
+            "of those of known kinds pass: no image is called unknown."
+        )
+    wrong = ""
+    if found["wrong"] is not None:
+        wrong = f"; of these {found['wrong']:.1%} are misnamed"
+    if found["wrong_beyond"] is not None:
+        wrong += f", of the others {found['wrong_beyond']:.1%}"
+    return (
+        f"Images unlike those that it knows are called unknown: {found['passed']:.1%} of test "
+        f"images that had no say in the limit pass ({found['promised']:.0%} are promised){wrong}."
+    )
+
+
+def describe_costs(metrics: dict[str, Any]) -> str:
+    """Return what an answer costs; empty where no costs are set."""
+    found = metrics.get("costs")
+    if not found:
+        return ""
+    low, high = found["expected_interval"]
+    text = (
+        f"An answer costs {found['expected']:.4g} on the average ({low:.4g} to {high:.4g}); naming "
+        f"the likeliest class would cost {found['likeliest']:.4g}."
+    )
+    if "with_review" not in found:
+        return text
+    low, high = found["with_review_interval"]
+    return (
+        f"{text} With {found['handed_over']:.1%} handed to a person it costs "
+        f"{found['with_review']:.4g} ({low:.4g} to {high:.4g})."
     )
 
 
@@ -144,6 +202,12 @@ def describe_cost(cost: dict[str, Any], latency: dict[str, Any]) -> str:
         f"{latency['latency_p95_ms']:.0f}), {latency['batch_size']} in "
         f"{latency['batch_ms']:.0f} ms on {latency['device']}."
     )
+
+
+def say_ends(metrics: dict[str, Any], name: str) -> str:
+    """Return the interval of a figure, or that there are too few images for one."""
+    ends = metrics["intervals"].get(name)
+    return "too few images for an interval" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def say_p(value: float) -> str:

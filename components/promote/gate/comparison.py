@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from components.common.artifacts.metrics import is_less_better
 from components.common.artifacts.predictions import Predictions
-from components.common.statistics.bootstrap import SEED, draw_weights
+from components.common.statistics.bootstrap import number_groups
 from components.common.statistics.losses import compute_losses
-from components.common.statistics.paired import compute_difference_interval
-from components.common.statistics.weighted import score_classes
+from components.common.statistics.paired import Gain, compare_gaps
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.outcomes import (
     FAILED,
@@ -28,20 +27,8 @@ from components.promote.gate.outcomes import (
 from components.promote.spec import Rule
 
 POWER = 0.8  # the images needed are those that would show a true difference this often
-RESAMPLES = 4000
 # A comparison on a remnant says little of today's images.
 MIN_SHARED = 0.5
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much better the challenger is than the champion, in the metric's own unit."""
-
-    value: float  # above 0 is better, also where less is better
-    low: float  # it is at least this, but for a chance of `level`
-    high: float
-    error: float  # standard error of the value
-    p_value: float | None  # one-sided, that models as good would show such a gain
 
 
 def judge_relative(rule: Rule, challenger: Evidence, champion: Champion | None) -> Outcome:
@@ -68,6 +55,8 @@ def _judge_margin(
 
     if evidence.test_digest != challenger.test_digest:
         return answer(INCOMPARABLE, f"{_name(champion)} was measured on other test images")
+    if reason := challenger.unmeasured.get(rule.metric):
+        return answer(TOO_FEW, f"not enough evidence: {reason}")
     theirs = evidence.figures.get(rule.metric)
     if theirs is None:
         return answer(INCOMPARABLE, f"{_name(champion)} was measured without {rule.metric}")
@@ -102,7 +91,7 @@ def _judge_paired(
         words = f"{_name(champion)} was measured on other test images"
         return answer(INCOMPARABLE, f"{words}: {len(ours):,} of {whole:,} are the same")
     gain = compute_gain(rule, ours, theirs)
-    outcome, rest, needed = weigh(rule, gain, len(ours))
+    outcome, rest, needed = weigh(rule, gain, len(ours), count_groups(ours))
     side = "better" if gain.value >= 0 else "worse"
     words = (
         f"{rule.metric} is {abs(gain.value):.4g} {side} than the champion's on {len(ours):,} same "
@@ -116,21 +105,26 @@ def _judge_paired(
         interval=[gain.low, gain.high],
         images=len(ours),
         images_needed=needed,
-        p_value=gain.p_value,
+        p_value=gain.p_better,
     )
 
 
-def weigh(rule: Rule, gain: Gain, images: int) -> tuple[str, str, int | None]:
+def weigh(rule: Rule, gain: Gain, images: int, groups: int) -> tuple[str, str, int | None]:
     """Return the outcome of a paired rule, what it rests on, and the images needed to tell.
 
     Args:
         rule: with `better_by` or `not_worse_by`.
         gain: of the challenger.
         images: on which it was measured.
+        groups: of these images.
     """
     bound = rule.threshold if rule.limit == "better_by" else -rule.threshold
-    if gain.p_value is not None and bound == 0 and rule.limit == "better_by":
-        shown, rest = gain.p_value <= rule.level, f"McNemar p = {gain.p_value:.3g}"
+    if bound == 0 and rule.limit == "better_by":
+        test = f"p = {gain.p_better:.3g} over {groups:,} groups"
+        if groups == images:
+            name = "McNemar" if rule.metric == "accuracy" else "sign-flip"
+            test = f"{name} p = {gain.p_better:.3g}"
+        shown, rest = gain.low > 0, test
     else:
         shown, rest = gain.low > bound, f"at least {gain.low:+.4g} at level {rule.level:g}"
     wanted = (
@@ -174,71 +168,63 @@ def take(found: Predictions, rows: list[int]) -> Predictions:
         labels=found.labels[index],
         logits=found.logits[index],
         probabilities=found.probabilities[index],
+        groups=[found.groups[row] for row in rows] if found.groups else [],
+        decided=None if found.decided is None else found.decided[index],
     )
+
+
+def find_groups(ours: Predictions) -> np.ndarray | None:
+    """Return the number of each image's group; None where the evaluation knew of none."""
+    return number_groups(ours.groups) if ours.groups else None
+
+
+def count_groups(ours: Predictions) -> int:
+    """Return how many groups the images are of."""
+    return len(set(ours.groups)) if ours.groups else len(ours)
 
 
 def compute_gain(rule: Rule, ours: Predictions, theirs: Predictions) -> Gain:
     """Return the gain in a rule's metric, with a two-sided interval of level 1 - 2·level.
 
-    Accuracy: the exact one-sided McNemar test (1947) against "no better"; all else by the paired
-    percentile bootstrap over images.
+    Each metric is a mean over the images of what each adds to it, so one test serves all
+    (:mod:`components.common.statistics.paired`). The groups are those of our evaluation, which is
+    the newer one.
     """
-    level = 1 - 2 * rule.level
     if rule.metric == "accuracy":
-        return _compute_accuracy_gain(ours, theirs, level)
-    if rule.metric in ("macro.f1", "macro.recall"):
-        return _compute_macro_gain(rule.metric, ours, theirs, level)
-    mine, other = (-compute_losses(one.probabilities, one.labels) for one in (ours, theirs))
-    low, high = compute_difference_interval(mine, other, level=level, resamples=RESAMPLES)
-    gap = mine - other
-    return Gain(float(gap.mean()), low, high, _compute_error(gap), None)
+        gaps = ours.correct.astype(np.int64) - theirs.correct
+    elif rule.metric == "log_loss":
+        mine, other = (-compute_losses(one.probabilities, one.labels) for one in (ours, theirs))
+        gaps = mine - other
+    else:
+        mine, other = (_spread_macro(rule.metric, one) for one in (ours, theirs))
+        gaps = mine - other
+    return compare_gaps(gaps, find_groups(ours), 1 - 2 * rule.level)
 
 
-def _compute_accuracy_gain(ours: Predictions, theirs: Predictions, level: float) -> Gain:
-    from scipy.stats import binomtest
+def _spread_macro(metric: str, found: Predictions) -> np.ndarray:
+    """Return a macro average as values of the images whose mean it is, (images,).
 
-    gap = ours.correct.astype(float) - theirs.correct.astype(float)  # -1, 0, 1
-    images, won, lost = len(gap), int((gap > 0).sum()), int((gap < 0).sum())
-    if not won + lost:
-        low, high = compute_difference_interval(gap, 0 * gap, level=level)
-        return Gain(0.0, low, high, 0.0, 1.0)
-    p_value = float(binomtest(won, won + lost, 0.5, alternative="greater").pvalue)
-    # Of gaps that are -1, 0 or 1 a resample is a multinomial draw of how many there are of each.
-    shares = np.array([won, lost, images - won - lost]) / images
-    drawn = np.random.default_rng(SEED).multinomial(images, shares, RESAMPLES)
-    gains = (drawn[:, 0] - drawn[:, 1]) / images
-    low, high = np.percentile(gains, (50 * (1 - level), 50 * (1 + level)))
-    return Gain(float(gap.mean()), float(low), float(high), _compute_error(gap), p_value)
-
-
-def _compute_error(gap: np.ndarray) -> float:
-    return float(gap.std(ddof=1) / math.sqrt(len(gap))) if len(gap) > 1 else 0.0
-
-
-def _compute_macro_gain(metric: str, ours: Predictions, theirs: Predictions, level: float) -> Gain:
-    images = np.arange(len(ours))
-    whole = np.ones((1, len(ours)))
-
-    def measure(weights: np.ndarray) -> np.ndarray:
-        mine = _compute_macro(metric, ours, weights)
-        return np.asarray(mine - _compute_macro(metric, theirs, weights))
-
-    value = float(measure(whole)[0])
-    found = np.concatenate([measure(weights) for weights in draw_weights(images, RESAMPLES)])
-    low, high = np.percentile(found, (50 * (1 - level), 50 * (1 + level)))
-    return Gain(value, float(low), float(high), float(found.std()), None)
-
-
-def _compute_macro(metric: str, found: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Return macro F1 or recall of each resample, (resamples,).
+    Of an average that is no mean, such as F1, each image has the average itself and what one more
+    such image would change (its influence, Hampel 1974), which sums to 0.
 
     Args:
-        metric: `macro.f1` or `macro.recall`.
+        metric: `macro.f1` or `macro.recall`; classes without images are left out.
         found: the predictions.
-        weights: (resamples, images), how often each image counts.
     """
-    scores = score_classes(found.labels, found.predicted, weights, len(found.class_names))
-    return scores.average(scores.recall if metric == "macro.recall" else scores.f1)
+    labels, predicted, classes = found.labels, found.predicted, len(found.class_names)
+    actual = np.bincount(labels, minlength=classes)
+    hits = np.bincount(labels[found.correct], minlength=classes)
+    answered = np.bincount(predicted, minlength=classes)
+    seen = actual > 0
+    weight = len(labels) / seen.sum()
+    if metric == "macro.recall":
+        return np.asarray(weight * found.correct / actual[labels])
+    # F1 = 2 · hits / (actual + answered), of classes with images.
+    below = np.maximum(actual + answered, 1)
+    f1 = np.where(seen, 2 * hits / below, 0.0)
+    change = -np.where(seen, f1 / below, 0.0)
+    own = 2 * found.correct / below[labels] + change[labels] + change[predicted]
+    return np.asarray(f1.sum() / seen.sum() + weight * own)
 
 
 def _name(champion: Champion) -> str:

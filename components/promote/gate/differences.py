@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from components.common.statistics.paired import compare
-from components.promote.gate.comparison import share_images
+from components.promote.gate.comparison import find_groups, share_images
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.outcomes import Champion
 
@@ -29,7 +29,7 @@ def list_differences(challenger: Evidence, champion: Champion | None) -> dict[st
     if not len(ours):
         return None
     won, lost = ours.correct & ~theirs.correct, ~ours.correct & theirs.correct
-    numbers = asdict(compare(ours.correct, theirs.correct))
+    numbers = asdict(compare(ours.correct, theirs.correct, find_groups(ours)))
     return {
         "version": champion.version,
         **numbers,

@@ -19,6 +19,8 @@ class Evidence:
     figures: dict[str, float]  # dotted name → value; `<name>.low`, `<name>.high`: interval's ends
     test_digest: str  # of the test images and their labels
     predictions: Predictions | None = field(default=None, compare=False)  # for paired tests
+    # Names that the evaluation knows and could not measure, such as `roc_auc.low` → why.
+    unmeasured: dict[str, str] = field(default_factory=dict)
 
     def with_predictions(self, predictions: Predictions | None) -> Evidence:
         """Return the same with what it was computed from."""
@@ -55,4 +57,18 @@ def parse_evidence(found: Any, name: str) -> Evidence:
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("test_digest"), str):
         raise DarkroomError(f"{name}: holds no evaluation with a test_digest; run evaluate again")
-    return Evidence(list_figures(found), found["test_digest"])
+    return Evidence(list_figures(found), found["test_digest"], unmeasured=_list_unmeasured(found))
+
+
+def _list_unmeasured(found: Mapping[str, Any]) -> dict[str, str]:
+    reasons = {name: f"{name} is not defined: {why}" for name, why in _get(found, "undefined")}
+    for name in found.get("without_interval") or []:
+        few = f"{name} has too few test images for an interval"
+        reasons |= {f"{name}.low": few, f"{name}.high": few}
+    for name, why in _get(found, "undefined"):
+        reasons |= {f"{name}.{end}": f"{name} is not defined: {why}" for end in ("low", "high")}
+    return reasons
+
+
+def _get(found: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
+    return list((found.get(name) or {}).items())

@@ -26,6 +26,9 @@ def judge_absolute(rule: Rule, challenger: Evidence, champion: Champion | None) 
     """
     if rule.each:
         return _judge_parts(rule, challenger, champion)
+    if reason := challenger.unmeasured.get(rule.metric):
+        words = f"not enough evidence: {reason}"
+        return create_outcome(rule, challenger, champion, TOO_FEW, words)
     if rule.metric not in challenger.figures:  # a figure of the served model, which did not answer
         words = f"{rule.metric} could not be measured"
         return create_outcome(rule, challenger, champion, FAILED, words)

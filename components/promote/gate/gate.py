@@ -36,7 +36,7 @@ def check_rules(rules: Sequence[Rule], evidence: Evidence, source: str) -> None:
     for number, rule in enumerate(rules):
         if rule.each or rule.metric in SERVED or rule.limit in PAIRED:
             continue
-        if rule.metric not in evidence.figures:
+        if rule.metric not in evidence.figures and rule.metric not in evidence.unmeasured:
             hint = suggest(rule.metric, [*evidence.figures, *SERVED])
             known = sorted(evidence.figures, key=lambda name: (name.count("."), name))
             more = f" and {len(known) - 12} more" if len(known) > 12 else ""

@@ -12,11 +12,14 @@ from typing import Any
 
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.sample import Sample, read_sample, write_sample
 from components.common.errors import DarkroomError
 from components.common.files.writing import read_json
+from components.common.serving.decisions import Decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import retry
 from components.common.tracking.tags import (
+    DECISIONS_DIGEST,
     EVALUATION,
     METRICS,
     MODEL_DIGEST,
@@ -29,7 +32,6 @@ from components.common.tracking.tags import (
 from components.promote.gate.evidence import Evidence, parse_evidence
 from components.promote.serving.check import Served, Server
 from components.promote.serving.package import save_package
-from components.promote.serving.sample import Sample, read_sample, write_sample
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,18 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def find_version(self, digest: str, unsure_below: str) -> str | None:
+    def find_version(self, digest: str, limits: Mapping[str, str]) -> str | None:
         """Return the version that holds a model file of this sha256, None if there is none.
 
         Args:
             digest: of the model file.
-            unsure_below: as the tag holds it; another threshold makes another version.
+            limits: tags of what answers are judged by; other limits make another version.
         """
         found = self.client.search_model_versions(
             f"name = '{self.name}' and tags.`{MODEL_DIGEST}` = '{digest}'"
         )
-        same = [v for v in found if v.tags.get(UNSURE_BELOW, "") == unsure_below]
+        names = (UNSURE_BELOW, DECISIONS_DIGEST)
+        same = [v for v in found if all(v.tags.get(n, "") == limits.get(n, "") for n in names)]
         return min((str(v.version) for v in same), key=int, default=None)
 
     def find_alias(self, alias: str) -> Any:
@@ -89,6 +92,8 @@ class Registry:
         tags: Mapping[str, str],
         figures: Mapping[str, float],
         unsure_below: float | None = None,
+        *,
+        decisions: Decisions | None = None,
     ) -> str:
         """Upload a model file as it will be served, and return its new version.
 
@@ -100,7 +105,9 @@ class Registry:
             tags: of the version.
             figures: metrics that MLflow's pages show beside the model.
             unsure_below: a less probable answer is marked as unsure.
+            decisions: all limits that answers are judged by, the one above among them.
         """
+        limits = decisions or Decisions(unsure_below)
         client, info = self.client, self.mlflow.active_run().info
         logged = client.create_logged_model(
             info.experiment_id, "model", source_run_id=info.run_id, tags=dict(tags)
@@ -114,7 +121,7 @@ class Registry:
                     model_uuid=logged.model_id,
                     artifact_path=logged.artifact_location,
                 )
-                save_package(folder, file, card, unsure_below, meta)
+                save_package(folder, file, card, limits, meta)
                 size = sum(part.stat().st_size for part in folder.rglob("*") if part.is_file())
                 tags = {**tags, PACKAGE_BYTES: str(size)}
                 retry(lambda: client.log_model_artifacts(logged.model_id, str(folder)))

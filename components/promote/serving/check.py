@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from components.promote.serving.sample import Sample
+from components.common.artifacts.sample import Sample
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds differently in batches of other sizes
 TIMEOUT_SECONDS = 180.0  # until the server answers; it takes about 10
@@ -190,4 +190,7 @@ def ask(connection: http.client.HTTPConnection, body: bytes) -> list[dict[str, A
     if response.status != 200:
         raise ValueError(f"it answered {response.status}: {' '.join(text.split())[:300]}")
     answers: list[dict[str, Any]] = json.loads(text)["predictions"]
+    for answer in answers:
+        if answer.get("reason"):  # versions of earlier code refuse the request instead
+            raise ValueError(f"it does not answer: {str(answer['reason'])[:300]}")
     return answers

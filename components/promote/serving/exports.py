@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from components.common.artifacts.model import load_model, read_card
+from components.common.artifacts.sample import Sample
 from components.common.errors import DarkroomError
 from components.common.images.pixels import read_pixels
-from components.promote.serving.sample import Sample
 
 EXPORTS = "darkroom.exports"  # tag of a version: the forms beside the Keras model
 TOLERANCE = 1e-4  # of a probability: other kernels sum in another order

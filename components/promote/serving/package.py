@@ -11,7 +11,8 @@ from typing import Any
 
 import components
 from components.common.artifacts.model import ModelCard
-from components.common.serving.classifier import ARTIFACT, MODEL_FILE, UNSURE_BELOW
+from components.common.serving.classifier import ARTIFACT, MODEL_FILE
+from components.common.serving.decisions import DECISIONS, DECISIONS_FILE, Decisions
 
 # The serving room and what it reaches, in the folder of components; a test holds it to the imports.
 CARRIED = (
@@ -30,7 +31,10 @@ CARRIED = (
     "common/images/formats.py",
     "common/images/pixels.py",
     "common/serving/__init__.py",
+    "common/serving/batching.py",
     "common/serving/classifier.py",
+    "common/serving/decisions.py",
+    "common/serving/encoded.py",
     "common/serving/served.py",
 )
 # What it imports from elsewhere; MLflow itself serves it. Pinned to what it was measured with.
@@ -39,18 +43,18 @@ HOME = Path(components.__file__).parent
 
 
 def save_package(
-    folder: Path, model: Path, card: ModelCard, unsure_below: float | None, meta: Any
+    folder: Path, model: Path, card: ModelCard, decisions: Decisions, meta: Any
 ) -> None:
     """Write a model in MLflow's form into a new folder, without loading it.
 
-    Beside model.keras it holds a copy of the code that turns bytes into answers, CARRIED, then the
-    signature, an example of the input, and the pinned requirements.
+    Beside model.keras it holds decisions.json, a copy of the code that turns bytes into answers,
+    CARRIED, then the signature, an example of the input, and the pinned requirements.
 
     Args:
         folder: must not exist.
         model: the model file.
         card: what it says of itself.
-        unsure_below: a less probable answer is marked as unsure; None: none is.
+        decisions: the limits that answers are judged by.
         meta: an `mlflow.models.Model` that knows its id and run.
     """
     from mlflow.pyfunc import save_model
@@ -62,35 +66,42 @@ def save_package(
             shutil.copy(HOME / name, code / name)
         # Predict looks for this name; in a cluster the file has another.
         named = Path(shutil.copy(model, Path(temporary) / MODEL_FILE))
+        limits = Path(temporary) / DECISIONS_FILE
+        decisions.write(limits)
         save_model(
             folder,
             python_model=str(HOME / "common/serving/served.py"),
             code_paths=[str(code)],
-            artifacts={ARTIFACT: str(named)},
-            signature=create_signature(card),
+            artifacts={ARTIFACT: str(named), DECISIONS: str(limits)},
+            signature=create_signature(card, decisions),
             input_example=create_example(card),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             mlflow_model=meta,
-            model_config={} if unsure_below is None else {UNSURE_BELOW: unsure_below},
             metadata={"class_names": card.class_names, "backbone": card.backbone},
         )
 
 
-def create_signature(card: ModelCard) -> Any:
-    """Return the signature: bytes of an image → label, probability, unsure, all probabilities."""
+def create_signature(card: ModelCard, decisions: Decisions) -> Any:
+    """Return the signature: bytes of an image → what is judged of it, or a reason."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Object, Property
+    from mlflow.types.schema import Array, Object, Property
 
+    kinds = {
+        "label": DataType.string,
+        "probability": DataType.double,
+        "unsure": DataType.boolean,
+        "unknown": DataType.boolean,
+        "sets": Array(DataType.string),
+    }
     probabilities = Object([Property(name, DataType.double) for name in card.class_names])
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "image")]),
         outputs=Schema(
             [
-                ColSpec(DataType.string, "label"),
-                ColSpec(DataType.double, "probability"),
-                ColSpec(DataType.boolean, "unsure"),
-                ColSpec(probabilities, "probabilities"),
+                *(ColSpec(kinds[name], name, required=False) for name in decisions.list_columns()),
+                ColSpec(probabilities, "probabilities", required=False),
+                ColSpec(DataType.string, "reason", required=False),
             ]
         ),
     )

@@ -1,27 +1,15 @@
-"""Some test images with the answers that evaluate measured; they stay with the version."""
+"""Which test images stay with a version, for the check of the served model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from components.common.artifacts.predictions import PROBABILITY, Predictions
+from components.common.artifacts.predictions import Predictions
+from components.common.artifacts.sample import Sample
 from components.common.errors import DarkroomError
-from components.common.files.writing import compute_sha256, writing
+from components.common.files.writing import compute_sha256
 
 MAX_BYTES = 8_000_000  # of one image: the sample is kept with every version
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Encoded images and what the model said of them."""
-
-    class_names: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    images: list[bytes] = field(default_factory=list)
-    probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (images, classes)
 
 
 def take_sample(folder: Path, predictions: Predictions, count: int) -> Sample:
@@ -56,31 +44,4 @@ def take_sample(folder: Path, predictions: Predictions, count: int) -> Sample:
         [predictions.paths[row] for row in rows],
         [(folder / predictions.paths[row]).read_bytes() for row in rows],
         predictions.probabilities[rows],
-    )
-
-
-def write_sample(file: Path, sample: Sample) -> None:
-    """Write a sample as Parquet: path, image (bytes), a probability for each class."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {"path": pa.array(sample.paths, pa.string())}
-    columns["image"] = pa.array(sample.images, pa.binary())
-    for position, name in enumerate(sample.class_names):
-        columns[f"{PROBABILITY}{name}"] = pa.array(sample.probabilities[:, position], pa.float64())
-    with writing(file) as temporary:
-        pq.write_table(pa.table(columns), temporary)
-
-
-def read_sample(file: Path) -> Sample:
-    """Read what :func:`write_sample` wrote."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(file)
-    names = [name for name in table.column_names if name.startswith(PROBABILITY)]
-    return Sample(
-        [name.removeprefix(PROBABILITY) for name in names],
-        table["path"].to_pylist(),
-        table["image"].to_pylist(),
-        np.stack([table[name].to_numpy() for name in names], axis=1),
     )

@@ -1,17 +1,17 @@
-"""Two models on the same images, against scikit-learn's and SciPy's own sums."""
+"""Two models on the same images, against SciPy's own sums and by hand."""
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, chi2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, chi2, permutation_test
 
-from components.common.statistics.bootstrap import draw_weights, number_groups
-from components.common.statistics.paired import (
-    compare,
-    compute_difference_interval,
-    compute_mcnemar,
-)
+from components.common.statistics.bootstrap import create_strata, draw_weights, number_groups
+from components.common.statistics.paired import compare, compare_gaps, compute_mcnemar
 
 
 def answers(images: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,23 +37,78 @@ def test_mcnemar_is_exact() -> None:
     assert compute_mcnemar(560, 440) == pytest.approx(chi2.sf((120 - 1) ** 2 / 1000, 1), rel=0.02)
 
 
-def test_the_paired_interval_is_that_of_scipy() -> None:
-    ours, theirs = answers()
-    low, high = compute_difference_interval(ours, theirs, resamples=20_000)
-    gap = ours.astype(float) - theirs
-    oracle = bootstrap((gap,), np.mean, n_resamples=20_000, method="percentile", random_state=1)
-    assert (low, high) == pytest.approx(tuple(oracle.confidence_interval), abs=0.002)
-    assert (low, high) == compute_difference_interval(ours, theirs, resamples=20_000)
+def flip_all(sums: list[int]) -> float:
+    """The two-sided p-value, by every flip of signs there is."""
+    found = [abs(np.dot(signs, sums)) for signs in product((-1, 1), repeat=len(sums))]
+    return float(np.mean(np.array(found) >= abs(sum(sums))))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+def test_groups_are_tested_by_all_flips_of_their_signs(sums: list[int]) -> None:
+    images = [np.sign(one) * (np.arange(4) < abs(one)) for one in sums]
+    groups = np.repeat(np.arange(len(sums)), 4)
+    gaps = np.concatenate(images).astype(np.int64)
+    found = compare(gaps > 0, gaps < 0, groups)
+    assert found.p_value == pytest.approx(flip_all(sums))
+    alone = compare(gaps > 0, gaps < 0)
+    assert alone.p_value == pytest.approx(compute_mcnemar(found.won, found.lost))
+    if found.won + found.lost:
+        expected = binomtest(found.won, found.won + found.lost).pvalue
+        assert alone.p_value == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 200), st.integers(1, 12), st.floats(-0.4, 0.4), st.integers(0, 10**6),
+    st.sampled_from([0.5, 0.9, 0.95, 0.99]),
+)  # fmt: skip
+def test_interval_and_p_value_never_contradict_each_other(
+    groups: int, size: int, lead: float, seed: int, level: float
+) -> None:
+    random = np.random.default_rng(seed)
+    members = random.integers(0, size, groups).repeat(random.integers(1, size + 1))
+    for gaps in (
+        (random.random(len(members)) < 0.5 + lead).astype(np.int64) - (random.random() < 0.5),
+        random.normal(lead, 1, len(members)),
+    ):
+        found = compare_gaps(gaps, members, level)
+        assert found.low <= found.value <= found.high
+        assert (found.low > 0 or found.high < 0) == (found.p_value <= 1 - level + 1e-12)
+        assert (found.low > 0) == (found.p_better <= (1 - level) / 2 + 1e-12)
+
+
+def test_losses_are_tested_as_scipy_does() -> None:
+    random = np.random.default_rng(0)
+    gaps = random.normal(0.15, 1, 150)
+    oracle = permutation_test(
+        (gaps,), np.mean, permutation_type="samples", n_resamples=20_000, rng=random
+    )
+    assert compare_gaps(gaps).p_value == pytest.approx(oracle.pvalue, abs=0.02)
 
 
 def test_copies_in_one_group_are_no_new_evidence() -> None:
     ours, theirs = answers(300)
-    once = compute_difference_interval(ours, theirs, resamples=4000)
-    copied = np.repeat(ours, 9), np.repeat(theirs, 9)
+    once = compare(ours, theirs)
     groups = np.repeat(np.arange(300), 9)
-    assert compute_difference_interval(*copied, groups, resamples=4000) == pytest.approx(once)
-    blind = compute_difference_interval(*copied, resamples=4000)
-    assert blind[1] - blind[0] < 0.5 * (once[1] - once[0])
+    copied = compare(np.repeat(ours, 9), np.repeat(theirs, 9), groups)
+    assert copied.p_value == pytest.approx(once.p_value)
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=1e-3)
+    blind = compare(np.repeat(ours, 9), np.repeat(theirs, 9))
+    assert blind.high - blind.low < 0.5 * (once.high - once.low)
+
+
+def test_equal_models_are_seldom_told_apart_though_groups_are_alike() -> None:
+    """60 groups of 10: by images, McNemar's test calls every second pair different."""
+    random = np.random.default_rng(3)
+    groups = np.repeat(np.arange(60), 10)
+    false = blind = 0
+    for _ in range(100):
+        ours, theirs = (np.repeat(random.random(60) < 0.85, 10) for _ in range(2))
+        false += compare(ours, theirs, groups).p_value < 0.05
+        blind += compute_mcnemar(int((ours & ~theirs).sum()), int((~ours & theirs).sum())) < 0.05
+    assert false <= 9  # 5 % of 100, and chance
+    assert blind >= 30
 
 
 def test_no_difference_is_not_certainty() -> None:
@@ -70,9 +125,9 @@ def test_images_won_without_exception_are_not_certainty_either() -> None:
     found = compare(right, wrong)
     # Wilson's interval of 0 in 3 ends at 0.56: so many images may be lost, not won.
     assert (found.low, found.high) == (pytest.approx(1 - 2 * 0.5615, abs=1e-3), 1)
-    assert compute_difference_interval(wrong, right) == (-found.high, -found.low)
-    grouped = compute_difference_interval(right, wrong, np.array([0, 0, 1]))
-    assert grouped[0] < found.low
+    other = compare(wrong, right)
+    assert (other.low, other.high) == (-found.high, -found.low)
+    assert compare(right, wrong, np.array([0, 0, 1])).low < found.low
 
 
 def test_a_sure_winner_is_seen() -> None:
@@ -92,3 +147,20 @@ def test_weights_draw_whole_groups_and_repeat_themselves() -> None:
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
     again = np.concatenate(list(draw_weights(groups, 50, chunk=20)))
     assert (weights == again).all()
+
+
+def test_strata_keep_their_number_of_groups_and_show_their_spread() -> None:
+    labels = np.repeat([0, 1, 2, 3], [6, 40, 1, 1])
+    groups = np.repeat(np.arange(26), [2, 2, 2, *[2] * 20, 1, 1, 0])[: len(labels)]
+    groups = np.unique(groups, return_inverse=True)[1]
+    strata = create_strata(labels, groups)
+    assert strata is not None
+    assert np.bincount(strata).tolist() == [3, 20, 2]  # two classes of one group are one stratum
+    weights = np.concatenate(list(draw_weights(groups, 4000, strata=strata)))
+    assert weights[:, labels == 0].sum(axis=1) == pytest.approx(6)
+    assert weights[:, labels == 1].sum(axis=1) == pytest.approx(40)
+    # The spread of a mean is that of the textbook: s² / n of the groups.
+    values = np.random.default_rng(0).normal(0, 1, 20)
+    shown = (weights[:, labels == 1] @ np.repeat(values, 2) / 40).std()
+    assert shown == pytest.approx(values.std(ddof=1) / np.sqrt(20), rel=0.05)
+    assert create_strata(np.zeros(5, int), np.zeros(5, int)) is None

@@ -13,15 +13,10 @@ from components.common.statistics.bootstrap import draw_weights
 from components.common.statistics.holm import correct_holm
 from components.common.statistics.shares import Sampling, compute_share_interval, compute_wilson
 from components.evaluate.checks.slices import judge_slices
-from components.evaluate.decisions.thresholds import NOTHING_SURE, choose_threshold
+from components.evaluate.metrics.areas import compute_ranked, create_rankings
 from components.evaluate.metrics.calibration import compute_ece, compute_gaps
 from components.evaluate.metrics.ends import compute_ece_ends
-from components.evaluate.metrics.intervals import (
-    compute_intervals,
-    compute_ranked,
-    compute_weighted,
-    create_rankings,
-)
+from components.evaluate.metrics.intervals import compute_intervals, compute_weighted
 from components.evaluate.metrics.metrics import (
     compute_figures,
     compute_ranked_scores,
@@ -71,7 +66,7 @@ def test_weights_are_copies_of_images(make_predictions: Make) -> None:
     expected = compute_figures(copied, 1)
     values = compute_weighted(found, weights) | compute_ranked(create_rankings(found), weights, 3)
     assert values["macro.f1"][0] == pytest.approx(expected["macro"]["f1"])
-    for name in ("log_loss", "brier", "roc_auc", "average_precision"):
+    for name in ("roc_auc", "average_precision"):
         assert values[name][0] == pytest.approx(expected[name]), name
     assert np.abs(values["gaps"][0]).sum() == pytest.approx(expected["ece"])
     for i, (area, average) in compute_ranked_scores(copied).items():
@@ -98,10 +93,15 @@ def test_a_class_that_is_known_without_a_fault_is_not_sure_to_be() -> None:
     labels = np.repeat([0, 1], [8, 92])
     metrics = create_metrics(predictions_of(labels, 9.0 * np.eye(2)[labels]), "d", alone(100), 1)
     rare, frequent = metrics["classes"]
-    for name in ("precision", "recall", "f1", "roc_auc", "average_precision"):
-        assert rare[f"{name}_interval"] == pytest.approx(compute_wilson(1, 8, 0.95)), name
+    low, high = compute_wilson(1, 8, 0.95)
+    for name in ("precision", "recall", "average_precision"):
+        assert rare[f"{name}_interval"] == pytest.approx((low, high)), name
+    assert rare["f1_interval"] == pytest.approx((2 * low / (1 + low), 1))
+    assert 0.8 < rare["roc_auc_interval"][0] < 1
     assert frequent["f1_interval"][0] > rare["f1_interval"][0]
-    assert metrics["intervals"]["macro.f1"][0] < 1
+    # The macro average hangs on eight images, and says so.
+    assert "macro.f1" in metrics["without_interval"]
+    assert any("Too few images for an interval: macro" in note for note in metrics["notes"])
 
 
 def test_the_interval_of_the_ece_knows_its_bias() -> None:
@@ -136,7 +136,8 @@ def test_images_in_groups_tell_less(make_predictions: Make) -> None:
     once = compute_intervals(found, alone(100), 1).overall
     grouped = compute_intervals(copied, Sampling(copies, 0.95, 300), 1).overall
     assert grouped["accuracy"] == pytest.approx(once["accuracy"], abs=0.005)
-    assert grouped["macro.f1"] == pytest.approx(once["macro.f1"], abs=1e-9)
+    # 98 degrees of freedom of a spread instead of any number: a little wider.
+    assert grouped["macro.f1"] == pytest.approx(once["macro.f1"], abs=0.01)
     blind = compute_intervals(copied, alone(500), 1).overall
     assert np.ptp(blind["accuracy"]) < 0.6 * np.ptp(grouped["accuracy"])
 
@@ -182,16 +183,3 @@ def test_equal_slices_are_seldom_called_worse() -> None:
         slices = {f"s{i}": [(str(v), "") for v in random.integers(0, 2, 400)] for i in range(5)}
         false += any(one.is_worse for one in judge_slices(slices, correct, alone(400, 20), 30))
     assert false <= 5  # 5 % of 40 are 2
-
-
-def test_the_threshold_keeps_the_error_it_was_asked_for() -> None:
-    sure = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    right = np.array([1, 1, 0, 1, 0], bool)
-    assert choose_threshold(sure, right, 0.0) == pytest.approx(0.75)
-    assert choose_threshold(sure, right, 0.25) == pytest.approx(0.55)
-    assert choose_threshold(sure, right, 0.4) == 0
-    assert choose_threshold(sure, ~right, 0.0) == NOTHING_SURE
-    # Images of one confidence go together.
-    assert choose_threshold(np.array([0.9, 0.8, 0.8]), np.array([1, 1, 0], bool), 0.1) == (
-        pytest.approx(0.85)
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -140,3 +142,31 @@ def test_other_images_or_none_are_incomparable() -> None:
     decision = decide([BETTER], Evidence({"accuracy": 0.9}, "t", ours), champion)
     assert decision.verdict == "incomparable"
     assert "has no predictions to compare with" in decision.words
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro.f1", "macro.recall", "log_loss"])
+def test_images_of_one_group_are_one_piece_of_evidence(metric: str) -> None:
+    """60 groups of 10 alike, two models as good: by images the rule would pass one in four."""
+    random = np.random.default_rng(5)
+    passed = blind = 0
+    names = [f"g{number // 10}" for number in range(600)]
+    for seed in range(60):
+        rights = [np.repeat(random.random(60) < 0.85, 10) for _ in range(2)]
+        ours, theirs = (make(right, seed) for right in rights)
+        if metric == "log_loss":  # alike within a group
+            ours, theirs = (
+                replace(one, probabilities=one.probabilities[np.arange(600) // 10 * 10])
+                for one in (ours, theirs)
+            )
+            labels = ours.labels[np.arange(600) // 10 * 10]
+            ours, theirs = (replace(one, labels=labels) for one in (ours, theirs))
+        rule = Rule(metric, better_by=0)
+        blind += judge(rule, ours, theirs).outcome == "passed"
+        found = judge(rule, replace(ours, groups=names), theirs)
+        assert found.interval is not None
+        assert found.p_value is not None
+        assert (found.interval[0] > 0) == (found.p_value <= 0.05) == (found.outcome == "passed")
+        assert (found.outcome == "passed") or "over 60 groups" in found.words
+        passed += found.outcome == "passed"
+    assert passed <= 7  # 5 % of 60 are 3
+    assert blind >= 9

@@ -283,3 +283,26 @@ def test_what_is_no_evaluation(found: object) -> None:
         DarkroomError, match=r"metrics.json: holds no evaluation with a test_digest"
     ):
         parse_evidence(found, "metrics.json")
+
+
+def test_what_could_not_be_measured_is_no_proof_and_no_mistake_of_the_rules() -> None:
+    found = {
+        "accuracy": 0.9,
+        "macro": {"f1": 0.8},
+        "test_digest": "t",
+        "without_interval": ["macro.f1"],
+        "undefined": {"roc_auc": "all test images are of one class"},
+    }
+    evidence = parse_evidence(found, "metrics.json")
+    for metric, words in (
+        ("macro.f1.low", "macro.f1 has too few test images for an interval"),
+        ("roc_auc", "roc_auc is not defined: all test images are of one class"),
+        ("roc_auc.low", "roc_auc is not defined"),
+    ):
+        for rule in (Rule(metric, at_least=0.1), Rule(metric, champion_margin=0.1)):
+            check_rules([rule], evidence, "metrics.json")
+            decision = decide([rule], evidence, Champion("7", evidence))
+            assert decision.outcomes[0].outcome == "not_enough_evidence"
+            assert words in decision.words
+    with pytest.raises(DarkroomError, match=r"holds no `macro.f1.lo`"):
+        check_rules([Rule("macro.f1.lo", at_least=0.1)], evidence, "metrics.json")

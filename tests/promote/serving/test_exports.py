@@ -11,13 +11,14 @@ import pytest
 
 from components.common.artifacts.model import load_model
 from components.common.artifacts.predictions import Predictions
+from components.common.artifacts.sample import Sample
 from components.common.errors import DarkroomError
 from components.common.images.pixels import read_pixels
 from components.common.tracking.server import import_mlflow
 from components.promote.registry.registry import Registry
 from components.promote.serving import exports
 from components.promote.serving.exports import FILES, export
-from components.promote.serving.sample import Sample, take_sample
+from components.promote.serving.sample import take_sample
 from tests.tiny_model import make_card, make_model
 
 FORMS = [form for form in FILES if importlib.util.find_spec("tf2onnx") or form != "onnx"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from components.common.artifacts.predictions import Predictions
+from components.common.artifacts.sample import Sample
 from components.common.files.writing import compute_sha256
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import continue_run, start_recorded_run
@@ -21,7 +22,7 @@ from components.common.tracking.tags import MODEL_DIGEST
 from components.promote.registry import registry
 from components.promote.registry.registry import Registry
 from components.promote.serving.check import Server, starting_server
-from components.promote.serving.sample import Sample, take_sample
+from components.promote.serving.sample import take_sample
 from components.promote.spec import Inputs
 from tests.tiny_model import make_card
 

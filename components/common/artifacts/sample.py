@@ -1,0 +1,48 @@
+"""The table sample.parquet: test images with the answers that evaluate measured, of a version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from components.common.artifacts.predictions import PROBABILITY
+from components.common.files.writing import writing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Encoded images and what the model said of them."""
+
+    class_names: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)
+    probabilities: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))  # (images, classes)
+
+
+def write_sample(file: Path, sample: Sample) -> None:
+    """Write a sample as Parquet: path, image (bytes), a probability for each class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"path": pa.array(sample.paths, pa.string())}
+    columns["image"] = pa.array(sample.images, pa.binary())
+    for position, name in enumerate(sample.class_names):
+        columns[f"{PROBABILITY}{name}"] = pa.array(sample.probabilities[:, position], pa.float64())
+    with writing(file) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
+def read_sample(file: Path) -> Sample:
+    """Read what :func:`write_sample` wrote."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    names = [name for name in table.column_names if name.startswith(PROBABILITY)]
+    return Sample(
+        [name.removeprefix(PROBABILITY) for name in names],
+        table["path"].to_pylist(),
+        table["image"].to_pylist(),
+        np.stack([table[name].to_numpy() for name in names], axis=1),
+    )

@@ -1,0 +1,107 @@
+"""Few, lopsided and grouped images: every figure is defined, or said not to be."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
+
+from components.common.artifacts.metrics import list_figures
+from components.common.statistics.bootstrap import number_groups
+from components.common.statistics.means import compute_mean_interval
+from components.common.statistics.shares import Sampling
+from components.evaluate.metrics.ends import compute_area_ends
+from components.evaluate.metrics.metrics import create_metrics
+from components.evaluate.metrics.ranking import Ranking
+from tests.evaluate.conftest import predictions_of
+
+
+def alone(images: int, resamples: int = 300) -> Sampling:
+    return Sampling(np.arange(images), 0.95, resamples)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from([1, 2, 3, 50]), st.integers(1, 60), st.sampled_from([0.0, 3.0, 40.0]),
+    st.booleans(), st.integers(0, 10**6),
+)  # fmt: skip
+def test_every_figure_is_defined_or_said_to_be_undefined(
+    classes: int, images: int, skill: float, grouped: bool, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, images) * (random.random(images) < 0.7)  # lopsided
+    logits = random.normal(0, 1.5, (images, classes))
+    logits[np.arange(images), labels] += skill
+    groups = number_groups(random.integers(0, 5, images) if grouped else np.arange(images))
+    found = create_metrics(predictions_of(labels, logits), "d", Sampling(groups, 0.95, 100), 5)
+    json.dumps(found, allow_nan=False)
+    flat = list_figures(found)
+    figures = ("accuracy", "top_k.accuracy", "macro.f1", "weighted.precision", "roc_auc", "ece")
+    for name in (*figures, "log_loss", "brier", "balanced_accuracy", "average_precision"):
+        assert (name in flat) is not (name in found["undefined"]), name
+        if name in flat:
+            assert (f"{name}.low" in flat) is not (name in found["without_interval"]), name
+            if f"{name}.low" in flat and name != "ece":
+                assert flat[f"{name}.low"] <= flat[name] <= flat[f"{name}.high"], name
+    assert flat["accuracy.high"] - flat["accuracy.low"] > 0.02  # sixty images are never sure
+    for score in found["classes"]:
+        for name in ("precision", "recall", "f1"):
+            assert (score[name] is None) is (score[f"{name}_interval"] is None), name
+
+
+def test_two_classes_with_few_images_in_one() -> None:
+    """A plain bootstrap draws resamples of one class alone, where ROC-AUC is no number."""
+    labels = np.repeat([0, 1], [40, 3])
+    logits = np.random.default_rng(0).normal(0, 1, (43, 2)) + 2 * np.eye(2)[labels]
+    found = create_metrics(predictions_of(labels, logits), "d", alone(43, 1000), 1)
+    assert found["resamples_dropped"] == {}
+    assert "roc_auc" in found["without_interval"]
+    assert 0 <= found["roc_auc"] <= 1
+
+
+def test_newcombes_interval_of_an_area_holds_the_truth() -> None:
+    """Scores of two normal distributions: the true area is known."""
+    from scipy.stats import norm
+
+    truth = float(norm.cdf(2 / np.sqrt(2)))
+    held = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        scores = np.concatenate([random.normal(2, 1, 10), random.normal(0, 1, 90)])
+        area = sklearn_metrics.roc_auc_score(np.arange(100) < 10, scores)
+        low, high = compute_area_ends(area, 10, 90, 0.95)
+        assert low <= area <= high
+        held += low <= truth <= high
+    assert 182 <= held <= 199  # 93 to 97 % of 200, and chance
+    assert compute_area_ends(1.0, 10, 90, 0.95)[0] < 0.99
+    assert compute_area_ends(1.0, 10, 90, 0.95)[1] == 1
+
+
+def test_what_an_image_takes_from_an_area_sums_to_what_is_missing() -> None:
+    random = np.random.default_rng(2)
+    scores, positive = np.round(4 * random.normal(0, 1, 120)), random.random(120) < 0.3
+    ranking = Ranking(scores + positive, positive)
+    area, average = (float(one[0]) for one in ranking.compute(np.ones((120, 1))))
+    from_area, from_average = ranking.lose()
+    assert 1 - from_area.mean() == pytest.approx(area)
+    assert 1 - from_average.mean() == pytest.approx(average)
+    beaten = [(scores[~positive] > one + 1).mean() for one in scores[positive]]
+    tied = [0.5 * np.isclose(scores[~positive], one + 1).mean() for one in scores[positive]]
+    assert from_area == pytest.approx(np.add(beaten, tied))
+
+
+def test_a_mean_of_losses_has_an_interval_where_images_enough_make_it_up() -> None:
+    random = np.random.default_rng(0)
+    truth, held = float(np.exp(0.5)), 0
+    for _ in range(100):
+        values = random.lognormal(0, 1, 150)
+        ends = compute_mean_interval(values, alone(150, 200))
+        assert ends is not None
+        held += ends[0] <= truth <= ends[1]
+    assert held >= 88
+    values[0] = 1e6  # one image is all of it
+    assert compute_mean_interval(values, alone(150)) is None

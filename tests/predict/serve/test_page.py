@@ -1,0 +1,185 @@
+"""The page in a real browser: photos are chosen and dropped, answers and reasons are shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+import websocket
+
+from components.common.serving.classifier import Classifier
+from components.predict.serve.app import Service, create_app
+from components.predict.serve.champion import Champion
+from components.predict.serve.explain import GRID, compute_falls
+from components.predict.serve.page import create_routes
+from components.predict.spec import Serve
+from tests.predict.conftest import CLASSES
+from tests.tiny_model import SIZE_PX
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+FLAGS += " --disable-component-update --disable-sync --remote-debugging-port=0"
+FLAGS += " --remote-allow-origins=* --window-size=900,900"
+CARDS = """JSON.stringify([...document.querySelectorAll("article")].map(one => ({
+  title: one.querySelector("h2")?.textContent, text: one.innerText,
+  classes: [...one.querySelectorAll("dt")].map(name => name.textContent),
+  picture: one.querySelector("img")?.naturalWidth, alt: one.querySelector("img")?.alt,
+  dimmed: one.querySelector("canvas") && new Set(one.querySelector("canvas").getContext("2d")
+    .getImageData(0, 0, 224, 224).data).size})))"""
+DROP = """(() => {
+  const bytes = Uint8Array.from(atob("%s"), letter => letter.charCodeAt(0));
+  const dropped = new DataTransfer();
+  dropped.items.add(new File([bytes], "dropped <b>.png", {type: "image/png"}));
+  document.getElementById("drop").dispatchEvent(
+    new DragEvent("drop", {bubbles: true, cancelable: true, dataTransfer: dropped}));
+})()"""
+
+
+@pytest.fixture
+def address(model: Path) -> Iterator[str]:
+    champion = Champion(str(model), Serve())
+    service = Service(champion, Serve())
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(create_app(service, create_routes(service)), log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(30)
+    champion.close()
+
+
+class Tab:
+    """A page in a browser, asked through its debugging protocol."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        profile = folder / "profile"
+        self.process = subprocess.Popen(
+            [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}", address],
+            stderr=subprocess.DEVNULL,
+        )
+        port = wait(lambda: (profile / "DevToolsActivePort").read_text().split()[0])
+        self._socket = websocket.create_connection(
+            wait(lambda: find_page(port, address)), timeout=60
+        )
+        self._ids = count(1)
+        self.complaints: list[str] = []
+        self.do("Log.enable")
+
+    def do(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self._ids)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while True:
+            message = json.loads(self._socket.recv())
+            entry = message.get("params", {}).get("entry", {})
+            if entry.get("level") == "error":
+                self.complaints.append(entry["text"])
+            if message.get("id") == number:
+                assert "error" not in message, message
+                found: dict[str, Any] = message["result"]
+                return found
+
+    def ask(self, script: str) -> Any:
+        return self.do("Runtime.evaluate", expression=script)["result"].get("value")
+
+    def choose(self, *files: Path) -> None:
+        root = self.do("DOM.getDocument")["root"]["nodeId"]
+        field = self.do("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
+        self.do("DOM.setFileInputFiles", nodeId=field, files=[str(file) for file in files])
+
+    def read_cards(self, number: int) -> list[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            cards: list[dict[str, Any]] = json.loads(self.ask(CARDS))
+            assert len([card for card in cards if card.get("title")]) == number, cards
+            return cards
+
+        return wait(read)
+
+    def close(self) -> None:
+        self._socket.close()
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def wait(find: Any, seconds: float = 60) -> Any:
+    """Return what is found, as soon as it is."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return find()
+        except (OSError, AssertionError, LookupError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def find_page(port: str, address: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+        pages = [one for one in json.load(answer) if one["url"].startswith(address)]
+    return str(pages[0]["webSocketDebuggerUrl"])
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+def test_a_person_drops_photos_and_sees_answers(
+    address: str, model: Path, photos: Path, tmp_path: Path
+) -> None:
+    tab = Tab(address, tmp_path)
+    try:
+        wait(lambda: tab.choose(photos / "0.png", photos / "broken.jpg"))  # once it is there
+        broken, good = tab.read_cards(2)  # the newest first
+        assert broken["title"] == "No answer"
+        assert "not a readable image" in broken["text"]
+        row = Classifier(model).classify([photos / "0.png"]).probabilities[0]
+        order = [CLASSES[index] for index in np.argsort(-row)]
+        assert good["title"].startswith(f"{order[0]}, {row.max():.0%}".replace("%", " %"))
+        assert good["classes"] == order
+        assert (good["picture"], good["alt"]) == (SIZE_PX, "what the model saw of 0.png")
+        assert good["dimmed"] > 10
+        assert "0.png" in good["text"]
+        assert "no threshold for being unsure" in good["text"]
+
+        tab.ask(DROP % base64.b64encode((photos / "2.png").read_bytes()).decode())
+        dropped = tab.read_cards(3)[0]
+        assert "dropped <b>.png" in dropped["text"]
+        assert "version" in tab.ask("document.getElementById('model').textContent")
+
+        for width in (360, 900):
+            size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+            tab.do("Emulation.setDeviceMetricsOverride", **size)
+            assert tab.ask("document.documentElement.scrollWidth <= innerWidth"), width
+        assert tab.complaints == []  # nothing was asked of another address, nothing was missing
+    finally:
+        tab.close()
+
+
+def test_covering_what_decides_lowers_the_probability() -> None:
+    """Against a network whose answer hangs on one corner alone."""
+
+    class OneCorner:
+        def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            share = (pixels[:, :4, :4] == 255).mean(axis=(1, 2, 3))  # (images,)
+            found = np.stack([share, 1 - share], axis=1)
+            return found, np.log(found + 1e-9)
+
+    pixels = np.full((36, 36, 3), 255, np.uint8)
+    found = compute_falls(OneCorner(), pixels, 0)  # type: ignore[arg-type]
+    assert found.shape == (GRID, GRID)
+    assert found[0, 0] == 1  # every cover that reaches it hides the corner
+    assert np.unravel_index(found.argmax(), found.shape) == (0, 0)
+    assert found[2:, 2:].max() == 0
