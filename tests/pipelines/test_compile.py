@@ -18,6 +18,7 @@ from pipelines.cli import main
 from pipelines.compiler import compile_pipeline
 from pipelines.graph import check_pipeline, find_loose_ends, parse_messages
 from pipelines.settings import read_settings
+from tests.pipelines import page
 
 ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"
@@ -122,8 +123,8 @@ def test_every_task_runs_in_the_projects_image_and_installs_nothing(compiled: st
 
 BREAKS = {
     "a task that is depended on": (
-        "root/record-end: depends on nobody",
-        lambda spec: spec["root"]["dag"]["tasks"]["record-end"]["dependentTasks"].append("nobody"),
+        "root/promote: depends on nobody",
+        lambda spec: spec["root"]["dag"]["tasks"]["promote"]["dependentTasks"].append("nobody"),
     ),
     "a component": (
         "no component comp-none",
@@ -189,6 +190,8 @@ def test_resources_are_those_of_params_yaml() -> None:
         )
     )
     train, validate = executors(spec)["train"], executors(spec)["plan_shards"]
+    assert train["resources"]["resourceCpuRequest"] == "500m"
+    assert validate["resources"]["resourceMemoryRequest"] == "1Gi"
     assert (train["image"], validate["image"]) == ("darkroom:gpu", "darkroom:latest")
     assert train["resources"]["resourceCpuLimit"] == "8"
     assert train["resources"]["resourceMemoryLimit"] == "1Gi"  # as in `default`
@@ -232,8 +235,7 @@ def test_a_pod_knows_its_kfp_run_and_the_digest_of_its_image() -> None:
 
 def test_what_looks_at_the_outside_world_is_never_cached(compiled: str) -> None:
     tasks = find_tasks(load(compiled)[0])
-    for name in ("look_up_champion", "promote", "record_end"):
-        assert not tasks[name]["cachingOptions"].get("enableCache"), name
+    assert not tasks["promote"]["cachingOptions"].get("enableCache")
     assert tasks["fetch"]["cachingOptions"]["enableCache"] is True
 
 
@@ -252,6 +254,9 @@ def test_fetch_is_cached_only_for_a_commit(revision: str, cached: bool) -> None:
     [
         ("train.finetune.epoch=3", "did you mean `train.finetune.epochs`?"),
         ("train.finetune.epochs=many", "train.finetune.epochs must be a valid integer"),
+        ("kubeflow.tasks.record_end={retries: 0}", "record_end, which is no task any more"),
+        ("kubeflow.secrets=[{name: a, tasks: [trian]}]", "not trian"),
+        ("kubeflow.tasks.train={cpu: true}", "Kubernetes quantity"),
         ("kubeflow.tasks.trian={cpu: '1'}", "not trian"),
         ("kubeflow.tasks.train={cpus: '1'}", "left out, it is no legal key"),
         ("kubeflow.tasks.train={memory: lots}", "Kubernetes quantity"),
@@ -267,6 +272,96 @@ def test_a_wrong_setting_is_refused(change: str, words: str) -> None:
     with pytest.raises(DarkroomError) as caught:
         read_settings(PARAMS, [change])
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("kubeflow.tasks.train.cpu=1", lambda one: one.tasks["train"].cpu == "1"),
+        ("kubeflow.tasks.train.memory=2.5", lambda one: one.tasks["train"].memory == "2.5"),
+        ("kubeflow.tasks.train={cpu: 16}", lambda one: one.find_resources("train").cpu == "16"),
+        ("kubeflow.fetch.revision=12345678", lambda one: one.fetch.revision == "12345678"),
+        ("kubeflow.fetch.revision=1234e56", lambda one: one.fetch.revision == "1234e56"),
+        ("kubeflow.experiment=2026-11-28", lambda one: one.experiment == "2026-11-28"),
+        ("kubeflow.experiment=on", lambda one: one.experiment == "on"),
+        (
+            "kubeflow.tasks.train={node_selector: {gpu: true, zone: 3}}",
+            lambda one: one.tasks["train"].node_selector == {"gpu": "true", "zone": "3"},
+        ),
+        ("kubeflow.pods.labels.queue=7", lambda one: one.pods.labels == {"queue": "7"}),
+        ("preprocess.size_px=64", lambda one: True),  # `auto` or a number: a number stays one
+    ],
+)
+def test_what_only_text_can_stand_in_is_text(change: str, wanted: Any) -> None:
+    assert wanted(read_settings(PARAMS, [change]).kubeflow)
+
+
+def test_no_gpu_is_asked_for_without_an_image_that_has_cuda() -> None:
+    for image, count in (("", 0), ("darkroom:gpu", 1)):
+        settings = read_settings(PARAMS, [f"kubeflow.gpu_image={image}"]).kubeflow
+        assert settings.find_resources("train").gpus == count
+        assert settings.find_image("train") == (image or "darkroom:latest")
+    spec, _ = load(compile_with())
+    assert not [one for one in executors(spec).values() if "accelerator" in one["resources"]]
+
+
+def test_the_defaults_fit_a_node_of_two_cores_and_four_gigabytes(compiled: str) -> None:
+    for name, one in executors(load(compiled)[0]).items():
+        assert one["resources"]["resourceCpuRequest"] == "500m", name
+        assert one["resources"]["resourceMemoryRequest"] in ("1Gi", "2Gi"), name
+
+
+def test_a_request_is_never_more_than_the_limit() -> None:
+    tight = "kubeflow.tasks.fetch={cpu: 250m, memory: 512Mi}"
+    found = read_settings(PARAMS, [tight]).kubeflow.find_resources("fetch")
+    assert (found.cpu_request, found.memory_request) == ("250m", "512Mi")
+
+
+def test_what_all_pods_have_and_how_long_a_run_may_take() -> None:
+    _, platform = load(
+        compile_with(
+            "kubeflow.pods={pull_secrets: [registry], pull_policy: IfNotPresent, "
+            "labels: {kueue.x-k8s.io/queue-name: photos}, "
+            "annotations: {sidecar.istio.io/inject: false}}",
+            "kubeflow.timeout_seconds=3600",
+            "kubeflow.ttl_seconds=60",
+            "kubeflow.tasks.default={tmp_size: 20Gi}",
+        )
+    )
+    for name, pod in on_kubernetes(platform).items():
+        assert pod["imagePullSecret"][0]["secretName"] == "registry", name
+        assert pod["imagePullPolicy"] == "IfNotPresent"
+        assert pod["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "photos"}
+        assert pod["podMetadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+        assert pod["emptyDirMounts"][0]["sizeLimit"] == "20Gi"
+    whole = platform["platforms"]["kubernetes"]["pipelineConfig"]
+    assert whole["activeDeadlineSeconds"] == 3600
+    assert whole["resourceTtlOnCompletion"] == 60
+
+
+def test_a_secret_reaches_the_tasks_that_need_it_alone(compiled: str) -> None:
+    pods = on_kubernetes(load(compiled)[1])
+    with_it = {name for name, pod in pods.items() if "secretAsEnv" in pod}
+    assert with_it == {"fetch", "train", "evaluate", "promote"}
+
+
+@pytest.mark.parametrize("claim", ["", "photos"])
+def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
+    """Of dagre itself, on these graphs: 1,338 x 1,028 px, and with a volume 1,642 x 930."""
+    spec, _ = load(compile_with(f"kubeflow.volume.claim={claim}"))
+    graph = page.read_graph(spec)
+    tasks = [graph.labels[key] for key, kind in graph.kinds.items() if kind != "artifact"]
+    rooms = {"fetch", "validate", "preprocess", "train", "evaluate", "promote"}
+    assert sorted(tasks) == sorted(rooms)
+    layout = page.lay_out(graph)
+    assert layout.height_px <= 1100
+    assert layout.width_px <= 1100  # dagre's is up to twice as wide
+    inside = page.read_graph(spec, "preprocess")
+    assert {"plan shards", "write shards", "collect shards"} <= set(inside.labels.values())
+    for label in (*graph.labels.values(), *inside.labels.values()):
+        if not label.startswith("pipelinechannel"):
+            assert len(label) <= page.LABEL_CHARACTERS, label
+    assert page.draw(graph).count("<rect") == len(graph.labels)
 
 
 @pytest.mark.parametrize("key", ["validate.near_duplicate_bits", "data.near_duplicate_bits"])
@@ -305,10 +400,7 @@ def test_a_wrong_key_is_one_line_and_exit_code_1(
 def test_only_images_that_cannot_change_come_from_the_cache(
     source: str, sha256: str, pinned: bool
 ) -> None:
-    from pipelines.dag import is_pinned
+    from pipelines.steps.fetch import is_pinned
 
-    sections = {
-        "fetch": {"source": "", "revision": ""},
-        "ingest": {"source": source, "sha256": sha256},
-    }
-    assert is_pinned(sections) == pinned
+    fetch = {"source": "", "revision": ""}
+    assert is_pinned(fetch, {"source": source, "sha256": sha256}) == pinned

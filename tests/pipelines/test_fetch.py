@@ -13,10 +13,7 @@ from typing import Any
 import pytest
 
 from pipelines.steps.fetch import add_token, fetch
-from pipelines.steps.rooms import (
-    ELSEWHERE,
-    resolve_folder,
-)
+from pipelines.steps.bundles import ELSEWHERE, resolve_folder
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
@@ -120,15 +117,6 @@ def test_an_s3_store_without_it_or_with_a_trap_is_refused(
             call_fetch(tmp_path / "out", source=source)
         assert words in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.png"))
-
-
-def test_on_a_volume_the_artifact_points_at_the_images(tmp_path: Path) -> None:
-    volume = tmp_path / "volume"
-    found = call_fetch(tmp_path / "a", str(volume))
-    assert found.is_relative_to(volume)
-    assert len(list_images(found)) == 1797
-    assert [one.name for one in (tmp_path / "a" / "images").iterdir()] == [ELSEWHERE]
-    assert call_fetch(tmp_path / "b", str(volume)) == found
 
 
 def test_a_token_goes_into_https_addresses_alone() -> None:

@@ -1,0 +1,180 @@
+"""Folders on the shared volume: named for what is in them, written once, never changed.
+
+A folder is written under a name of nobody's, moved into place by one rename, and listed last: who
+finds it listed finds it whole, and two runs that write the same at once end with one folder. Beside
+them lies ``.darkroom``: the list (`inventory`), which source became which folder (`sources`), which
+run used what when (`uses`), and the `generations`. KFP's cache would go on pointing at folders that
+somebody removed; so each fetch looks whether what was made of its images is there still, and if not
+begins a new generation of them: a parameter of all tasks that use the volume, and of their keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+from components.common.files.writing import compute_sha256
+from components.common.terminal import say
+from components.common.tracking.runs import KFP_RUN_ID
+from pipelines.steps.bundles import ELSEWHERE
+from pipelines.steps.rooms import remove
+
+BOOKS = ".darkroom"
+PARTIAL = ".partial"  # ending of what is being written, or was when its writer was killed
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A shared volume, by where it is mounted."""
+
+    mount: Path
+
+    @contextmanager
+    def writing_once(
+        self, kind: str, images: str, compute_digest: Callable[[Path], str], found: list[Path]
+    ) -> Iterator[Path]:
+        """Yield a path for a new folder; afterwards it is in its place, listed.
+
+        Args:
+            kind: the folder that holds all of its kind: images, written, shards.
+            images: digest of the images that it is made of; empty: it is the images.
+            compute_digest: names what was written, from the folder.
+            found: receives the folder's place.
+        """
+        self.check_writable()
+        around = self.mount / kind / f"{secrets.token_hex(8)}{PARTIAL}"
+        around.mkdir(parents=True)
+        try:
+            yield around / "new"
+            digest = compute_digest(around / "new")[:16]
+            target = self.mount / kind / digest
+            try:
+                (around / "new").rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+                say(f"{target} is there already, the same")
+            entry = {"folder": f"{kind}/{digest}", "images": images or digest}
+            self._write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
+            self.note_use(target)
+            found.append(target)
+        finally:
+            shutil.rmtree(around, ignore_errors=True)
+
+    def find_source(self, recipe: str) -> Path | None:
+        """Return the folder of images that a source became, if it is there."""
+        name = self._read(f"sources/{recipe}")
+        folder = self.mount / "images" / name
+        return folder if name and folder.is_dir() and self._is_listed(folder) else None
+
+    def note_source(self, recipe: str, folder: Path) -> None:
+        """Note which folder of images a source became."""
+        self._write(f"sources/{recipe}", folder.name)
+
+    def check_generation(self, images: str) -> str:
+        """Return the generation of what is made of some images; a new one if a part of it is gone.
+
+        Args:
+            images: digest of the images.
+        """
+        name = f"generations/{images}"
+        generation = self._read(name)
+        gone = [
+            (file, entry["folder"])
+            for file, entry in self.list_inventory()
+            if entry["images"] == images and not (self.mount / entry["folder"]).is_dir()
+        ]
+        for file, _ in gone:
+            file.unlink(missing_ok=True)
+        if gone or not generation:
+            generation = secrets.token_hex(4)
+            self._write(name, generation)
+        if gone:
+            say(f"{', '.join(sorted(one for _, one in gone))}: gone from the volume, made anew")
+        return generation
+
+    def list_inventory(self) -> list[tuple[Path, dict[str, str]]]:
+        """Return what is listed: the file that lists it, and its entry."""
+        found = []
+        for file in sorted((self.mount / BOOKS / "inventory").glob("*.json")):
+            with suppress(OSError, ValueError):
+                found.append((file, json.loads(file.read_text(encoding="utf-8"))))
+        return found
+
+    def note_use(self, folder: Path) -> None:
+        """Note that the present KFP run uses a folder, for who would remove it."""
+        run = os.environ.get(KFP_RUN_ID, "")
+        if run and folder.is_relative_to(self.mount):
+            name = "-".join(folder.relative_to(self.mount).parts)
+            with suppress(OSError):
+                self._write(f"uses/{name}/{run}", "")
+
+    def check_writable(self) -> None:
+        """Raise DarkroomError if this task may not write here, with what to do."""
+        if not self.mount.is_dir():
+            raise DarkroomError(
+                f"{self.mount}: no volume is mounted here; see kubeflow.volume in params.yaml"
+            )
+        probe = self.mount / f".{secrets.token_hex(8)}"
+        try:
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            owner = self.mount.stat()
+            raise DarkroomError(
+                f"the shared volume at {self.mount} cannot be written ({error.strerror}): it belongs "
+                f"to user {owner.st_uid}, group {owner.st_gid}, and tasks run as user {os.getuid()},"
+                f" group {os.getgid()}; `kubectl apply -f deploy/operator/volume-owner.yaml` mends that once"
+            ) from None
+
+    def _is_listed(self, folder: Path) -> bool:
+        name = "-".join(folder.relative_to(self.mount).parts)
+        return (self.mount / BOOKS / "inventory" / f"{name}.json").is_file()
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.mount / BOOKS / name).read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
+    def _write(self, name: str, text: str) -> None:
+        target = self.mount / BOOKS / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{secrets.token_hex(8)}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+
+
+def compute_folder_digest(folder: Path) -> str:
+    """Return the digest of all files in a folder and below: their paths and their bytes."""
+    total = hashlib.sha256()
+    for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+        total.update(f"{file.relative_to(folder)}\0{compute_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def name_place(folder: Path, generation: str) -> str:
+    """Return how tasks are told of images on the volume: where they are, of which generation."""
+    return f"{folder}@{generation}"
+
+
+def read_place(place: str) -> Path:
+    """Return the folder of images that :func:`name_place` named."""
+    return Path(place.rpartition("@")[0])
+
+
+def point_at(artifact: Any, folder: Path) -> None:
+    """Let a folder artifact stand for a folder on the shared volume."""
+    remove(Path(artifact.path))
+    Path(artifact.path).mkdir(parents=True)
+    (Path(artifact.path) / ELSEWHERE).write_text(str(folder), encoding="utf-8")
+    artifact.metadata["folder"] = str(folder)
