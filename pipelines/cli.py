@@ -1,4 +1,4 @@
-"""The command line: compile, run, submit, retry, schedule, upload."""
+"""The command line: compile, run, submit, retry, schedule, upload, clean."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_compile(actions)
     _add_run(actions)
-    for add in (_add_submit, _add_retry, _add_schedule, _add_upload):
+    for add in (_add_submit, _add_retry, _add_schedule, _add_upload, _add_clean):
         add(actions)
     return parser
 
@@ -141,6 +141,23 @@ def _add_upload(actions: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.set_defaults(action=_upload)
 
 
+def _add_clean(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    meaning = "list what no run in KFP needs on the shared volume, and runs left open in MLflow"
+    parser = _add(actions, "clean", meaning)
+    _add_server(parser)
+    parser.add_argument(
+        "--volume", type=Path, help="where it is mounted; default: kubeflow.volume.mount"
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        default=2,
+        help="folders of each kind that stay for the cache, the newest; %(default)s",
+    )
+    parser.add_argument("--remove", action="store_true", help="remove and close what is listed")
+    parser.set_defaults(action=_clean)
+
+
 def _compile(settings: Settings, options: argparse.Namespace) -> None:
     from pipelines.compiler import write_pipeline
 
@@ -205,10 +222,17 @@ def _upload(settings: Settings, options: argparse.Namespace) -> None:
         settings,
         options.name,
         options.version,
-        options.allow_mutable_tag,
-        options.checked,
+        allow_mutable_tag=options.allow_mutable_tag,
+        checked=options.checked,
     )
     print(address, flush=True)
+
+
+def _clean(settings: Settings, options: argparse.Namespace) -> None:
+    from pipelines.cluster import cleaning
+
+    mount = options.volume or Path(settings.kubeflow.volume.mount)
+    cleaning.clean(_connect(settings, options), mount, options.keep, options.remove)
 
 
 def _connect(settings: Settings, options: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -62,7 +62,9 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
         checked = start("validate", validate=validate, data=data, place=place, **images).outputs
         manifest = checked["manifest"]
         shards = (
-            preprocessing(manifest=manifest, preprocess=preprocess, data=data, place=place, **images)
+            preprocessing(
+                manifest=manifest, preprocess=preprocess, data=data, place=place, **images
+            )
             .set_display_name("preprocess")
             .outputs["shards"]
         )
@@ -123,7 +125,9 @@ def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
         common |= {"place": place, "volume": volume}
         with dsl.ParallelFor(planned["Output"], name="write shards") as part:
             written = start("write_shards", part=part, **common, **images).outputs["written"]
-        return start("collect_shards", partitions=dsl.Collected(written), **common).outputs["shards"]
+        return start("collect_shards", partitions=dsl.Collected(written), **common).outputs[
+            "shards"
+        ]
 
     # A group has no optional artifact: with a volume it takes none.
     def with_images(

@@ -9,11 +9,12 @@
 `progress`      the pipeline's tasks, from that tree: states, attempts, partitions
 `watching`      follows a run, and says how it ended and how to go on
 `logs`          the last words of a task
+`cleaning`      what is on the volume and in MLflow that no run needs any more
 ==============  ==========================================================================
 """
 
-from pipelines.cluster.actions import Run, retry, schedule, submit, switch_schedule, upload
-from pipelines.cluster.connection import connect
+from pipelines.cluster.actions import retry, schedule, submit, switch_schedule, upload
+from pipelines.cluster.connection import Run, connect
 from pipelines.cluster.watching import wait
 
 __all__ = ["Run", "connect", "retry", "schedule", "submit", "switch_schedule", "upload", "wait"]

@@ -14,9 +14,9 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.terminal import say
-from pipelines.compiler import write_pipeline
 from pipelines.cluster.checks import check_settings
 from pipelines.cluster.connection import Connection, Run, describe_reason, explain_failures
+from pipelines.compiler import write_pipeline
 from pipelines.settings import Settings
 
 CONFLICT = 409
@@ -112,6 +112,7 @@ def upload(
     settings: Settings,
     name: str,
     version: str,
+    *,
     allow_mutable_tag: bool,
     checked: bool = True,
 ) -> str:

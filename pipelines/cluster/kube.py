@@ -47,9 +47,7 @@ class Kubernetes:
     def read_secret_keys(self, name: str) -> set[str] | None:
         """Return the keys of a secret, none of its values; None if that cannot be seen."""
         try:
-            found = self.core.read_namespaced_secret(
-                name, self.namespace, _request_timeout=LIMITS
-            )
+            found = self.core.read_namespaced_secret(name, self.namespace, _request_timeout=LIMITS)
         except Exception:
             return None
         return set(found.data or {})
@@ -140,4 +138,3 @@ def connect_kubernetes(namespace: str) -> Kubernetes | None:
     except Exception:
         return None
     return Kubernetes(core, namespace or system, system, context)
-

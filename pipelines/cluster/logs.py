@@ -16,7 +16,8 @@ LOG = "main-logs"  # Argo's name for the log that it archives
 MOST_LINES = 400
 # Lines of KFP's launcher and of Argo's executor around those of the task.
 _FOREIGN = re.compile(
-    r'^([IWEF]\d{4} \d\d:\d\d:\d\d|time="|\{"level"|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |exit status \d+$)'
+    r'^([IWEF]\d{4} \d\d:\d\d:\d\d|time="|\{"level"|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d '
+    r"|(Error: )?exit status \d+$)"
 )
 
 
@@ -51,7 +52,11 @@ def _read_archived(connection: Connection, run_id: str, node_id: str) -> str:
     path = f"/apis/v2beta1/runs/{run_id}/nodes/{node_id}/artifacts/{LOG}:read"
     try:
         found = api.call_api(
-            path, "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
+            path,
+            "GET",
+            response_type="object",
+            auth_settings=["Bearer"],
+            _return_http_data_only=True,
         )
         return unpack(base64.b64decode(found["data"]))
     except Exception:  # a log is a help, and its lack no second failure; KFP has several refusals

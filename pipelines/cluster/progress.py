@@ -58,7 +58,9 @@ class Task:
 def read_tasks(tree: Tree, now: datetime.datetime | None = None) -> list[Task]:
     """Return the tasks that have begun, in the order of the pipeline."""
     now = now or datetime.datetime.now(datetime.UTC)
-    names = [name for one in TASKS for name in ([one, "train_on_nodes"] if one == "train" else [one])]
+    names = [
+        name for one in TASKS for name in ([one, "train_on_nodes"] if one == "train" else [one])
+    ]
     return [task for name in names for task in _read_task(tree, name, now)]
 
 

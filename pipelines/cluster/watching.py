@@ -26,7 +26,9 @@ WAIT_SECONDS = 60.0  # a task may wait for its node, until that is said
 MOST_DRIVER_FAILURES = 3  # of one of KFP's own pods, until that is said
 
 
-def wait(connection: Connection, run: Run, timeout: float, settings: Kubeflow | None = None) -> None:
+def wait(
+    connection: Connection, run: Run, timeout: float, settings: Kubeflow | None = None
+) -> None:
     """Show the progress of a run until it ends; raise DarkroomError if it does not succeed.
 
     Args:
@@ -54,6 +56,7 @@ def wait(connection: Connection, run: Run, timeout: float, settings: Kubeflow | 
         if found is not None:
             tree = read_tree((found.get("run_details") or {}).get("task_details") or [])
             tasks = progress.read_tasks(tree)
+            look = Look(found, tree, tasks)
             screen.show(tasks, warnings.find(tasks, tree))
             if found["state"] in ENDED:
                 break
@@ -65,19 +68,24 @@ def wait(connection: Connection, run: Run, timeout: float, settings: Kubeflow | 
         time.sleep(POLL_SECONDS)
     screen.close()
     if found["state"] != SUCCEEDED:
-        raise DarkroomError(describe_end(connection, run, found, tree, tasks, kubernetes))
+        raise DarkroomError(describe_end(connection, run, look, kubernetes))
     say(f"the run succeeded ({watch})")
 
 
+@dataclass(frozen=True)
+class Look:
+    """A run as it stood at one look."""
+
+    found: dict[str, Any]  # KFP's answer
+    tree: Tree
+    tasks: Sequence[Task]
+
+
 def describe_end(
-    connection: Connection,
-    run: Run,
-    found: dict[str, Any],
-    tree: Tree,
-    tasks: Sequence[Task],
-    kubernetes: Kubernetes | None,
+    connection: Connection, run: Run, look: Look, kubernetes: Kubernetes | None
 ) -> str:
     """Return how a run ended that did not succeed, why, and how to go on, in one line."""
+    found, tree, tasks = look.found, look.tree, look.tasks
     go_on = (
         f"`python -m pipelines retry {run.run_id} --wait`, or Retry on its page, goes on with what "
         f"is not done: {run.address}"
@@ -145,9 +153,9 @@ class Warnings:
             return ""
         namespace = self.settings.namespace if self.settings else "NAMESPACE"
         return (
-            f"{task.name} has been waiting for a node for {describe_seconds(task.seconds)}, and KFP "
-            f"does not say why; it asks for {self._describe(task)}. Look with `kubectl get events "
-            f"-n {namespace} --field-selector reason=FailedScheduling`"
+            f"{task.name} has been waiting for a node for {describe_seconds(task.seconds)}, and "
+            f"KFP does not say why; it asks for {self._describe(task)}. Look with `kubectl get "
+            f"events -n {namespace} --field-selector reason=FailedScheduling`"
         )
 
     def _describe(self, task: Task) -> str:
@@ -182,7 +190,9 @@ class Screen:
         for words in warnings:
             self._print(f"warning: {words}")
         if self._live:
-            self._draw([one for one in tasks if one.state not in (*progress.ENDED, progress.NOT_RUN)])
+            self._draw(
+                [one for one in tasks if one.state not in (*progress.ENDED, progress.NOT_RUN)]
+            )
 
     def close(self) -> None:
         """Leave nothing half-drawn."""

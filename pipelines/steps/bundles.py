@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from pipelines.steps.volume import BOOKS, Volume, read_place
 
 # A folder artifact → the inputs and outputs of rooms that are in it, by the names of their specs.
 BUNDLES = {
@@ -59,7 +60,7 @@ def find_input(given: Mapping[str, Any], name: str) -> Path:
         DarkroomError: if it is not there.
     """
     if name == "images" and given.get("place"):
-        return check_place(str(given["place"]).rpartition("@")[0])
+        return check_place(read_place(given["place"]))
     artifact = given[find_artifact(given, name)]
     folder = resolve_folder(Path(artifact.path))
     path = folder / FILES.get(name, name) if find_artifact(given, name) in BUNDLES else folder
@@ -82,15 +83,16 @@ def resolve_folder(path: Path) -> Path:
     pointer = path / ELSEWHERE
     if not pointer.is_file():
         return path
-    return check_place(pointer.read_text(encoding="utf-8"))
+    return check_place(Path(pointer.read_text(encoding="utf-8")))
 
 
-def check_place(name: str) -> Path:
+def check_place(place: Path) -> Path:
     """Return a folder on the shared volume, or say that it is gone and what to do."""
-    place = Path(name)
     if not place.is_dir():
         raise DarkroomError(
             f"{place} is gone from the shared volume, where an earlier task had put it; run the "
             "pipeline again: it sees that and makes it anew"
         )
+    if (place.parents[1] / BOOKS).is_dir():
+        Volume(place.parents[1]).note_use(place)
     return place

@@ -27,8 +27,14 @@ from components.common.settings.params import check_params
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.failures import hide_password
 from components.common.tracking.server import find_uri, is_answering
-from pipelines.steps.rooms import leave_kfps_run, one_line, read_params_of, restore_integers
-from pipelines.steps.volume import Volume, compute_folder_digest, name_place, point_at
+from pipelines.steps.rooms import (
+    leave_kfps_run,
+    one_line,
+    point_at,
+    read_params_of,
+    restore_integers,
+)
+from pipelines.steps.volume import Volume, compute_folder_digest, name_place
 
 GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
 SETTING = "kubeflow.fetch"
@@ -97,7 +103,7 @@ def check_mlflow() -> None:
             return
     raise DarkroomError(
         f"MLflow at {hide_password(uri)} does not answer, and train, evaluate and promote need it: "
-        "look at its pod and service, and at MLFLOW_TRACKING_URI in kubeflow.secrets; then run again"
+        "look at its pod and service, and at MLFLOW_TRACKING_URI in kubeflow.secrets; run again"
     )
 
 

@@ -21,11 +21,13 @@ from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
 from components.common.tracking.failures import MlflowAwayError
 from components.common.tracking.runs import KFP_RUN_ID
-from pipelines.steps.bundles import BUNDLES, FILES, find_artifact, find_input
+from pipelines.steps.bundles import BUNDLES, ELSEWHERE, FILES, find_artifact, find_input
 
 # Kubernetes keeps what is written here as a pod's last message; Argo puts it into its own.
 TERMINATION = Path("/dev/termination-log")
-TRY_AGAIN = "try again"  # begins that message, where another attempt may help: deploy/operator/retries.yaml
+TRY_AGAIN = (
+    "try again"  # begins that message, where another attempt may help: deploy/operator/retries.yaml
+)
 STOPPED = 128 + signal.SIGTERM
 KFPS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
@@ -74,9 +76,7 @@ def restore_integers(value: Any) -> Any:
     return [restore_integers(item) for item in value] if isinstance(value, list) else value
 
 
-def place_inputs(
-    folder: Path, given: Mapping[str, Any], names: Iterable[str]
-) -> dict[str, Path]:
+def place_inputs(folder: Path, given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Path]:
     """Return a room's inputs under the names that rooms know them by; nothing is copied.
 
     Args:
@@ -131,6 +131,14 @@ def _place(places: Mapping[str, Path], own: str, name: str) -> Path:
     return places[own] / file if own in BUNDLES else places[own].with_name(file)
 
 
+def point_at(artifact: Any, folder: Path) -> None:
+    """Let a folder artifact stand for a folder on the shared volume."""
+    remove(Path(artifact.path))
+    Path(artifact.path).mkdir(parents=True)
+    (Path(artifact.path) / ELSEWHERE).write_text(str(folder), encoding="utf-8")
+    artifact.metadata["folder"] = str(folder)
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder that KFP named for this task: an attempt before may have left it."""
     if path.is_dir():
@@ -143,9 +151,9 @@ def remove(path: Path) -> None:
 def failing_in_one_line() -> Iterator[None]:
     """End the task with the user's error as the last line of its log, and no traceback.
 
-    Kubernetes keeps that line too, and with `deploy/operator/retries.yaml` Argo reads there whether another
-    attempt may help. A pod that is stopped ends as Python does on its own, so that MLflow's run is
-    closed, and with 143: that exit code is tried again.
+    Kubernetes keeps that line too, and with `deploy/operator/retries.yaml` Argo reads there whether
+    another attempt may help. A pod that is stopped ends as Python does on its own, so that MLflow's
+    run is closed, and with 143: that exit code is tried again.
     """
     with exiting_on_sigterm():
         try:
@@ -158,7 +166,7 @@ def failing_in_one_line() -> Iterator[None]:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether what went wrong may be well in a minute: a server that is away, a store that fails."""
+    """Whether what went wrong may be well in a minute: a server is away, a store fails."""
     while error is not None:
         if isinstance(error, (MlflowAwayError, ConnectionError, TimeoutError)):
             return True
@@ -175,7 +183,7 @@ def tell_kubernetes(words: str) -> None:
 
 @contextmanager
 def exiting_on_sigterm() -> Iterator[None]:
-    """Let what is stopped clean up, as a drained node or a terminated run does: Python would not."""
+    """Let what is stopped clean up, by a drained node or a terminated run: Python would not."""
 
     def stop(*_: Any) -> None:
         raise SystemExit(STOPPED)

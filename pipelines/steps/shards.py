@@ -13,8 +13,14 @@ from typing import Any
 
 from components.common.files.writing import compute_sha256
 from pipelines.steps.bundles import BUNDLES, FILES, resolve_folder
-from pipelines.steps.rooms import one_line, place_inputs, read_params_of, writing_outputs
-from pipelines.steps.volume import Volume, point_at, read_place
+from pipelines.steps.rooms import (
+    one_line,
+    place_inputs,
+    point_at,
+    read_params_of,
+    writing_outputs,
+)
+from pipelines.steps.volume import Volume, read_place
 
 
 @one_line
@@ -53,7 +59,9 @@ def collect(given: Mapping[str, Any], partitions: Sequence[Any], volume: str) ->
         _inputs(inputs, "manifest", "splits") as (manifest, splits),
         _writing(given, "shards", volume) as out,
     ):
-        _room().collect(folders, manifest, splits, out / FILES.get("shards", "shards"), _params(given))
+        _room().collect(
+            folders, manifest, splits, out / FILES.get("shards", "shards"), _params(given)
+        )
         shutil.copyfile(splits, out / FILES["splits"])
 
 

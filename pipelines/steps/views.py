@@ -77,7 +77,10 @@ def embed_pages(front: Path) -> str:
 
 def describe_verdict(found: Mapping[str, Any]) -> str:
     """Return a verdict as a person reads it on KFP's page: what was decided, then rule by rule."""
-    lines = [f"{found['model']} version {found['version']}: {found['verdict']}", str(found["words"])]
+    lines = [
+        f"{found['model']} version {found['version']}: {found['verdict']}",
+        str(found["words"]),
+    ]
     lines += [f"- {one['outcome']}: {_line(one['words'])}" for one in found["rules"]]
     against = found.get("against_champion") or {}
     for words in ("won", "lost"):

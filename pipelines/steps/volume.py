@@ -19,14 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.terminal import say
 from components.common.tracking.runs import KFP_RUN_ID
-from pipelines.steps.bundles import ELSEWHERE
-from pipelines.steps.rooms import remove
 
 BOOKS = ".darkroom"
 PARTIAL = ".partial"  # ending of what is being written, or was when its writer was killed
@@ -114,9 +111,22 @@ class Volume:
         """Note that the present KFP run uses a folder, for who would remove it."""
         run = os.environ.get(KFP_RUN_ID, "")
         if run and folder.is_relative_to(self.mount):
-            name = "-".join(folder.relative_to(self.mount).parts)
             with suppress(OSError):
-                self._write(f"uses/{name}/{run}", "")
+                self._write(f"uses/{self.find_uses(folder).name}/{run}", "")
+
+    def find_uses(self, folder: Path) -> Path:
+        """Return the folder with a file for each KFP run that used a folder."""
+        return self.mount / BOOKS / "uses" / "-".join(folder.relative_to(self.mount).parts)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder that no run needs; it stays listed, so that the next fetch knows.
+
+        Its name goes first, so that nobody finds a half of it.
+        """
+        gone = folder.with_name(f"{secrets.token_hex(8)}{PARTIAL}")
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(self.find_uses(folder), ignore_errors=True)
 
     def check_writable(self) -> None:
         """Raise DarkroomError if this task may not write here, with what to do."""
@@ -131,9 +141,10 @@ class Volume:
         except OSError as error:
             owner = self.mount.stat()
             raise DarkroomError(
-                f"the shared volume at {self.mount} cannot be written ({error.strerror}): it belongs "
-                f"to user {owner.st_uid}, group {owner.st_gid}, and tasks run as user {os.getuid()},"
-                f" group {os.getgid()}; `kubectl apply -f deploy/operator/volume-owner.yaml` mends that once"
+                f"the shared volume at {self.mount} cannot be written ({error.strerror}): it "
+                f"belongs to user {owner.st_uid}, group {owner.st_gid}, and tasks run as user "
+                f"{os.getuid()}, group {os.getgid()}; `kubectl apply -f "
+                "deploy/operator/volume-owner.yaml` mends that once"
             ) from None
 
     def _is_listed(self, folder: Path) -> bool:
@@ -170,11 +181,3 @@ def name_place(folder: Path, generation: str) -> str:
 def read_place(place: str) -> Path:
     """Return the folder of images that :func:`name_place` named."""
     return Path(place.rpartition("@")[0])
-
-
-def point_at(artifact: Any, folder: Path) -> None:
-    """Let a folder artifact stand for a folder on the shared volume."""
-    remove(Path(artifact.path))
-    Path(artifact.path).mkdir(parents=True)
-    (Path(artifact.path) / ELSEWHERE).write_text(str(folder), encoding="utf-8")
-    artifact.metadata["folder"] = str(folder)

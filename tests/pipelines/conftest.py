@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import load_digits
-from pipelines.cluster import watching
 from pipelines.cli import main
+from pipelines.cluster import watching
+from tests.conftest import load_digits
 from tests.docker.engine import find_image
 from tests.pipelines.server import Kfp, create_server
 

@@ -3,9 +3,9 @@
 As its frontend does (`frontend/src/lib/v2/StaticFlow.ts`): a node for each task of a group and for
 each artifact that a task hands on, an edge from task to artifact, from artifact to the task that
 reads it, and between tasks that a parameter or `after` ties; laid out by dagre from the top down,
-224 x 48 px a node, 50 px between them. Here the ranks are dagre's (the longest way from the top, the
-artifacts that nobody reads right below their task), the order in a rank is by the middle of the
-neighbours; so the height is exact and the width near dagre's.
+224 x 48 px a node, 50 px between them. Here the ranks are dagre's, the longest way from the top, so
+the height is exact; the order in a rank is by the middle of the neighbours, and the width a lower
+bound of dagre's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def read_graph(spec: dict[str, Any], group: str = "") -> Graph:
     made = [
         (key, artifact)
         for key, task in dag["tasks"].items()
-        for artifact in _find_component(spec, task).get("outputDefinitions", {}).get("artifacts", {})
+        for artifact in _find_component(spec, task)
+        .get("outputDefinitions", {})
+        .get("artifacts", {})
     ]
     for key, task in dag["tasks"].items():
         graph.labels[f"task.{key}"] = task["taskInfo"]["name"]
@@ -65,7 +67,9 @@ def read_graph(spec: dict[str, Any], group: str = "") -> Graph:
         if "taskOutputParameter" in source
     ]
     ties += [
-        (other, key) for key, task in dag["tasks"].items() for other in task.get("dependentTasks", [])
+        (other, key)
+        for key, task in dag["tasks"].items()
+        for other in task.get("dependentTasks", [])
     ]
     graph.edges += dict.fromkeys((f"task.{one}", f"task.{other}") for one, other in ties)
     return graph

@@ -26,6 +26,7 @@ class Kfp:
     fail_reads: int = 0  # the next so many looks at a run are answered with 503
     answers: list[dict[str, Any]] = field(default_factory=list)  # recorded, of a run, in turn
     logs: dict[str, Any] = field(default_factory=dict)  # what the call for a log answers
+    runs: list[dict[str, Any]] = field(default_factory=list)  # that the experiment has
     versions: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     experiments: list[dict[str, Any]] = field(default_factory=list)
@@ -82,6 +83,11 @@ def create_run(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
     if "pipeline_spec" not in body:
         return 400, {"message": "Invalid input error: no pipeline"}
     return 200, {"run_id": "r1", "display_name": body["display_name"], "state": "PENDING"}
+
+
+@route("GET", "/runs")
+def list_runs(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
+    return 200, {"runs": kfp.runs, "total_size": len(kfp.runs)}
 
 
 @route("POST", "/runs/(.+):retry")

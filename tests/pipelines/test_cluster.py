@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines import cluster
-from pipelines.cluster import actions, connection
 from pipelines.cli import main
+from pipelines.cluster import connection
 from tests.pipelines.conftest import IMAGE, PARAMS
 from tests.pipelines.server import Kfp
 

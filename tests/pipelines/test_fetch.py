@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.steps.bundles import resolve_folder
 from pipelines.steps.fetch import add_token, fetch
-from pipelines.steps.bundles import ELSEWHERE, resolve_folder
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}

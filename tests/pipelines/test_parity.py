@@ -141,7 +141,9 @@ def test_kfp_in_processes_writes_what_dvc_repro_writes(by_dvc: Written, by_kfp: 
     check_equal(by_dvc, by_kfp)
 
 
-def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(by_dvc: Written, by_kfp: Written) -> None:
+def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(
+    by_dvc: Written, by_kfp: Written
+) -> None:
     verdict = json.loads((by_dvc.run / "reports" / "verdict.json").read_text())
     output = json.loads((by_kfp.run / "promote" / "executor_output.json").read_text())
     words = output["parameterValues"]["Output"].splitlines()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -186,7 +185,11 @@ def test_a_model_that_is_champion_already_is_not_promoted_again(
 
 @pytest.mark.parametrize(
     ("error", "state", "status"),
-    [(KeyError, "FAILED", "FAILED"), (SystemExit, "FAILED", "FAILED"), (None, "SUCCEEDED", "RUNNING")],
+    [
+        (KeyError, "FAILED", "FAILED"),
+        (SystemExit, "FAILED", "FAILED"),
+        (None, "SUCCEEDED", "RUNNING"),
+    ],
 )
 def test_how_the_run_ended_is_on_the_mlflow_run(
     mlflow_store: Path,

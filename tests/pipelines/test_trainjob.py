@@ -23,7 +23,8 @@ from components.train import spec
 from pipelines.resources import create_job
 from pipelines.settings import read_settings
 from pipelines.steps import trainjob
-from pipelines.steps.trainjob import create_manifest, follow, prepare
+from pipelines.steps.trainjob import follow, prepare
+from pipelines.steps.trainjob_manifest import create_manifest
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).parent / "trainjob.schema.json"

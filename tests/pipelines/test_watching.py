@@ -222,6 +222,8 @@ def test_retry_goes_on_with_a_run(kfp: Any, host: str, call: Callable[..., Any])
 
 
 def test_another_kfp_whose_entries_know_no_children_is_read_by_names() -> None:
-    details = [{"display_name": "validate", "state": "RUNNING", "start_time": "2026-11-25T14:00:00Z"}]
+    details = [
+        {"display_name": "validate", "state": "RUNNING", "start_time": "2026-11-25T14:00:00Z"}
+    ]
     (task,) = progress.read_tasks(read_tree(details))
     assert (task.name, task.state) == ("validate", watching.progress.RUNNING)
