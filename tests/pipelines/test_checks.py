@@ -1,4 +1,4 @@
-"""What `submit` sees before it sends and `--wait` learns, from a server that speaks as Kubernetes."""
+"""What `submit` sees before it sends, `--wait` learns: of a server that speaks as Kubernetes."""
 
 from __future__ import annotations
 
