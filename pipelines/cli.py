@@ -192,7 +192,7 @@ def _retry(settings: Settings, options: argparse.Namespace) -> None:
     run = cluster.retry(connection, options.run.rpartition("/")[2])
     print(run.address, flush=True)
     if options.wait:
-        cluster.wait(connection, run, options.timeout, settings.kubeflow)
+        cluster.wait(connection, run, options.timeout, settings.kubeflow, retried=True)
 
 
 def _schedule(settings: Settings, options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -22,12 +23,17 @@ from pipelines.cluster.progress import Task
 SUCCEEDED, ENDED = "SUCCEEDED", ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 POLL_SECONDS = 5.0
 PATIENCE = 12  # looks at a run that may fail one after the other: a server that restarts
+GRACE_SECONDS = 30.0  # a run that was just retried may still be called ended
 WAIT_SECONDS = 60.0  # a task may wait for its node, until that is said
 MOST_DRIVER_FAILURES = 3  # of one of KFP's own pods, until that is said
 
 
 def wait(
-    connection: Connection, run: Run, timeout: float, settings: Kubeflow | None = None
+    connection: Connection,
+    run: Run,
+    timeout: float,
+    settings: Kubeflow | None = None,
+    retried: bool = False,
 ) -> None:
     """Show the progress of a run until it ends; raise DarkroomError if it does not succeed.
 
@@ -36,12 +42,13 @@ def wait(
         run: what is waited for.
         timeout: seconds until the waiting, not the run, is given up.
         settings: section `kubeflow`, to say what a task that waits asks for.
+        retried: the run had ended before, and goes on now.
     """
     watch = Stopwatch()
     screen = Screen(sys.stdout)
     kubernetes = connect_kubernetes(settings.namespace if settings else connection.namespace)
     warnings = Warnings(run, settings, kubernetes)
-    failures = 0
+    failures, grace = 0, GRACE_SECONDS if retried else 0.0
     while True:
         try:
             with explain_failures(connection):
@@ -58,7 +65,9 @@ def wait(
             tasks = progress.read_tasks(tree)
             look = Look(found, tree, tasks)
             screen.show(tasks, warnings.find(tasks, tree))
-            if found["state"] in ENDED:
+            if found["state"] not in ENDED:
+                grace = 0.0
+            elif watch.seconds >= grace:
                 break
         if watch.seconds > timeout:
             screen.close()
@@ -209,6 +218,7 @@ class Screen:
         self.close()
         line = " · ".join(f"{one.name} {one.describe()} {one.describe_time()}" for one in tasks)
         if line:
-            self._stream.write(f"  {line[:100]}")
+            width = shutil.get_terminal_size().columns - 3  # a line that wraps cannot be redrawn
+            self._stream.write(f"  {line[:width]}")
             self._stream.flush()
             self._drawn = True

@@ -19,7 +19,6 @@ from components.common.errors import DarkroomError
 from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
-from components.common.tracking.failures import MlflowAwayError
 from components.common.tracking.runs import KFP_RUN_ID
 from pipelines.steps.bundles import BUNDLES, ELSEWHERE, FILES, find_artifact, find_input
 
@@ -28,6 +27,13 @@ TERMINATION = Path("/dev/termination-log")
 TRY_AGAIN = (
     "try again"  # begins that message, where another attempt may help: deploy/operator/retries.yaml
 )
+SERVER_ERROR = 500
+# What clients of servers and stores call it, by names of classes, as none is imported here.
+PASSING = {
+    *("MlflowAwayError", "BusyError", "ConnectionError", "TimeoutError"),
+    *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "HTTPClientError"),
+    *("ProtocolError", "IncompleteRead", "IncompleteReadError"),
+}
 STOPPED = 128 + signal.SIGTERM
 KFPS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
@@ -167,10 +173,14 @@ def failing_in_one_line() -> Iterator[None]:
 
 def is_passing(error: BaseException) -> bool:
     """Whether what went wrong may be well in a minute: a server is away, a store fails."""
-    while error is not None:
-        if isinstance(error, (MlflowAwayError, ConnectionError, TimeoutError)):
+    seen: BaseException | None = error
+    while seen is not None:
+        kinds = {kind.__name__ for kind in type(seen).__mro__}
+        answer = getattr(seen, "response", None)
+        about = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+        if kinds & PASSING or about.get("HTTPStatusCode", 0) >= SERVER_ERROR:
             return True
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        seen = seen.__cause__ or seen.__context__
     return False
 
 

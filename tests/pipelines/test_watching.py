@@ -219,6 +219,10 @@ def test_retry_goes_on_with_a_run(kfp: Any, host: str, call: Callable[..., Any])
     code, out, _ = call("retry", f"{host}/#/runs/details/r7")
     assert (code, out.splitlines()[-1]) == (0, f"{host}/#/runs/details/r7")
     assert kfp.bodies("POST", "/runs/r7:retry") != []
+    kfp.states = ["FAILED", "RUNNING", "SUCCEEDED"]  # as it still stands at the first look
+    code, out, _ = call("retry", "r7", "--wait")
+    assert code == 0
+    assert "the run succeeded" in out
 
 
 def test_another_kfp_whose_entries_know_no_children_is_read_by_names() -> None:
