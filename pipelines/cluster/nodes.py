@@ -8,6 +8,7 @@ node's full name, so names can be tried: a node is there if its id is somebody's
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,6 @@ from typing import Any
 _ATTEMPT = re.compile(r"^(.*)\((\d+)\)$")
 # The end of a full name; what Argo runs at the end of a node is called for it.
 _OWN = re.compile(r"(?:^|\.)([^.]+(?:\.onExit(?:\(\d+\))?)?)$")
-_MOST_ATTEMPTS = 30  # that are looked for, one after the other
 _DEEPEST = 12  # groups in groups
 
 
@@ -86,10 +86,15 @@ class Tree:
 
 def compute_node_id(workflow: str, name: str) -> str:
     """Return Argo's id of a node: the workflow's name and the 32-bit FNV-1a hash of its own."""
-    value = 2166136261
-    for byte in name.encode():
+    return f"{workflow}-{_hash(name)}"
+
+
+def _hash(text: str, begun: int = 2166136261) -> int:
+    """Return the FNV-1a hash of a text, or of one that begins with a text of a known hash."""
+    value = begun
+    for byte in text.encode():
         value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return f"{workflow}-{value}"
+    return value
 
 
 def read_tree(details: Iterable[Mapping[str, Any]]) -> Tree:
@@ -116,29 +121,39 @@ def _find_names(
 ) -> list[str]:
     """Return the full name of every node, those of a group after the group."""
     own_names = sorted({_ATTEMPT.sub(r"\1", one["display_name"]) for one in entries})
+    known = {int(child.rpartition("-")[2]) for child in children}
     found = [workflow]
-    groups = _find_attempts(workflow, children, workflow) or [workflow]
-    found += [one for one in groups if one != workflow]
+    groups = _find_attempts({workflow: _hash(workflow)}, known)
+    found += list(groups)
+    groups = groups or {workflow: _hash(workflow)}
     for _ in range(_DEEPEST):
-        inside = [
-            f"{group}.{own}"
-            for group in groups
+        # A name begins with its group's: so does its hash, and trying many names costs little.
+        inside = {
+            f"{group}.{own}": value
+            for group, begun in groups.items()
             for own in own_names
-            if compute_node_id(workflow, f"{group}.{own}") in children
-        ]
-        # Iterations of a loop are called by their number: `item(2:2)` is no third attempt.
-        attempts = [one for name in inside for one in _find_attempts(name, children, workflow)]
-        found += [*inside, *attempts]
-        tried = {_ATTEMPT.sub(r"\1", one) for one in attempts}
-        groups = [*attempts, *(one for one in inside if one not in tried)]
+            if (value := _hash(f".{own}", begun)) in known
+        }
         if not inside:
             break
+        # Iterations of a loop are called by their number: `item(2:2)` is no third attempt.
+        attempts = _find_attempts(inside, known)
+        found += [*inside, *attempts]
+        tried = {_ATTEMPT.sub(r"\1", one) for one in attempts}
+        groups = attempts | {one: value for one, value in inside.items() if one not in tried}
     return found
 
 
-def _find_attempts(name: str, children: set[str], workflow: str) -> list[str]:
-    tried = (f"{name}({number})" for number in range(_MOST_ATTEMPTS))
-    return [one for one in tried if compute_node_id(workflow, one) in children]
+def _find_attempts(names: Mapping[str, int], known: set[int]) -> dict[str, int]:
+    """Return the attempts that there are of some nodes, all with their hashes."""
+    found: dict[str, int] = {}
+    for name, begun in names.items():
+        for number in itertools.count():
+            value = _hash(f"({number})", begun)
+            if value not in known:
+                break
+            found[f"{name}({number})"] = value
+    return found
 
 
 def _give_entries(
@@ -146,13 +161,16 @@ def _give_entries(
 ) -> Iterable[tuple[str, Node]]:
     """Pair each name with its entry: the one of its own name whose children are the node's."""
     known = {compute_node_id(workflow, name): name for name in names}
+    called: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        called[_own_name(name)].append(name)
     by_name: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in entries:
         by_name[entry["display_name"]].append(entry)
     paired: dict[str, Mapping[str, Any]] = {}
     left: list[tuple[str, list[Mapping[str, Any]]]] = []
     for own, alike in by_name.items():
-        wanted = [name for name in names if _own_name(name) == own]
+        wanted = called[own]
         for entry in list(alike):
             owners = {_find_owner(known[one], own) for one in _children(entry) if one in known}
             chosen = next((name for name in wanted if name in owners), None)

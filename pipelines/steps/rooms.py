@@ -24,9 +24,8 @@ from pipelines.steps.bundles import BUNDLES, ELSEWHERE, FILES, find_artifact, fi
 
 # Kubernetes keeps what is written here as a pod's last message; Argo puts it into its own.
 TERMINATION = Path("/dev/termination-log")
-TRY_AGAIN = (
-    "try again"  # begins that message, where another attempt may help: deploy/operator/retries.yaml
-)
+# Begins that message where another attempt may help; deploy/operator/retries.yaml looks for it.
+TRY_AGAIN = "try again"
 SERVER_ERROR = 500
 # What clients of servers and stores call it, by names of classes, as none is imported here.
 PASSING = {
@@ -169,6 +168,10 @@ def failing_in_one_line() -> Iterator[None]:
             tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
             print(f"error: {words}", file=sys.stderr, flush=True)
             sys.exit(1)
+        except Exception as error:  # a fault of ours, or of a library: the traceback is the log's
+            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
+            raise
 
 
 def is_passing(error: BaseException) -> bool:

@@ -116,6 +116,38 @@ def test_drivers_that_fail_are_a_fault_of_the_cluster() -> None:
     assert "driver of the pipeline failed 4 times: a fault of the cluster" in words
 
 
+def test_of_many_partitions_one_that_runs_is_seen() -> None:
+    """As the API would answer for a loop in a group, the names nested as in the recorded runs."""
+    run = "darkroom-zzzzz"
+    group = f"{run}(0).root(0).preprocess(0).for-loop-1(0)"
+    entries = []
+
+    def add(chain: list[str], state: str = "SUCCEEDED") -> None:
+        for name, child in zip(chain, [*chain[1:], ""], strict=True):
+            ids = [{"pod_name": compute_node_id(run, child)}] if child else []
+            own = name.rpartition(".")[2]
+            entries.append({"display_name": own, "state": state, "child_tasks": ids})
+
+    parts = group.split(".")
+    around = [run] + [
+        ".".join([*parts[:end], parts[end].removesuffix("(0)")]) + attempt
+        for end in range(len(parts))
+        for attempt in ("", "(0)")
+        if end or attempt
+    ]
+    items = [f"{group}.iteration-iterations({number}:{number})" for number in range(30)]
+    add([*around, items[0]])
+    entries[-1:] = []
+    entries[-1]["child_tasks"] += [{"pod_name": compute_node_id(run, one)} for one in items[1:]]
+    for number, item in enumerate(items):
+        chain = [item, f"{item}(0)"]
+        for inner in ("iteration-item", "write-shards", "executor"):
+            chain += [f"{chain[-1]}.{inner}", f"{chain[-1]}.{inner}(0)"]
+        add(chain, "RUNNING" if number == 7 else "SUCCEEDED")
+    (task,) = progress.read_tasks(read_tree(entries))
+    assert task.describe() == "running, 29 of 30 partitions"
+
+
 class Stream(io.StringIO):
     """A terminal, or a log."""
 
