@@ -84,6 +84,9 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         default="",
         help="bearer token; better in the environment, KFP_TOKEN. In a cluster neither is needed",
     )
+
+
+def _add_sending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-mutable-tag",
         action="store_true",
@@ -101,6 +104,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 def _add_submit(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "submit", "start the pipeline on a cluster, and print the run's address")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="", help="of the run; default: darkroom and the time")
     _add_wait(parser)
     parser.set_defaults(action=_submit)
@@ -124,6 +128,7 @@ def _add_retry(actions: argparse._SubParsersAction) -> None:  # type: ignore[typ
 def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "schedule", "start the pipeline again and again, by a cron expression")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="darkroom", help="of the schedule; default: %(default)s")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--cron", help="seconds minutes hours day month weekday: '0 0 3 * * *'")
@@ -136,6 +141,7 @@ def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[
 def _add_upload(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "upload", "upload the pipeline, or a new version of it")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="darkroom", help="of the pipeline; default: %(default)s")
     parser.add_argument("--version", required=True, help="of the pipeline, such as the git commit")
     parser.set_defaults(action=_upload)
