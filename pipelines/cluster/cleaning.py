@@ -62,6 +62,7 @@ def find_folders(
         now: seconds since the epoch.
     """
     now = time.time() if now is None else now
+    going_on = [run for run, state in runs.items() if state not in ENDED]
     for kind in KINDS:
         around = volume.mount / kind
         folders = [one for one in around.glob("*") if one.is_dir()]
@@ -73,6 +74,8 @@ def find_folders(
             reason = ""
             if open_runs:
                 reason = f"run {open_runs[0]} is {runs[open_runs[0]].lower()} and may go on"
+            elif folder.name.endswith(PARTIAL) and going_on:
+                reason = f"half written, perhaps by run {going_on[0]}, which goes on"
             elif now - _last_use(volume, folder) < DAY_SECONDS:
                 reason = "used within a day"
             elif folder in newest:

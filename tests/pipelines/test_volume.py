@@ -183,6 +183,11 @@ def test_the_cleaner_removes_what_no_run_needs(
         made["deleted"],
         *(mount / "runs" / run for run in ("well", "deleted", "newest")),
     }
+    half = mount / "images" / f"{'0' * 16}.partial"
+    half.mkdir()
+    for runs, stays in ((RUNS, True), ({"failed": "FAILED"}, False)):
+        (one,) = [f for f in cleaning.find_folders(volume, runs, 0, later) if f.folder == half]
+        assert bool(one.reason) == stays
     soon = cleaning.find_folders(volume, RUNS, keep=0)
     assert all(one.reason for one in soon if one.folder.parent.name == "images")
     for folder in unneeded:
