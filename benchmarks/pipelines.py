@@ -1,7 +1,7 @@
 """What the pipeline costs beside its rooms: compiling, running locally, fanning out; how it looks.
 
 python benchmarks/pipelines.py compile
-python benchmarks/pipelines.py graph                     # the first graph of KFP's page, as graph.svg
+python benchmarks/pipelines.py graph                     # the first graph of KFP's page
 python benchmarks/pipelines.py local                     # KFP's local run against the rooms alone
 python benchmarks/pipelines.py fanout --images FOLDER    # preprocess over 1, 2 and 4 partitions
 python benchmarks/pipelines.py fanout --images FOLDER --simulate 10000000
