@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import shutil
@@ -166,6 +167,14 @@ def failing_in_one_line() -> Iterator[None]:
         except DarkroomError as error:
             words = " ".join(str(error).split())
             tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
+            print(f"error: {words}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            where = error.filename or "/tmp or the node's disk"  # noqa: S108
+            words = f"{where} is full; see tmp_size of kubeflow.tasks, or make room on the node"
+            tell_kubernetes(f"error: {words}")
             print(f"error: {words}", file=sys.stderr, flush=True)
             sys.exit(1)
         except Exception as error:  # a fault of ours, or of a library: the traceback is the log's

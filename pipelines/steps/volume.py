@@ -10,6 +10,7 @@ begins a new generation of them: a parameter of all tasks that use the volume, a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -66,6 +67,14 @@ class Volume:
             self._write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
             self.note_use(target)
             found.append(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            free = shutil.disk_usage(self.mount).free
+            raise DarkroomError(
+                f"the shared volume at {self.mount} is full ({free:,} bytes are free): enlarge its "
+                "claim, or see `python -m pipelines clean`; then retry the run"
+            ) from None
         finally:
             shutil.rmtree(around, ignore_errors=True)
 

@@ -248,6 +248,15 @@ def test_kfps_own_mlflow_run_is_left_aside_with_a_word(
     assert capsys.readouterr().out == ""
 
 
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device", "/tmp/x")
+
+    with pytest.raises(SystemExit):
+        rooms.one_line(fail)()
+    assert capsys.readouterr().err.startswith("error: /tmp/x is full; see tmp_size")
+
+
 @pytest.mark.parametrize("passing", [False, True])
 def test_kubernetes_keeps_the_last_line_and_whether_another_attempt_may_help(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, passing: bool
