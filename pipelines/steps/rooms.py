@@ -169,18 +169,16 @@ def failing_in_one_line() -> Iterator[None]:
             tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
             print(f"error: {words}", file=sys.stderr, flush=True)
             sys.exit(1)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            where = error.filename or "/tmp or the node's disk"  # noqa: S108
-            words = f"{where} is full; see tmp_size of kubeflow.tasks, or make room on the node"
-            tell_kubernetes(f"error: {words}")
-            print(f"error: {words}", file=sys.stderr, flush=True)
-            sys.exit(1)
         except Exception as error:  # a fault of ours, or of a library: the traceback is the log's
             words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if is_full := getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
+                where = getattr(error, "filename", "") or "/tmp or the node's disk"  # noqa: S108
+                words = f"{where} is full; see tmp_size of kubeflow.tasks, or make room there"
             tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
-            raise
+            if not is_full:
+                raise
+            print(f"error: {words}", file=sys.stderr, flush=True)
+            sys.exit(1)
 
 
 def is_passing(error: BaseException) -> bool:
