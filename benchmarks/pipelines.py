@@ -1,6 +1,7 @@
-"""What the pipeline costs beside its rooms: compiling, running locally, fanning out.
+"""What the pipeline costs beside its rooms: compiling, running locally, fanning out; how it looks.
 
 python benchmarks/pipelines.py compile
+python benchmarks/pipelines.py graph                     # the first graph of KFP's page
 python benchmarks/pipelines.py local                     # KFP's local run against the rooms alone
 python benchmarks/pipelines.py fanout --images FOLDER    # preprocess over 1, 2 and 4 partitions
 python benchmarks/pipelines.py fanout --images FOLDER --simulate 10000000
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +36,9 @@ from components.preprocess import partitions  # noqa: E402
 from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402
 from components.validate.run import create_manifest  # noqa: E402
-from pipelines.settings import set_key  # noqa: E402
+from pipelines.compiler import compile_pipeline  # noqa: E402
+from pipelines.settings import read_settings, set_key  # noqa: E402
+from tests.pipelines import page  # noqa: E402
 
 POD_SECONDS = 20.0  # from a pod's creation to its first line, with the image on the node
 NETWORK_MB = 250.0  # a second, between a pod and the volume or object store
@@ -46,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["compile", "local", "fanout"])
+    parser.add_argument("what", choices=["compile", "graph", "local", "fanout"])
     parser.add_argument("--images", type=Path, help="folder of photos in class folders")
     parser.add_argument("--simulate", type=int, help="images of the simulation")
     parser.add_argument("--rows", type=int, default=100_000, help="rows to time planning with")
@@ -54,12 +58,23 @@ def main() -> None:
     flags = parser.parse_args()
     if flags.what == "compile":
         measure_compile()
+    elif flags.what == "graph":
+        draw_graph(Path("graph.svg"))
     elif flags.what == "local":
         measure_local(flags.set)
     else:
         measured = measure_fanout(flags.images)
         if flags.simulate:
             simulate(measured, flags.simulate, *measure_planning(flags.rows))
+
+
+def draw_graph(target: Path) -> None:
+    """Draw what KFP's page shows at first of the pipeline as params.yaml has it."""
+    text = compile_pipeline(read_settings(ROOT / "params.yaml"))
+    graph = page.read_graph(next(yaml.safe_load_all(text)))
+    target.write_text(page.draw(graph), encoding="utf-8")
+    layout = page.lay_out(graph)
+    print(f"{target}: {len(graph.labels)} nodes, {layout.height_px} px high")
 
 
 def measure_compile() -> None:

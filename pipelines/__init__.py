@@ -6,7 +6,7 @@
 `resources`  what each task asks of the cluster: from section `kubeflow` of params.yaml
 `compiler`   the pipeline as YAML, the same bytes every time; `graph` checks it for loose ends
 `local`      runs it on this machine, in processes or in containers
-`cluster`    submit, schedule, upload
+`cluster`    submit, follow, retry, schedule, upload, clean
 `steps`      what tasks do beside running a room: fetch, look up, show, record
 ===========  =================================================================================
 

@@ -1,4 +1,4 @@
-"""The command line: compile, run, submit, schedule, upload."""
+"""The command line: compile, run, submit, retry, schedule, upload, clean."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_compile(actions)
     _add_run(actions)
-    for add in (_add_submit, _add_schedule, _add_upload):
+    for add in (_add_submit, _add_retry, _add_schedule, _add_upload, _add_clean):
         add(actions)
     return parser
 
@@ -84,28 +84,51 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         default="",
         help="bearer token; better in the environment, KFP_TOKEN. In a cluster neither is needed",
     )
+
+
+def _add_sending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-mutable-tag",
         action="store_true",
         help="take an image without digest: a cache may then answer with results of other code, "
         "and nobody can tell later what ran",
     )
+    parser.add_argument(
+        "--no-checks",
+        dest="checked",
+        action="store_false",
+        help="do not ask Kubernetes for the secrets, claim and account that params.yaml names",
+    )
 
 
 def _add_submit(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "submit", "start the pipeline on a cluster, and print the run's address")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="", help="of the run; default: darkroom and the time")
+    _add_wait(parser)
+    parser.set_defaults(action=_submit)
+
+
+def _add_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="show progress; fail if the run fails")
     parser.add_argument(
         "--timeout", type=float, default=86400, metavar="SECONDS", help="of --wait; %(default)s"
     )
-    parser.set_defaults(action=_submit)
+
+
+def _add_retry(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    parser = _add(actions, "retry", "go on with a run that failed or was terminated")
+    _add_server(parser)
+    parser.add_argument("run", metavar="RUN", help="its id: the end of its address")
+    _add_wait(parser)
+    parser.set_defaults(action=_retry)
 
 
 def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "schedule", "start the pipeline again and again, by a cron expression")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="darkroom", help="of the schedule; default: %(default)s")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--cron", help="seconds minutes hours day month weekday: '0 0 3 * * *'")
@@ -118,9 +141,27 @@ def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[
 def _add_upload(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "upload", "upload the pipeline, or a new version of it")
     _add_server(parser)
+    _add_sending(parser)
     parser.add_argument("--name", default="darkroom", help="of the pipeline; default: %(default)s")
     parser.add_argument("--version", required=True, help="of the pipeline, such as the git commit")
     parser.set_defaults(action=_upload)
+
+
+def _add_clean(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    meaning = "list what no run in KFP needs on the shared volume, and runs left open in MLflow"
+    parser = _add(actions, "clean", meaning)
+    _add_server(parser)
+    parser.add_argument(
+        "--volume", type=Path, help="where it is mounted; default: kubeflow.volume.mount"
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        default=2,
+        help="folders of each kind that stay for the cache, the newest; %(default)s",
+    )
+    parser.add_argument("--remove", action="store_true", help="remove and close what is listed")
+    parser.set_defaults(action=_clean)
 
 
 def _compile(settings: Settings, options: argparse.Namespace) -> None:
@@ -142,10 +183,22 @@ def _submit(settings: Settings, options: argparse.Namespace) -> None:
     from pipelines import cluster
 
     connection = _connect(settings, options)
-    run = cluster.submit(connection, settings, options.name, options.allow_mutable_tag)
+    run = cluster.submit(
+        connection, settings, options.name, options.allow_mutable_tag, options.checked
+    )
     print(run.address, flush=True)
     if options.wait:
-        cluster.wait(connection, run, options.timeout)
+        cluster.wait(connection, run, options.timeout, settings.kubeflow)
+
+
+def _retry(settings: Settings, options: argparse.Namespace) -> None:
+    from pipelines import cluster
+
+    connection = _connect(settings, options)
+    run = cluster.retry(connection, options.run.rpartition("/")[2])
+    print(run.address, flush=True)
+    if options.wait:
+        cluster.wait(connection, run, options.timeout, settings.kubeflow, retried=True)
 
 
 def _schedule(settings: Settings, options: argparse.Namespace) -> None:
@@ -160,6 +213,7 @@ def _schedule(settings: Settings, options: argparse.Namespace) -> None:
             cron=options.cron,
             enabled=not options.disabled,
             allow_mutable_tag=options.allow_mutable_tag,
+            checked=options.checked,
         )
     else:
         cluster.switch_schedule(connection, options.name, options.enable)
@@ -170,9 +224,21 @@ def _upload(settings: Settings, options: argparse.Namespace) -> None:
 
     connection = _connect(settings, options)
     address = cluster.upload(
-        connection, settings, options.name, options.version, options.allow_mutable_tag
+        connection,
+        settings,
+        options.name,
+        options.version,
+        allow_mutable_tag=options.allow_mutable_tag,
+        checked=options.checked,
     )
     print(address, flush=True)
+
+
+def _clean(settings: Settings, options: argparse.Namespace) -> None:
+    from pipelines.cluster import cleaning
+
+    mount = options.volume or Path(settings.kubeflow.volume.mount)
+    cleaning.clean(_connect(settings, options), mount, options.keep, options.remove)
 
 
 def _connect(settings: Settings, options: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -1,24 +1,32 @@
 """The pipeline: how the tasks hang together.
 
-fetch → validate → plan → write shards, one pod a partition → collect → train → evaluate → who is
-champion? → promote; and whatever happens, the end is recorded.
+fetch → validate → preprocess (plan → write shards, one pod a partition → collect) → train →
+evaluate → promote. KFP's page draws tasks and what they hand on, so each room is one node there,
+and preprocess a group. There is no exit task: KFP gives one only to a group, and a group of all
+tasks would be all that the first graph shows; `steps.runs.recording_end` says what does its work.
 """
 
 # No `from __future__ import annotations`: KFP reads the annotations as objects.
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
+from kfp.dsl import Dataset, Input
 
-from components.common.settings.addresses import is_address
 from components.common.settings.kubeflow import TASKS, Kubeflow
 from pipelines import tasks
-from pipelines.resources import create_component, create_job, equip
-from pipelines.steps.runs import THIS_MODEL
+from pipelines.resources import create_component, create_config, create_job, equip
+from pipelines.steps.fetch import is_pinned
 
 NAME = "darkroom"
+
+
+class Shards(NamedTuple):
+    """What the group `preprocess` hands on."""
+
+    shards: Dataset
 
 
 def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -28,14 +36,11 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
         settings: section `kubeflow`.
         sections: `fetch`, and each section of params.yaml that a room reads, as plain values.
     """
-    partitions = settings.partitions
-    volume = settings.volume.mount if settings.volume.claim else ""
+    on_volume = bool(settings.volume.claim)
+    volume = settings.volume.mount if on_volume else ""
     on_nodes = settings.distributed.nodes > 1
-    names = (*TASKS, "train_on_nodes")
-    made = {name: create_component(getattr(tasks, name), settings) for name in names}
-
-    def start(name: str, cached: bool = True, **arguments: Any) -> Any:
-        return equip(made[name](**arguments), name, settings, cached)
+    start = Starter(settings)
+    preprocessing = create_preprocess(start, settings)
 
     def darkroom(
         fetch: dict,
@@ -48,90 +53,89 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
         data: dict,
         mlflow: dict,
     ):
-        ending = start("record_end", cached=False, mlflow=mlflow)
-        with dsl.ExitHandler(ending, name="whatever happens"):
-            brought = start(
-                "fetch", is_pinned(sections), fetch=fetch, ingest=ingest, volume=volume
-            ).outputs
-            checked = start(
-                "validate", images=brought["images"], validate=validate, data=data
-            ).outputs
-            planned = start(
-                "plan_shards",
-                manifest=checked["manifest"],
-                preprocess=preprocess,
-                data=data,
-                partitions=partitions,
-            ).outputs
-            common = {
-                "manifest": checked["manifest"],
-                "splits": planned["splits"],
-                "preprocess": preprocess,
-                "data": data,
-                "volume": volume,
-            }
-            with dsl.ParallelFor(planned["Output"], name="partitions") as part:
-                written = start(
-                    "write_shards",
-                    images=brought["images"],
-                    part=part,
-                    **common,
-                ).outputs
-            shards = start(
-                "collect_shards", partitions=dsl.Collected(written["part_shards"]), **common
-            ).outputs["shards"]
-            more: dict[str, Any] = {"job": create_job(settings)} if on_nodes else {"volume": volume}
-            trained = start(
-                "train_on_nodes" if on_nodes else "train",
-                shards=shards,
-                train=train,
-                mlflow=mlflow,
-                **more,
-            ).outputs
-            about = {
-                "model": trained["model"],
-                "validation": checked["validation"],
-                "run": trained["run"],
-                "mlflow": mlflow,
-            }
-            evaluation = start(
-                "evaluate",
-                shards=shards,
-                manifest=checked["manifest"],
-                splits=planned["splits"],
-                history=trained["history"],
-                findings=trained["findings"],
-                evaluate=evaluate,
-                **about,
+        # On a volume fetch looks each time whether what it promises is there: never from the cache.
+        cached = is_pinned(sections["fetch"], sections["ingest"]) and not on_volume
+        brought = start("fetch", cached, fetch=fetch, ingest=ingest, volume=volume).outputs
+        # There images go by a parameter: an artifact that is made anew would never hit the cache.
+        place = brought["Output"] if on_volume else ""
+        images: dict[str, Any] = {} if on_volume else {"images": brought["images"]}
+        checked = start("validate", validate=validate, data=data, place=place, **images).outputs
+        manifest = checked["manifest"]
+        shards = (
+            preprocessing(
+                manifest=manifest, preprocess=preprocess, data=data, place=place, **images
             )
-            judged = evaluation.outputs
-            found = start(
-                "look_up_champion", cached=False, model_digest=trained["Output"], mlflow=mlflow
-            ).after(evaluation)  # not before: another run may promote while this one evaluates
-            with dsl.If(found.output != THIS_MODEL, name="another model"):
-                start(
-                    "promote",
-                    cached=False,
-                    images=brought["images"],
-                    predictions=judged["predictions"],
-                    metrics=judged["metrics"],
-                    promote=promote,
-                    data=data,
-                    champion=found.output,
-                    **about,
-                )
+            .set_display_name("preprocess")
+            .outputs["shards"]
+        )
+        more: dict[str, Any] = {"job": create_job(settings)} if on_nodes else {"volume": volume}
+        name = "train_on_nodes" if on_nodes else "train"
+        trained = start(name, shards=shards, train=train, mlflow=mlflow, **more).outputs
+        evaluation = start(
+            "evaluate",
+            model=trained["model"],
+            shards=shards,
+            manifest=manifest,
+            evaluate=evaluate,
+            mlflow=mlflow,
+        ).outputs["evaluation"]
+        start(
+            "promote",
+            cached=False,
+            model=trained["model"],
+            evaluation=evaluation,
+            promote=promote,
+            data=data,
+            mlflow=mlflow,
+            model_digest=trained["Output"],
+            place=place,
+            **images,
+        )
 
     parameters = inspect.signature(darkroom).parameters
     darkroom.__defaults__ = tuple(dict(sections[name]) for name in parameters)
     about_it = "Images in; a validated, judged, registered model out."
-    return dsl.pipeline(name=NAME, description=about_it)(darkroom)
+    config = create_config(settings)
+    return dsl.pipeline(name=NAME, description=about_it, pipeline_config=config)(darkroom)
 
 
-def is_pinned(sections: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether the images are the same whenever they are fetched, so that a cache may answer."""
-    fetch, ingest = sections["fetch"], sections["ingest"]
-    if not fetch["source"]:
-        # Bundled, or an archive with its sha256; a folder of a store may hold others tomorrow.
-        return bool(ingest["sha256"]) or not is_address(str(ingest["source"]))
-    revision = str(fetch["revision"])
-    return len(revision) == 40 and all(one in "0123456789abcdef" for one in revision)
+class Starter:
+    """Makes tasks of the pipeline, each with what section `kubeflow` says of it."""
+
+    def __init__(self, settings: Kubeflow) -> None:
+        """Make the components, which several pipelines may share."""
+        names = (*TASKS, "train_on_nodes")
+        self._settings = settings
+        self._made = {name: create_component(getattr(tasks, name), settings) for name in names}
+
+    def __call__(self, name: str, cached: bool = True, **arguments: Any) -> Any:
+        """Return a task by the name of its function; `cached` is false if it looks at the world."""
+        return equip(self._made[name](**arguments), name, self._settings, cached)
+
+
+def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
+    """Return the group `preprocess`: plan, write the shards in several pods, collect them."""
+    partitions = settings.partitions
+    volume = settings.volume.mount if settings.volume.claim else ""
+
+    def build(manifest: Any, preprocess: Any, data: Any, place: Any, **images: Any) -> Any:
+        sections = {"preprocess": preprocess, "data": data}
+        planned = start("plan_shards", manifest=manifest, partitions=partitions, **sections).outputs
+        common = {"manifest": manifest, "splits": planned["splits"], **sections}
+        common |= {"place": place, "volume": volume}
+        with dsl.ParallelFor(planned["Output"], name="write shards") as part:
+            written = start("write_shards", part=part, **common, **images).outputs["written"]
+        return start("collect_shards", partitions=dsl.Collected(written), **common).outputs[
+            "shards"
+        ]
+
+    # A group has no optional artifact: with a volume it takes none.
+    def with_images(
+        manifest: Input[Dataset], preprocess: dict, data: dict, place: str, images: Input[Dataset]
+    ) -> Shards:
+        return Shards(build(manifest, preprocess, data, place, images=images))
+
+    def on_volume(manifest: Input[Dataset], preprocess: dict, data: dict, place: str) -> Shards:
+        return Shards(build(manifest, preprocess, data, place))
+
+    return dsl.pipeline(name="preprocess")(on_volume if volume else with_images)

@@ -31,10 +31,11 @@ def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
         cached: false for a task that looks at the outside world, or changes it.
     """
     wanted = settings.find_resources(name)
-    task.set_display_name(name.replace("_", " "))
+    # The page cuts a name after some 14 characters.
+    task.set_display_name(name.replace("_", " ").removesuffix(" on nodes"))
     task.set_caching_options(cached and bool(wanted.cache))
-    task.set_cpu_request(wanted.cpu).set_cpu_limit(wanted.cpu)
-    task.set_memory_request(wanted.memory).set_memory_limit(wanted.memory)
+    task.set_cpu_request(wanted.cpu_request).set_cpu_limit(wanted.cpu)
+    task.set_memory_request(wanted.memory_request).set_memory_limit(wanted.memory)
     if wanted.gpus:
         task.set_accelerator_type(wanted.gpu_type).set_accelerator_limit(wanted.gpus)
     if wanted.retries:
@@ -44,13 +45,34 @@ def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
         kubernetes.set_timeout(task, wanted.timeout_seconds)
     _place(task, wanted)
     _mount(task, wanted, settings)
+    _describe_pod(task, settings)
     if digest := settings.find_image(name).partition("@")[2]:
         task.set_env_variable(IMAGE_DIGEST, digest)
-    for secret in settings.secrets:
+    for secret in settings.find_secrets(name):
         kubernetes.use_secret_as_env(task, secret.name, dict(secret.env), secret.optional)
     # KFP labels every pod with the run's id. As a parameter it would be part of the cache's key.
     kubernetes.use_field_path_as_env(task, KFP_RUN_ID, "metadata.labels['pipeline/runid']")
     return task
+
+
+def create_config(settings: Kubeflow) -> Any:
+    """Return what is asked for a run as a whole: its longest time, and how long Argo keeps it."""
+    return dsl.PipelineConfig(
+        active_deadline_seconds=settings.timeout_seconds or None,
+        ttl_seconds_after_finished=settings.ttl_seconds or None,
+    )
+
+
+def _describe_pod(task: Any, settings: Kubeflow) -> None:
+    pods = settings.pods
+    if pods.pull_secrets:
+        kubernetes.set_image_pull_secrets(task, pods.pull_secrets)
+    if pods.pull_policy:
+        kubernetes.set_image_pull_policy(task, pods.pull_policy)
+    for key, value in pods.labels.items():
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in pods.annotations.items():
+        kubernetes.add_pod_annotation(task, key, value)
 
 
 def _place(task: Any, wanted: Any) -> None:
@@ -67,7 +89,13 @@ def _place(task: Any, wanted: Any) -> None:
 
 
 def _mount(task: Any, wanted: Any, settings: Kubeflow) -> None:
-    kubernetes.empty_dir_mount(task, "tmp", "/tmp")  # noqa: S108 - the image has a read-only root
+    size = None if wanted.tmp_size == "0" else wanted.tmp_size
+    kubernetes.empty_dir_mount(
+        task,
+        "tmp",
+        "/tmp",  # noqa: S108 - the image has a read-only root
+        size_limit=size,
+    )
     if wanted.shared_memory != "0":
         kubernetes.empty_dir_mount(
             task,
@@ -86,7 +114,10 @@ def create_job(settings: Kubeflow) -> dict[str, Any]:
     Its pods have what `tasks.train` asks for; the task itself, which only looks on, the default.
     """
     wanted = settings.find_resources("train")
-    names = ("cpu", "memory", "gpus", "gpu_type", "shared_memory", "timeout_seconds")
+    names = (
+        *("cpu", "memory", "cpu_request", "memory_request", "gpus", "gpu_type"),
+        *("shared_memory", "timeout_seconds"),
+    )
     return {
         "image": settings.find_image("train"),
         "nodes": settings.distributed.nodes,
@@ -95,7 +126,8 @@ def create_job(settings: Kubeflow) -> dict[str, Any]:
         "claim": settings.volume.claim,
         "mount": settings.volume.mount,
         "service_account": settings.service_account,
-        "secrets": [asdict(secret) for secret in settings.secrets],
+        "secrets": [asdict(secret) for secret in settings.find_secrets("train")],
+        "pods": asdict(settings.pods),
         "tolerations": [asdict(one) for one in wanted.tolerations or []],
         "node_selector": dict(wanted.node_selector or {}),
         **{name: getattr(wanted, name) for name in names},

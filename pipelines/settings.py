@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import dataclasses
+import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,5 +84,17 @@ def apply_change(found: dict[str, Any], change: str) -> None:
             f"--set {key}: {' '.join(str(error).split())} in the value {text!r}"
         ) from None
     # What tasks ask for is a mapping of their names, and may leave out any of its keys.
-    is_free = key.startswith("kubeflow.tasks.")
+    is_free = key.startswith(("kubeflow.tasks.", "kubeflow.pods.labels.", "kubeflow.pods.annot"))
+    if not isinstance(value, (str, list, dict)) and is_text(create_schema(), key):
+        value = text.strip()  # a commit of digits, a name like 2024 or `on`
     set_key(found, key, "" if value is None else value, "--set", is_free)
+
+
+def is_text(schema: Mapping[str, Any], key: str) -> bool:
+    """Whether a dotted key of params.yaml is one that only text can stand in."""
+    section, *rest = key.split(".")
+    kind: Any = schema.get(section)
+    for part in rest:
+        hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        kind = hints.get(part)
+    return kind is str

@@ -1,50 +1,39 @@
 """The tasks: typed signatures for KFP, bodies that run in the project's image.
 
-KFP copies the source of each function into the pipeline, so a body imports what it uses. Artifacts
-are named as the fields of the room's spec are, dictionaries as the sections of params.yaml.
+KFP copies the source of each function into the pipeline, so a body imports what it uses. What a
+room hands on is one folder (`pipelines.steps.bundles` says what is in it), so that KFP's page shows
+the rooms and not their files; pages and figures for that page are artifacts of their own.
+Dictionaries are named as the sections of params.yaml.
 """
 # A task returns one value at most: KFP's local runner resolves no other in loops and conditions.
 # No `from __future__ import annotations`: KFP reads the annotations as objects.
 
-from typing import List  # noqa: UP035 - KFP understands this List alone
+from typing import List, Optional  # noqa: UP035 - KFP understands this List alone
 
-from kfp.dsl import (
-    HTML,
-    Artifact,
-    ClassificationMetrics,
-    Dataset,
-    Input,
-    Markdown,
-    Metrics,
-    Model,
-    Output,
-    PipelineTaskFinalStatus,
-)
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 
-def fetch(fetch: dict, ingest: dict, volume: str, images: Output[Dataset]):
+def fetch(fetch: dict, ingest: dict, volume: str, images: Output[Dataset]) -> str:
     """Bring the images: as ingest does, a revision of a DVC project, or from an object store."""
     from pipelines.steps.fetch import fetch as bring
 
-    bring(locals(), volume)
+    return bring(locals(), volume)
 
 
 def validate(
-    images: Input[Dataset],
     validate: dict,
     data: dict,
+    place: str,
     manifest: Output[Dataset],
-    validation: Output[Artifact],
-    quarantine: Output[Artifact],
-    data_docs: Output[Artifact],
-    data_page: Output[HTML],
+    data_docs: Output[HTML],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045 - KFP understands this form alone
 ):
     """Check every image: manifest, quarantine and a verdict on the data."""
     from pipelines.steps.rooms import run_room
     from pipelines.steps.views import show_data_docs
 
     run_room("validate", locals())
-    show_data_docs(data_docs, data_page)
+    show_data_docs(manifest, data_docs)
 
 
 def plan_shards(
@@ -61,14 +50,15 @@ def plan_shards(
 
 
 def write_shards(
-    images: Input[Dataset],
     manifest: Input[Dataset],
     splits: Input[Dataset],
     preprocess: dict,
     data: dict,
     part: str,
+    place: str,
     volume: str,
-    part_shards: Output[Dataset],
+    written: Output[Dataset],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
 ):
     """Bring the images of one partition to size and write its shards."""
     from pipelines.steps.shards import write
@@ -82,10 +72,11 @@ def collect_shards(
     partitions: Input[List[Dataset]],  # noqa: UP006
     preprocess: dict,
     data: dict,
+    place: str,
     volume: str,
     shards: Output[Dataset],
 ):
-    """Bring the shards of all partitions together."""
+    """Bring the shards of all partitions together, and the splits with them."""
     from pipelines.steps.shards import collect
 
     collect(locals(), partitions, volume)
@@ -97,16 +88,15 @@ def train(
     mlflow: dict,
     volume: str,
     model: Output[Model],
-    history: Output[Artifact],
-    findings: Output[Artifact],
-    run: Output[Artifact],
 ) -> str:
     """Fine-tune the network; return the digest of the model file."""
     from pipelines.steps.rooms import run_room
-    from pipelines.steps.runs import show_model
+    from pipelines.steps.runs import recording_end, show_model
 
-    run_room("train", locals(), volume)
-    return show_model(model, run)
+    given = locals()
+    with recording_end(given):
+        run_room("train", given, volume)
+    return show_model(model)
 
 
 def train_on_nodes(
@@ -115,77 +105,54 @@ def train_on_nodes(
     mlflow: dict,
     job: dict,
     model: Output[Model],
-    history: Output[Artifact],
-    findings: Output[Artifact],
-    run: Output[Artifact],
 ) -> str:
     """Fine-tune the network on several machines, by a TrainJob; return the model's digest."""
-    from pipelines.steps.runs import show_model
+    from pipelines.steps.runs import recording_end, show_model
     from pipelines.steps.trainjob import train_on_nodes as launch
 
-    launch(locals(), job)
-    return show_model(model, run)
+    given = locals()
+    with recording_end(given):
+        launch(given, job)
+    return show_model(model)
 
 
 def evaluate(
     model: Input[Model],
     shards: Input[Dataset],
     manifest: Input[Dataset],
-    splits: Input[Dataset],
-    history: Input[Artifact],
-    findings: Input[Artifact],
-    validation: Input[Artifact],
-    run: Input[Artifact],
     evaluate: dict,
     mlflow: dict,
-    predictions: Output[Dataset],
-    metrics: Output[Metrics],
-    latency: Output[Artifact],
-    plots: Output[Artifact],
+    evaluation: Output[Metrics],
     report: Output[HTML],
-    model_card: Output[Markdown],
-    classification: Output[ClassificationMetrics],
+    confusion: Output[ClassificationMetrics],
 ):
     """Judge the model on the test split."""
+    from pipelines.steps.bundles import carry_along
     from pipelines.steps.rooms import run_room
+    from pipelines.steps.runs import recording_end
     from pipelines.steps.views import show_metrics
 
-    run_room("evaluate", locals())
-    show_metrics(metrics, predictions, classification)
-
-
-def look_up_champion(model_digest: str, mlflow: dict) -> str:
-    """Ask the registry who is champion now: `version 3`, `none`, or `this model` itself."""
-    from pipelines.steps.runs import look_up_champion as ask
-
-    return ask(locals(), model_digest)
+    given = locals()
+    with recording_end(given):
+        run_room("evaluate", given)
+        carry_along(given, "validation", "evaluation")
+    show_metrics(evaluation, confusion)
 
 
 def promote(
-    images: Input[Dataset],
     model: Input[Model],
-    predictions: Input[Dataset],
-    metrics: Input[Metrics],
-    validation: Input[Artifact],
-    run: Input[Artifact],
+    evaluation: Input[Metrics],
     promote: dict,
     data: dict,
     mlflow: dict,
-    champion: str,
-    verdict: Output[Artifact],
-    verdict_page: Output[Markdown],
-):
-    """Register the model and let the rules decide whether it becomes champion."""
-    from pipelines.steps.rooms import run_room
-    from pipelines.steps.views import show_verdict
+    model_digest: str,
+    place: str,
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
+) -> str:
+    """Register the model and let the rules decide; return the verdict in words, rule by rule.
 
-    print(f"champion at the look-up: {champion}")
-    run_room("promote", locals())
-    show_verdict(verdict, verdict_page)
+    The registry is asked first: a model that is champion already is not promoted again.
+    """
+    from pipelines.steps.promotion import promote as decide
 
-
-def record_end(mlflow: dict, status: PipelineTaskFinalStatus, ending: Output[Markdown]):
-    """Record how the run ended, whether it succeeded or not."""
-    from pipelines.steps.runs import record_end as record
-
-    record(locals(), status.state, status.error_message, ending)
+    return decide(locals(), model_digest)

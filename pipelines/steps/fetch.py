@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,40 +21,90 @@ from components.common.images.stores.listing import (
     list_store,
     place_in,
 )
+from components.common.settings.addresses import is_address
 from components.common.settings.kubeflow import Fetch
 from components.common.settings.params import check_params
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.failures import hide_password
+from components.common.tracking.server import find_uri, is_answering
 from pipelines.steps.rooms import (
+    leave_kfps_run,
     one_line,
     point_at,
     read_params_of,
     restore_integers,
 )
+from pipelines.steps.volume import Volume, compute_folder_digest, name_place
 
 GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
 SETTING = "kubeflow.fetch"
 
 
 @one_line
-def fetch(given: Mapping[str, Any], volume: str) -> None:
+def fetch(given: Mapping[str, Any], volume: str) -> str:
     """Fill the artifact `images`, or a folder of the shared volume that it then points to.
 
+    First of all it is seen whether MLflow answers: later tasks need it, some of them after hours.
+
     Args:
-        given: `images`, an output artifact; sections `fetch` and `ingest`.
+        given: `images`, an output artifact; sections `fetch`, `ingest` and `mlflow`.
         volume: where the shared volume is mounted; empty: there is none.
+
+    Returns:
+        Where the images are on the volume, and the generation of what is made of them; else empty.
     """
+    leave_kfps_run()
     found = {"fetch": restore_integers(given["fetch"])}
     wanted = check_params(Path("parameters of the run"), found, {"fetch": Fetch})["fetch"]
-    target = Path(given["images"].path)
+    check_mlflow()
     if not volume:
-        bring(wanted, given, target)
-        return
-    # Named for what is fetched: another run of the same images finds them there.
+        bring(wanted, given, Path(given["images"].path))
+        return ""
+    shared = Volume(Path(volume))
+    shared.check_writable()
     recipe = json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
-    folder = Path(volume) / "images" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    bring(wanted, given, folder)
+    name = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    folder = shared.find_source(name) if is_pinned(given["fetch"], given["ingest"]) else None
+    if folder:
+        say(f"{folder}: fetched before")
+        shared.note_use(folder)
+    else:
+        placed: list[Path] = []
+        with shared.writing_once("images", "", compute_folder_digest, placed) as target:
+            bring(wanted, given, target)
+        (folder,) = placed
+        shared.note_source(name, folder)
     point_at(given["images"], folder)
+    return name_place(folder, shared.check_generation(folder.name))
+
+
+def is_pinned(fetch: Mapping[str, Any], ingest: Mapping[str, Any]) -> bool:
+    """Whether the images are the same whenever they are fetched, so that a cache may answer.
+
+    Args:
+        fetch: section `kubeflow.fetch`, plain values.
+        ingest: section `ingest`.
+    """
+    if not fetch["source"]:
+        # Bundled, or an archive with its sha256; a folder of a store may hold others tomorrow.
+        return bool(ingest["sha256"]) or not is_address(str(ingest["source"]))
+    revision = str(fetch["revision"])
+    return len(revision) == 40 and all(one in "0123456789abcdef" for one in revision)
+
+
+def check_mlflow() -> None:
+    """Raise DarkroomError if the MLflow server does not answer within some seconds."""
+    uri = find_uri()
+    if not uri.startswith(("http://", "https://")):
+        return
+    for pause in (0, 2, 5):  # a server that is just being started
+        time.sleep(pause)
+        if is_answering(uri, seconds=5):
+            return
+    raise DarkroomError(
+        f"MLflow at {hide_password(uri)} does not answer, and train, evaluate and promote need it: "
+        "look at its pod and service, and at MLFLOW_TRACKING_URI in kubeflow.secrets; run again"
+    )
 
 
 def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import importlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,26 +21,21 @@ from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
 from components.common.terminal import heading
 from components.common.tracking.runs import KFP_RUN_ID
+from pipelines.steps.bundles import BUNDLES, ELSEWHERE, FILES, find_artifact, find_input
 
-# An artifact is named for its parameter, with no suffix; rooms see the names of dvc.yaml.
-FILES = {
-    "manifest": "manifest.parquet",
-    "validation": "validation.json",
-    "quarantine": "quarantine.csv",
-    "splits": "splits.parquet",
-    "model": "model.keras",
-    "history": "history.csv",
-    "findings": "training",
-    "run": "run.json",
-    "predictions": "predictions.parquet",
-    "metrics": "metrics.json",
-    "latency": "latency.json",
-    "report": "report.html",
-    "model_card": "model_card.md",
-    "verdict": "verdict.json",
+# Kubernetes keeps what is written here as a pod's last message; Argo puts it into its own.
+TERMINATION = Path("/dev/termination-log")
+# Begins that message where another attempt may help; deploy/operator/retries.yaml looks for it.
+TRY_AGAIN = "try again"
+SERVER_ERROR = 500
+# What clients of servers and stores call it, by names of classes, as none is imported here.
+PASSING = {
+    *("MlflowAwayError", "BusyError", "ConnectionError", "TimeoutError"),
+    *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "HTTPClientError"),
+    *("ProtocolError", "IncompleteRead", "IncompleteReadError"),
 }
-# A folder artifact that holds this file stands for a folder on the shared volume.
-ELSEWHERE = "folder-on-the-volume.txt"
+STOPPED = 128 + signal.SIGTERM
+KFPS_RUN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
 
 def run_room(room: str, given: Mapping[str, Any], volume: str = "") -> None:
@@ -46,24 +43,22 @@ def run_room(room: str, given: Mapping[str, Any], volume: str = "") -> None:
 
     Args:
         room: its name.
-        given: the arguments of the task: an artifact for each path of the room's spec, a mapping
-            for each section of params.yaml that it reads.
+        given: the arguments of the task: an artifact for each path of the room's spec or for the
+            folder that it is in, a mapping for each section of params.yaml that it reads.
         volume: where a shared volume is mounted: what the room has begun stays there for the next
             attempt of the same run. Empty: a next attempt begins anew.
     """
     kept = Path(volume) / "runs" / os.environ.get(KFP_RUN_ID, "run") / room if volume else None
     with failing_in_one_line():
+        leave_kfps_run()
         spec = importlib.import_module(f"components.{room}.spec")
         params = read_params_of(room, given)
         heading(room, (spec.__doc__ or "").strip().splitlines()[0])
         with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-            inputs = spec.Inputs(
-                **{f.name: place_input(Path(folder), given[f.name]) for f in fields(spec.Inputs)}
-            )
-            outputs = {f.name: given[f.name] for f in fields(spec.Outputs)}
-            with writing_outputs(outputs, kept) as paths:
+            inputs = place_inputs(Path(folder), given, [f.name for f in fields(spec.Inputs)])
+            with writing_outputs(given, [f.name for f in fields(spec.Outputs)], kept) as paths:
                 run = importlib.import_module(f"components.{room}.run").run
-                run(inputs, spec.Outputs(**paths), params)
+                run(spec.Inputs(**inputs), spec.Outputs(**paths), params)
 
 
 def read_params_of(room: str, given: Mapping[str, Any]) -> Any:
@@ -87,87 +82,59 @@ def restore_integers(value: Any) -> Any:
     return [restore_integers(item) for item in value] if isinstance(value, list) else value
 
 
-def place_input(folder: Path, artifact: Any) -> Path:
-    """Return an input artifact under the name that rooms know it by; nothing is copied."""
-    source = resolve_folder(Path(artifact.path))
-    if not source.exists():
-        raise DarkroomError(
-            f"{source}: the artifact {artifact.name} was not brought to this task; look at the "
-            "task that writes it"
-        )
-    link = folder / name_of(artifact)
-    link.symlink_to(source.resolve(), target_is_directory=source.is_dir())
-    return link
+def place_inputs(folder: Path, given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Path]:
+    """Return a room's inputs under the names that rooms know them by; nothing is copied.
 
-
-def resolve_folder(path: Path) -> Path:
-    """Return where the content of a folder artifact is: in it, or on the shared volume."""
-    pointer = path / ELSEWHERE
-    return Path(pointer.read_text(encoding="utf-8")) if pointer.is_file() else path
-
-
-def name_of(artifact: Any) -> str:
-    """Return the name that rooms know an artifact by."""
-    own = Path(artifact.path).name
-    return FILES.get(own, own)
+    Args:
+        folder: for the links, one for each input.
+        given: the arguments of the task.
+        names: of the inputs, as in the room's spec.
+    """
+    found = {}
+    for name in names:
+        source = find_input(given, name).resolve()
+        found[name] = folder / FILES.get(name, name)
+        found[name].symlink_to(source, target_is_directory=source.is_dir())
+    return found
 
 
 @contextmanager
 def writing_outputs(
-    artifacts: Mapping[str, Any], kept: Path | None = None
+    given: Mapping[str, Any], names: Sequence[str], kept: Path | None = None
 ) -> Iterator[dict[str, Path]]:
-    """Yield a path for each output artifact; afterwards what was written there is the artifact's.
+    """Yield a path for each output of a room; afterwards what was written there is the artifacts'.
 
     Args:
-        artifacts: name → output artifact.
+        given: the arguments of the task.
+        names: of the outputs, as in the room's spec; those of one bundle go into one folder.
         kept: folder to write in, which stays if the body raises; by default beside each artifact,
             on its disk, so that nothing is copied.
     """
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        places = {name: kept / FILES.get(name, name) for name in artifacts}
-        yield places
-        for name, artifact in artifacts.items():
-            remove(Path(artifact.path))
-            Path(artifact.path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(places[name], artifact.path)
-        shutil.rmtree(kept)
-        return
-    places = {}
-    for name, artifact in artifacts.items():
-        own = Path(artifact.path)
-        own.parent.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(".work", ".darkroom-", own.parent))
-        places[name] = place / FILES.get(name, name)
+    artifacts = {find_artifact(given, name): given[find_artifact(given, name)] for name in names}
+    places: dict[str, Path] = {}
+    for own, artifact in artifacts.items():
+        target = Path(artifact.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        around = kept or Path(tempfile.mkdtemp(".work", ".darkroom-", target.parent))
+        places[own] = around / own
+    for own, place in places.items():
+        (place if own in BUNDLES else place.parent).mkdir(parents=True, exist_ok=True)
     try:
-        yield places
-        for name, artifact in artifacts.items():
-            target = Path(artifact.path)
-            remove(target)
-            places[name].replace(target)
+        yield {name: _place(places, find_artifact(given, name), name) for name in names}
+        for own, artifact in artifacts.items():
+            made = places[own] if own in BUNDLES else _place(places, own, own)
+            remove(Path(artifact.path))
+            shutil.move(made, artifact.path)
+        if kept is not None:
+            shutil.rmtree(kept)
     finally:
-        for place in places.values():
+        for place in () if kept is not None else places.values():
             shutil.rmtree(place.parent, ignore_errors=True)
 
 
-@contextmanager
-def writing_on_volume(artifact: Any, volume: str) -> Iterator[Path]:
-    """Yield the path for a folder artifact; with a volume it goes there, and is pointed at.
-
-    Args:
-        artifact: an output of the task.
-        volume: where the shared volume is mounted; empty: there is none.
-    """
-    name = Path(artifact.path).name
-    if not volume:
-        with writing_outputs({name: artifact}) as paths:
-            yield paths[name]
-        return
-    # The artifact's path names run and task, and is another one for each.
-    place = hashlib.sha256(str(artifact.path).encode()).hexdigest()[:16]
-    folder = Path(volume) / name / place
-    yield folder
-    point_at(artifact, folder)
+def _place(places: Mapping[str, Path], own: str, name: str) -> Path:
+    file = FILES.get(name, name)
+    return places[own] / file if own in BUNDLES else places[own].with_name(file)
 
 
 def point_at(artifact: Any, folder: Path) -> None:
@@ -188,12 +155,81 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def failing_in_one_line() -> Iterator[None]:
-    """End the task with the user's error as the last line of its log, and no traceback."""
+    """End the task with the user's error as the last line of its log, and no traceback.
+
+    Kubernetes keeps that line too, and with `deploy/operator/retries.yaml` Argo reads there whether
+    another attempt may help. A pod that is stopped ends as Python does on its own, so that MLflow's
+    run is closed, and with 143: that exit code is tried again.
+    """
+    with exiting_on_sigterm():
+        try:
+            yield
+        except DarkroomError as error:
+            words = " ".join(str(error).split())
+            tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
+            print(f"error: {words}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        except Exception as error:  # a fault of ours, or of a library: the traceback is the log's
+            words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if is_full := getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
+                where = getattr(error, "filename", "") or "/tmp or the node's disk"  # noqa: S108
+                words = f"{where} is full; see tmp_size of kubeflow.tasks, or make room there"
+            tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
+            if not is_full:
+                raise
+            print(f"error: {words}", file=sys.stderr, flush=True)
+            sys.exit(1)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether what went wrong may be well in a minute: a server is away, a store fails."""
+    seen: BaseException | None = error
+    while seen is not None:
+        kinds = {kind.__name__ for kind in type(seen).__mro__}
+        answer = getattr(seen, "response", None)
+        about = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
+        if kinds & PASSING or about.get("HTTPStatusCode", 0) >= SERVER_ERROR:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def tell_kubernetes(words: str) -> None:
+    """Write why the task ends where Kubernetes reads it, if this is a pod."""
+    if TERMINATION.is_file():
+        with suppress(OSError), TERMINATION.open("w", encoding="utf-8") as stream:
+            stream.write(words[:2000])
+
+
+@contextmanager
+def exiting_on_sigterm() -> Iterator[None]:
+    """Let what is stopped clean up, by a drained node or a terminated run: Python would not."""
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(STOPPED)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    except DarkroomError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def leave_kfps_run() -> None:
+    """Forget the MLflow run that KFP's own plugin opened for this task: ours is another.
+
+    Its variables would make MLflow log everything there, or refuse where experiments differ.
+    """
+    found = {name: os.environ.pop(name) for name in KFPS_RUN if os.environ.get(name)}
+    if found:
+        print(
+            f"  KFP's MLflow plugin set {', '.join(found)}; left aside: the pipeline keeps one run "
+            "of its own, in mlflow.experiment of params.yaml",
+            flush=True,
+        )
 
 
 def one_line(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components.common.files.writing import compute_sha256, write_text
+from components.common.files.writing import compute_sha256
 from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS
-from components.common.tracking.failures import explain_failures, hide_password
+from components.common.tracking.failures import hide_password
 from components.common.tracking.runs import KFP_RUN_ID, KFP_TAG, read_run_id
-from components.common.tracking.server import describe_uri, find_uri, import_mlflow
+from components.common.tracking.server import find_uri, import_mlflow
 from components.common.tracking.tags import CHAMPION, MODEL_DIGEST
+from pipelines.steps.bundles import FILES
 from pipelines.steps.rooms import one_line, restore_integers
 
 THIS_MODEL = "this model"  # is champion already: there is nothing to promote
 TAG_STATE = "darkroom.kfp_state"
+SUCCEEDED, FAILED = "SUCCEEDED", "FAILED"  # our words for it, whatever the runner calls it
 
 
 @one_line
-def show_model(model: Any, run: Any) -> str:
+def show_model(model: Any) -> str:
     """Tell the KFP page where MLflow has the run; return the digest of the model file."""
-    run_id = read_run_id(Path(run.path))
+    folder = Path(model.path)
+    run_id = read_run_id(folder / FILES["run"])
     # The server is not asked: a model that took hours must not be lost because it is away now.
     uri = find_uri()
     model.metadata |= {"mlflow": hide_password(uri), "mlflow_run": run_id}
-    return compute_sha256(Path(model.path))
+    return compute_sha256(folder / FILES["model"])
 
 
-@one_line
 def look_up_champion(given: Mapping[str, Any], model_digest: str) -> str:
     """Return which version is champion now: `version 3`, `none`, or `this model` itself."""
     names = _names(given)
@@ -45,23 +49,48 @@ def look_up_champion(given: Mapping[str, Any], model_digest: str) -> str:
     return f"version {found.version}"
 
 
-@one_line
-def record_end(given: Mapping[str, Any], state: str, error: str, page: Any) -> None:
-    """Note on the MLflow run how the KFP run ended; a run that a killed task left open is ended."""
-    kfp_run = os.environ.get(KFP_RUN_ID, "")
-    lines = [f"# The pipeline ended: {state}", ""]
-    if error:
-        lines += [f"> {' '.join(error.split())}", ""]
-    mlflow = import_mlflow()
-    with explain_failures():
-        for run in find_runs(mlflow, _names(given).experiment, kfp_run):
-            client = mlflow.MlflowClient()
-            client.set_tag(run.info.run_id, TAG_STATE, state)
-            if run.info.status == "RUNNING" and state != "SUCCEEDED":
-                client.set_terminated(run.info.run_id, "FAILED")
-            lines += [f"- MLflow: {describe_uri(mlflow)}, run `{run.info.run_id}`"]
-    lines += [f"- KFP run: `{kfp_run}`"]
-    write_text(Path(page.path), "\n".join(lines) + "\n")
+@contextmanager
+def recording_end(given: Mapping[str, Any], *, last: bool = False) -> Iterator[None]:
+    """Note on the MLflow run how the KFP run ended, if it ends here.
+
+    There is no task for it: KFP has an exit task only for a group of tasks, which hides them all on
+    its page. So each task that works in an MLflow run notes its failure there, and the last one
+    success. A pod that is killed can note nothing: its run stays RUNNING until KFP's Retry goes on
+    with it, or `python -m pipelines clean` finds its KFP run at an end.
+
+    Args:
+        given: the arguments of the task; `mlflow`, and `model` where it is made already.
+        last: the KFP run ends well if this does.
+    """
+    try:
+        yield
+    except BaseException:
+        _note(given, FAILED)
+        raise
+    if last:
+        _note(given, SUCCEEDED)
+
+
+def _note(given: Mapping[str, Any], state: str) -> None:
+    try:
+        mlflow = import_mlflow()
+        kfp_run = os.environ.get(KFP_RUN_ID, "")
+        ids = [one.info.run_id for one in find_runs(mlflow, _names(given).experiment, kfp_run)]
+        own = Path(given["model"].path) / FILES["run"] if "model" in given else Path()
+        if not ids and own.is_file():  # train was answered from the cache: another KFP run's
+            ids = [read_run_id(own)]
+        for run_id in ids:
+            close_run(mlflow, run_id, state)
+    except Exception as error:  # that must not hide why the task fails
+        print(f"  MLflow was not told that the run ended: {error}", file=sys.stderr, flush=True)
+
+
+def close_run(mlflow: Any, run_id: str, state: str) -> None:
+    """Tag a run with how its KFP run ended; one that was left open is ended."""
+    client = mlflow.MlflowClient()
+    client.set_tag(run_id, TAG_STATE, state)
+    if state != SUCCEEDED and client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, "FAILED")
 
 
 def find_runs(mlflow: Any, experiment: str, kfp_run: str) -> list[Any]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.common.files.writing import compute_sha256
+from pipelines.steps.bundles import BUNDLES, FILES, resolve_folder
 from pipelines.steps.rooms import (
     one_line,
-    place_input,
+    place_inputs,
+    point_at,
     read_params_of,
-    resolve_folder,
-    writing_on_volume,
     writing_outputs,
 )
+from pipelines.steps.volume import Volume, read_place
 
 
 @one_line
 def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
     """Write the splits; return the partitions, number/count: as text, which KFP leaves as it is."""
-    with _inputs(given["manifest"]) as (manifest,), writing_outputs(_take(given, "splits")) as out:
+    with _inputs(given, "manifest") as (manifest,), writing_outputs(given, ["splits"]) as out:
         parts = _room().plan(manifest, out["splits"], _params(given), partitions)
     return [f"{part}/{parts}" for part in range(parts)]
 
@@ -30,9 +35,10 @@ def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
 def write(given: Mapping[str, Any], name: str, volume: str) -> None:
     """Write the shards of a partition."""
     part, parts = map(int, name.split("/"))
-    inputs = (given["images"], given["manifest"], given["splits"])
-    with _inputs(*inputs) as paths, writing_on_volume(given["part_shards"], volume) as out:
-        images, manifest, splits = paths
+    with (
+        _inputs(given, "images", "manifest", "splits") as (images, manifest, splits),
+        _writing(given, "written", volume) as out,
+    ):
         _room().write_partition(
             images=images,
             manifest=manifest,
@@ -46,11 +52,43 @@ def write(given: Mapping[str, Any], name: str, volume: str) -> None:
 
 @one_line
 def collect(given: Mapping[str, Any], partitions: Sequence[Any], volume: str) -> None:
-    """Bring the shards of all partitions together."""
+    """Bring the shards of all partitions together, and the splits that say whose they are."""
     folders = [resolve_folder(Path(partition.path)) for partition in partitions]
-    inputs = (given["manifest"], given["splits"])
-    with _inputs(*inputs) as paths, writing_on_volume(given["shards"], volume) as out:
-        _room().collect(folders, *paths, out, _params(given))
+    inputs = {**given, "shards": None}  # splits are read from the plan, and then go along
+    with (
+        _inputs(inputs, "manifest", "splits") as (manifest, splits),
+        _writing(given, "shards", volume) as out,
+    ):
+        _room().collect(
+            folders, manifest, splits, out / FILES.get("shards", "shards"), _params(given)
+        )
+        shutil.copyfile(splits, out / FILES["splits"])
+
+
+@contextmanager
+def _writing(given: Mapping[str, Any], name: str, volume: str) -> Iterator[Path]:
+    """Yield the path for a folder artifact; with a volume it goes there, and is pointed at."""
+    if not volume:
+        with writing_outputs(given, [name]) as paths:
+            # Of a bundle the folder itself, of which the room's output is a part.
+            yield paths[name].parent if name in BUNDLES else paths[name]
+        return
+    images = read_place(given["place"]).name
+    placed: list[Path] = []
+    with Volume(Path(volume)).writing_once(name, images, _compute_digest, placed) as folder:
+        if name in BUNDLES:
+            folder.mkdir()
+        yield folder
+    point_at(given[name], placed[0])
+
+
+def _compute_digest(folder: Path) -> str:
+    """Name a folder of shards: by the files that hold the digest of every shard, and the splits."""
+    total = hashlib.sha256()
+    for name in ("written.json", "shards/dataset.json", "splits.parquet"):
+        if (folder / name).is_file():
+            total.update(f"{name} {compute_sha256(folder / name)}\n".encode())
+    return total.hexdigest()
 
 
 def _room() -> Any:
@@ -61,19 +99,16 @@ def _params(given: Mapping[str, Any]) -> Any:
     return read_params_of("preprocess", given)
 
 
-def _take(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: given[name] for name in names}
-
-
 class _inputs:  # noqa: N801 - used as a statement
-    """The paths of input artifacts, for as long as the body runs."""
+    """The paths of inputs of a room, for as long as the body runs."""
 
-    def __init__(self, *artifacts: Any) -> None:
-        self._artifacts = artifacts
+    def __init__(self, given: Mapping[str, Any], *names: str) -> None:
+        self._given, self._names = given, names
 
     def __enter__(self) -> list[Path]:
         self._folder = tempfile.TemporaryDirectory(prefix="darkroom-")
-        return [place_input(Path(self._folder.name), one) for one in self._artifacts]
+        found = place_inputs(Path(self._folder.name), self._given, self._names)
+        return [found[name] for name in self._names]
 
     def __exit__(self, *error: object) -> None:
         self._folder.cleanup()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,20 +22,18 @@ from components.common.files.writing import writing
 from components.common.settings.params import read_yaml
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.runs import KFP_RUN_ID
+from pipelines.steps.bundles import FILES, find_input
 from pipelines.steps.rooms import (
-    FILES,
+    exiting_on_sigterm,
+    leave_kfps_run,
     one_line,
     remove,
-    resolve_folder,
     restore_integers,
     writing_outputs,
 )
+from pipelines.steps.trainjob_manifest import GROUP, PLURAL, VERSION, create_manifest
 
-GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-# Names in every runtime of Kubeflow Trainer: the job of the training pods, and their container.
-NODE = "node"
-VOLUME = "darkroom"
 NOT_FOUND = 404
 
 
@@ -48,17 +45,20 @@ def train_on_nodes(given: Mapping[str, Any], job: Mapping[str, Any]) -> None:
         given: arguments of the task.
         job: what `create_job_settings` made of section `kubeflow`.
     """
+    leave_kfps_run()
     job = restore_integers(job)
     run = os.environ.get(KFP_RUN_ID, "") or "run"
     folder = Path(job["mount"]) / "runs" / run
     spec = importlib.import_module("components.train.spec")
     command = prepare(folder, Path(job["mount"]), spec, given)
-    outputs = {field.name: given[field.name] for field in fields(spec.Outputs)}
-    api, namespace = connect()
+    outputs = [field.name for field in fields(spec.Outputs)]
+    core, api, namespace = connect()
     name = f"darkroom-{run}"[:50].rstrip("-")
     manifest = create_manifest(name, command, run, job)
+    if owner := find_owner(core, namespace):
+        manifest["metadata"]["ownerReferences"] = [owner]
     follow(api, namespace, manifest, job["poll_seconds"])
-    with writing_outputs(outputs) as paths:
+    with writing_outputs(given, outputs) as paths:
         for name_, path in paths.items():
             shutil.move(folder / FILES.get(name_, name_), path)
     remove(folder)
@@ -68,7 +68,7 @@ def prepare(folder: Path, volume: Path, spec: Any, given: Mapping[str, Any]) -> 
     """Copy inputs and settings into a folder of the volume; return the command of a node."""
     command = ["python", "-m", "components.train"]
     for field in fields(spec.Inputs):
-        source = resolve_folder(Path(given[field.name].path))
+        source = find_input(given, field.name)
         target = folder / "inputs" / FILES.get(field.name, field.name)
         if source.resolve().is_relative_to(volume.resolve()):
             target = source  # it is there already
@@ -88,73 +88,32 @@ def prepare(folder: Path, volume: Path, spec: Any, given: Mapping[str, Any]) -> 
     return [*command, "--params", str(folder / "params.yaml")]
 
 
-def create_manifest(
-    name: str, command: list[str], run: str, job: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the TrainJob: N nodes with G GPUs each, on Keras' JAX backend."""
-    amounts = {"cpu": job["cpu"], "memory": job["memory"]}
-    if job["gpus"]:
-        amounts[job["gpu_type"]] = str(job["gpus"])
-    env = [
-        {"name": "KERAS_BACKEND", "value": "jax"},
-        {"name": KFP_RUN_ID, "value": run},
-        *(
-            {
-                "name": variable,
-                "valueFrom": {
-                    "secretKeyRef": {
-                        "name": secret["name"],
-                        "key": key,
-                        "optional": bool(secret.get("optional")),
-                    }
-                },
+def find_owner(core: Any, namespace: str) -> dict[str, Any] | None:
+    """Return the reference to this pod's Argo workflow: what it owns goes when the run goes.
+
+    A launcher that is killed cannot delete its TrainJob. Without the right to read its own pod
+    there is no owner, and the TrainJob of a killed launcher stays until the next attempt.
+    """
+    name = os.environ.get("HOSTNAME", "")
+    try:
+        owners = core.read_namespaced_pod(name, namespace).metadata.owner_references or []
+    except Exception as error:  # whatever the cluster answers: training does not need it
+        say(f"the TrainJob will have no owner: pod {name} cannot be read ({_first_line(error)})")
+        return None
+    for one in owners:
+        if one.kind == "Workflow":
+            return {
+                "apiVersion": one.api_version,
+                "kind": one.kind,
+                "name": one.name,
+                "uid": one.uid,
+                "blockOwnerDeletion": False,
             }
-            for secret in job["secrets"]
-            for key, variable in secret["env"].items()
-        ),
-    ]
-    pod: dict[str, Any] = {
-        "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": job["claim"]}}],
-        "containers": [
-            {"name": NODE, "volumeMounts": [{"name": VOLUME, "mountPath": job["mount"]}]}
-        ],
-    }
-    if job["shared_memory"] != "0":
-        size = {"medium": "Memory", "sizeLimit": job["shared_memory"]}
-        pod["volumes"].append({"name": "shm", "emptyDir": size})
-        mount = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108
-        pod["containers"][0]["volumeMounts"].append(mount)
-    if job["node_selector"]:
-        pod["nodeSelector"] = dict(job["node_selector"])
-    if job["tolerations"]:
-        pod["tolerations"] = [{k: v for k, v in one.items() if v} for one in job["tolerations"]]
-    if job["service_account"]:
-        pod["serviceAccountName"] = job["service_account"]
-    node = {"name": NODE, "template": {"spec": {"template": {"spec": pod}}}}
-    spec: dict[str, Any] = {
-        "runtimeRef": {"name": job["runtime"]},
-        "trainer": {
-            "image": job["image"],
-            "command": command,
-            "numNodes": job["nodes"],
-            "resourcesPerNode": {"requests": amounts, "limits": dict(amounts)},
-            "env": env,
-        },
-        "runtimePatches": [
-            {
-                "manager": "darkroom.pipelines/train",
-                "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [node]}}},
-            }
-        ],
-    }
-    if job["timeout_seconds"]:
-        spec["activeDeadlineSeconds"] = job["timeout_seconds"]
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "TrainJob",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": "darkroom"}},
-        "spec": spec,
-    }
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(getattr(error, "reason", "") or error).splitlines() or [""])[0]
 
 
 def follow(api: Any, namespace: str, manifest: Mapping[str, Any], poll_seconds: float) -> None:
@@ -172,7 +131,7 @@ def follow(api: Any, namespace: str, manifest: Mapping[str, Any], poll_seconds: 
     say(f"TrainJob {namespace}/{name}: {manifest['spec']['trainer']['numNodes']} nodes")
     ended, seen = False, ""
     try:
-        with _exit_on_sigterm():
+        with exiting_on_sigterm():
             while True:
                 with _explaining(name):
                     found = api.get_namespaced_custom_object(*where, name)
@@ -208,8 +167,8 @@ def read_state(found: Mapping[str, Any]) -> tuple[str, str]:
     return ("Running", "") if active else ("Pending", "")
 
 
-def connect() -> tuple[Any, str]:
-    """Return Kubernetes' API as the pod's service account sees it, and the namespace."""
+def connect() -> tuple[Any, Any, str]:
+    """Return Kubernetes' two APIs as the pod's service account sees them, and the namespace."""
     from kubernetes import client, config
 
     try:
@@ -219,7 +178,7 @@ def connect() -> tuple[Any, str]:
         raise DarkroomError(
             f"kubeflow.distributed: this task does not run in a cluster ({error}); set nodes: 1"
         ) from None
-    return client.CustomObjectsApi(), namespace
+    return client.CoreV1Api(), client.CustomObjectsApi(), namespace
 
 
 def _delete(api: Any, where: tuple[str, ...], name: str) -> None:
@@ -259,20 +218,6 @@ def _explaining(name: str) -> Iterator[None]:
         ) from None
     except urllib3.exceptions.HTTPError as error:
         raise DarkroomError(f"TrainJob {name}: Kubernetes does not answer ({error})") from None
-
-
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Let a pod that is stopped clean up: Python would end without it."""
-
-    def stop(*_: Any) -> None:
-        raise SystemExit(143)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _flag(name: str) -> str:

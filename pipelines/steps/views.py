@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.files.markdown import escape_markdown, quote_code
 from components.common.files.writing import read_json, write_text
 from components.common.settings.params import flatten
+from pipelines.steps.bundles import FILES
 from pipelines.steps.rooms import one_line
 
 MOST_CLASSES = 40  # a larger confusion matrix is not readable, and too much for KFP's metadata
 MOST_POINTS = 100  # of a ROC curve
-MOST_PATHS = 50  # of images won or lost against the champion
+MOST_PATHS = 10  # of images won or lost against the champion
 
 
 @one_line
-def show_metrics(metrics: Any, predictions: Any, classification: Any) -> None:
+def show_metrics(evaluation: Any, confusion: Any) -> None:
     """Log the headline figures, the confusion matrix, and the ROC curve of all classes together."""
-    found = read_json(Path(metrics.path))
+    folder = Path(evaluation.path)
+    found = read_json(folder / FILES["metrics"])
     for name, value in flatten({k: v for k, v in found.items() if k != "intervals"}).items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            metrics.log_metric(name, value)
+            evaluation.log_metric(name, value)
     if len(found["class_names"]) <= MOST_CLASSES:
-        classification.log_confusion_matrix(found["class_names"], found["confusion"])
+        confusion.log_confusion_matrix(found["class_names"], found["confusion"])
     from components.common.artifacts.predictions import read_predictions  # imports NumPy
 
-    classification.log_roc_curve(*compute_roc(read_predictions(Path(predictions.path))))
+    confusion.log_roc_curve(*compute_roc(read_predictions(folder / FILES["predictions"])))
 
 
 def compute_roc(predictions: Any) -> tuple[list[float], list[float], list[float]]:
@@ -48,9 +50,9 @@ def compute_roc(predictions: Any) -> tuple[list[float], list[float], list[float]
     return false.tolist(), true.tolist(), np.minimum(thresholds, 1.0).tolist()
 
 
-def show_data_docs(folder: Any, page: Any) -> None:
+def show_data_docs(manifest: Any, page: Any) -> None:
     """Write the data docs as one page: the front page, then the results of Great Expectations."""
-    front = Path(folder.path) / "index.html"
+    front = Path(manifest.path) / "data_docs" / "index.html"
     write_text(Path(page.path), embed_pages(front))
 
 
@@ -73,27 +75,25 @@ def embed_pages(front: Path) -> str:
     return text.replace("</body>", f"{inside}</body>", 1) if "</body>" in text else text + inside
 
 
-@one_line
-def show_verdict(verdict: Any, page: Any) -> None:
-    """Write the verdict as Markdown: what was decided, by which rules, and where MLflow has it."""
-    found = read_json(Path(verdict.path))
-    version = f"{found['model']} version {found['version']}"
-    lines = [f"# {escape_markdown(version)}: {found['verdict']}", ""]
-    lines += [escape_markdown(str(found["words"])), ""]
-    if found["rules"]:
-        lines += ["| outcome | rule |", "| --- | --- |"]
-        lines += [
-            f"| {one['outcome']} | {escape_markdown(one['words'])} |" for one in found["rules"]
-        ]
-        lines += [""]
+def describe_verdict(found: Mapping[str, Any]) -> str:
+    """Return a verdict as a person reads it on KFP's page: what was decided, then rule by rule."""
+    lines = [
+        f"{found['model']} version {found['version']}: {found['verdict']}",
+        str(found["words"]),
+    ]
+    lines += [f"- {one['outcome']}: {_line(one['words'])}" for one in found["rules"]]
     against = found.get("against_champion") or {}
     for words in ("won", "lost"):
         if paths := against.get(f"{words}_paths"):
-            lines += [f"Images {words} against version {against['version']}: {against[words]}", ""]
-            lines += [f"- {quote_code(path)}" for path in paths[:MOST_PATHS]] + [""]
-    lines += [f"- MLflow: {found['mlflow']}, run `{found['run_id']}`"]
-    lines += [f"- aliases: {', '.join(found['aliases']) or 'none'}"]
-    lines += [f"- champion before: {found['champion_before'] or 'none'}"]
-    lines += [f"- {name}: `{value}`" for name, value in found["lineage"].items()]
-    write_text(Path(page.path), "\n".join(lines) + "\n")
-    page.metadata |= {"verdict": found["verdict"], "mlflow_run": found["run_id"]}
+            some = ", ".join(_line(path) for path in paths[:MOST_PATHS])
+            rest = ", ..." if len(paths) > MOST_PATHS else ""
+            lines += [f"{against[words]} images {words} against the champion: {some}{rest}"]
+    lines += [f"MLflow: {found['mlflow']}, run {found['run_id']}"]
+    lines += [f"aliases: {', '.join(found['aliases']) or 'none'}"]
+    lines += [f"champion before: {found['champion_before'] or 'none'}"]
+    lines += [f"{name}: {value}" for name, value in found["lineage"].items()]
+    return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())

@@ -24,6 +24,10 @@ class Kfp:
     delay_seconds: float = 0.0
     states: list[str] = field(default_factory=lambda: ["RUNNING", "SUCCEEDED"])  # of a run, in turn
     fail_reads: int = 0  # the next so many looks at a run are answered with 503
+    answers: list[dict[str, Any]] = field(default_factory=list)  # recorded, of a run, in turn
+    logs: dict[str, Any] = field(default_factory=dict)  # what the call for a log answers
+    runs: list[dict[str, Any]] = field(default_factory=list)  # that the experiment has
+    versions: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     experiments: list[dict[str, Any]] = field(default_factory=list)
     pipelines: list[dict[str, Any]] = field(default_factory=list)
@@ -81,11 +85,30 @@ def create_run(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
     return 200, {"run_id": "r1", "display_name": body["display_name"], "state": "PENDING"}
 
 
-@route("GET", "/runs/(.+)")
+@route("GET", "/runs")
+def list_runs(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
+    return 200, {"runs": kfp.runs, "total_size": len(kfp.runs)}
+
+
+@route("POST", "/runs/(.+):retry")
+def retry_run(kfp: Kfp, query: dict[str, str], body: Any, run_id: str) -> tuple[int, Any]:
+    return 200, {}
+
+
+@route("GET", "/runs/(.+)/nodes/(.+)/artifacts/main-logs:read")
+def read_log(
+    kfp: Kfp, query: dict[str, str], body: Any, run_id: str, node_id: str
+) -> tuple[int, Any]:
+    return (200, kfp.logs) if kfp.logs else (404, {"error_message": "no such artifact"})
+
+
+@route("GET", "/runs/([^/]+)")
 def get_run(kfp: Kfp, query: dict[str, str], body: Any, run_id: str) -> tuple[int, Any]:
     if kfp.fail_reads:
         kfp.fail_reads -= 1
         return 503, {"message": "the API server restarts"}
+    if kfp.answers:
+        return 200, kfp.answers.pop(0) if len(kfp.answers) > 1 else kfp.answers[0]
     state = kfp.states.pop(0) if len(kfp.states) > 1 else kfp.states[0]
     task = "FAILED" if state == "FAILED" else "SUCCEEDED" if state == "SUCCEEDED" else "RUNNING"
     details = [{"display_name": "validate", "state": task, "task_id": "t1"}]
@@ -122,7 +145,12 @@ def switch_schedule(
 def list_pipelines(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
     (predicate,) = json.loads(query["filter"])["predicates"]
     name = predicate.get("string_value") or predicate.get("stringValue")
-    found = [one for one in kfp.pipelines if one["display_name"] == name]
+    where = query.get("namespace", "")  # without one the API lists those that all users share
+    found = [
+        one
+        for one in kfp.pipelines
+        if one["display_name"] == name and one.get("namespace", "") == where
+    ]
     return 200, {"pipelines": found} if found else {}
 
 
@@ -130,12 +158,18 @@ def list_pipelines(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any
 def upload_pipeline(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
     name = query.get("display_name") or query["name"]
     made = {"pipeline_id": f"p{len(kfp.pipelines) + 1}", "display_name": name}
+    if "namespace" in query:
+        made["namespace"] = query["namespace"]
     kfp.pipelines.append(made)
     return 200, made
 
 
 @route("POST", "/pipelines/upload_version")
 def upload_version(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
+    if (name := query.get("display_name") or query["name"]) in kfp.versions:
+        # As the API server's answer reads where a name is taken.
+        return 409, {"error_message": f"Failed to create a pipeline version: {name} exists"}
+    kfp.versions.add(name)
     return 200, {
         "pipeline_id": query["pipelineid"],
         "pipeline_version_id": "v1",

@@ -2,55 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines import cluster, connection
+from pipelines import cluster
 from pipelines.cli import main
-from tests.pipelines.server import Kfp, create_server
+from pipelines.cluster import connection
+from tests.pipelines.conftest import IMAGE, PARAMS
+from tests.pipelines.server import Kfp
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
-IMAGE = "registry.local/darkroom@sha256:" + "a" * 64
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KFP_HOST", "KFP_TOKEN", "KUBERNETES_SERVICE_HOST", "KF_PIPELINES_SA_TOKEN_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
-
-
-@pytest.fixture
-def kfp() -> Kfp:
-    return Kfp()
-
-
-@pytest.fixture
-def host(kfp: Kfp) -> Iterator[str]:
-    server = create_server(kfp)
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def call(host: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that calls the command line: exit code, what it printed, its errors."""
-
-    def run(action: str, *words: str, image: str = IMAGE) -> tuple[int, str, str]:
-        arguments = [action, "--params", str(PARAMS), "--host", host, *words]
-        try:
-            main([*arguments, "--set", f"kubeflow.image={image}"])
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+pytestmark = pytest.mark.usefixtures("kfp")
 
 
 def test_submit_sends_the_pipeline_and_prints_the_address(
@@ -81,6 +45,7 @@ def test_wait_shows_progress_and_succeeds(kfp: Kfp, call: Callable[..., Any]) ->
     code, out, _ = call("submit", "--wait")
     assert code == 0
     assert "validate: running" in out
+    assert "validate: done" in out
     assert "the run succeeded" in out
 
 
@@ -89,10 +54,10 @@ def test_wait_fails_when_the_run_fails(kfp: Kfp, call: Callable[..., Any], state
     kfp.states = ["RUNNING", state]
     code, _, err = call("submit", "--wait")
     assert code == 1
-    assert f"the run {state.lower()}" in err
+    wanted = {"FAILED": "the run failed in validate (task validate failed)"}
+    assert wanted.get(state, "the run was terminated") in err
     assert "/#/runs/details/r1" in err
-    if state == "FAILED":
-        assert "in validate (task validate failed)" in err
+    assert "python -m pipelines retry r1 --wait" in err
 
 
 def test_wait_gives_up_after_its_time(kfp: Kfp, call: Callable[..., Any]) -> None:
@@ -112,6 +77,16 @@ def test_a_mutable_tag_is_refused_before_anything_is_sent(
     code, out, _ = call("submit", "--allow-mutable-tag", image="darkroom:latest")
     assert code == 0
     assert "warning: darkroom:latest is named by a tag" in out
+
+
+@pytest.mark.parametrize("image", ["registry/darkroom@sha256:abc", "registry/darkroom@md5:1"])
+def test_half_a_digest_is_refused_whatever_is_allowed(
+    kfp: Kfp, call: Callable[..., Any], image: str
+) -> None:
+    code, _, err = call("submit", "--allow-mutable-tag", image=image)
+    assert code == 1
+    assert "has no whole digest" in err
+    assert not kfp.bodies("POST", "/runs")
 
 
 def test_a_wrong_key_is_refused_before_anything_is_sent(kfp: Kfp, call: Callable[..., Any]) -> None:
@@ -278,3 +253,20 @@ def test_upload_makes_the_pipeline_once_and_then_versions_of_it(
     (first,) = kfp.bodies("POST", "/pipelines/upload")
     assert "schemaVersion: 2.1.0" in first
     assert len(kfp.bodies("POST", "/pipelines/upload_version")) == 2
+    code, _, err = call("upload", "--version", "4d5e6f")
+    assert code == 1
+    assert "pipeline darkroom has a version 4d5e6f already" in err
+    assert f"{host}/#/pipelines/details/p1" in err
+
+
+def test_where_users_are_kept_apart_a_second_upload_adds_a_version_to_the_namespaces_own(
+    kfp: Kfp, call: Callable[..., Any]
+) -> None:
+    kfp.multi_user = True
+    for version in ("1", "2"):
+        assert call("upload", "--namespace", "team-a", "--version", version)[0] == 0
+    assert [one["namespace"] for one in kfp.pipelines] == ["team-a"]
+    assert call("upload", "--namespace", "team-b", "--version", "3")[0] == 0
+    assert [one["namespace"] for one in kfp.pipelines] == ["team-a", "team-b"]
+    assert call("schedule", "--namespace", "team-a", "--cron", "0 0 3 * * *")[0] == 0
+    assert kfp.bodies("POST", "/experiments")[0]["namespace"] == "team-a"

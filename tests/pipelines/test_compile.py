@@ -12,12 +12,11 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import TASKS
-from pipelines.cli import main
 from pipelines.compiler import compile_pipeline
 from pipelines.graph import check_pipeline, find_loose_ends, parse_messages
 from pipelines.settings import read_settings
+from tests.pipelines import page
 
 ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"
@@ -122,8 +121,8 @@ def test_every_task_runs_in_the_projects_image_and_installs_nothing(compiled: st
 
 BREAKS = {
     "a task that is depended on": (
-        "root/record-end: depends on nobody",
-        lambda spec: spec["root"]["dag"]["tasks"]["record-end"]["dependentTasks"].append("nobody"),
+        "root/promote: depends on nobody",
+        lambda spec: spec["root"]["dag"]["tasks"]["promote"]["dependentTasks"].append("nobody"),
     ),
     "a component": (
         "no component comp-none",
@@ -189,6 +188,8 @@ def test_resources_are_those_of_params_yaml() -> None:
         )
     )
     train, validate = executors(spec)["train"], executors(spec)["plan_shards"]
+    assert train["resources"]["resourceCpuRequest"] == "500m"
+    assert validate["resources"]["resourceMemoryRequest"] == "1Gi"
     assert (train["image"], validate["image"]) == ("darkroom:gpu", "darkroom:latest")
     assert train["resources"]["resourceCpuLimit"] == "8"
     assert train["resources"]["resourceMemoryLimit"] == "1Gi"  # as in `default`
@@ -232,8 +233,7 @@ def test_a_pod_knows_its_kfp_run_and_the_digest_of_its_image() -> None:
 
 def test_what_looks_at_the_outside_world_is_never_cached(compiled: str) -> None:
     tasks = find_tasks(load(compiled)[0])
-    for name in ("look_up_champion", "promote", "record_end"):
-        assert not tasks[name]["cachingOptions"].get("enableCache"), name
+    assert not tasks["promote"]["cachingOptions"].get("enableCache")
     assert tasks["fetch"]["cachingOptions"]["enableCache"] is True
 
 
@@ -247,68 +247,54 @@ def test_fetch_is_cached_only_for_a_commit(revision: str, cached: bool) -> None:
     assert bool(find_tasks(load(text)[0])["fetch"]["cachingOptions"].get("enableCache")) is cached
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("train.finetune.epoch=3", "did you mean `train.finetune.epochs`?"),
-        ("train.finetune.epochs=many", "train.finetune.epochs must be a valid integer"),
-        ("kubeflow.tasks.trian={cpu: '1'}", "not trian"),
-        ("kubeflow.tasks.train={cpus: '1'}", "left out, it is no legal key"),
-        ("kubeflow.tasks.train={memory: lots}", "Kubernetes quantity"),
-        ("kubeflow.distributed.nodes=2", "volume.claim"),
-        ("nonsense", "section.key=value"),
-        (
-            "validate.near_duplicate_bits=3",
-            "--set: validate.near_duplicate_bits has moved: set data.near_duplicate_bits instead",
-        ),
-    ],
-)
-def test_a_wrong_setting_is_refused(change: str, words: str) -> None:
-    with pytest.raises(DarkroomError) as caught:
-        read_settings(PARAMS, [change])
-    assert words in str(caught.value)
+def test_the_defaults_fit_a_node_of_two_cores_and_four_gigabytes(compiled: str) -> None:
+    for name, one in executors(load(compiled)[0]).items():
+        assert one["resources"]["resourceCpuRequest"] == "500m", name
+        assert one["resources"]["resourceMemoryRequest"] in ("1Gi", "2Gi"), name
 
 
-@pytest.mark.parametrize("key", ["validate.near_duplicate_bits", "data.near_duplicate_bits"])
-def test_an_old_params_file_is_told_before_any_change_of_it(key: str, tmp_path: Path) -> None:
-    new = "  near_duplicate_bits: 4"
-    (line,) = (line for line in PARAMS.read_text().splitlines() if line.startswith(new))
-    text = PARAMS.read_text().replace(f"{line}\n", "", 1)
-    old = tmp_path / "params.yaml"
-    old.write_text(text.replace("\nvalidate:\n", f"\nvalidate:\n{line}\n", 1))
-    with pytest.raises(DarkroomError, match=r"params\.yaml: validate\.near_duplicate_bits has"):
-        read_settings(old, [f"{key}=3"])
-
-
-def test_a_wrong_key_is_one_line_and_exit_code_1(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    output = tmp_path / "p.yaml"
-    with pytest.raises(SystemExit) as caught:
-        main(
-            ["compile", "--params", str(PARAMS), "--set", "promot.rules=1", "--output", str(output)]
+def test_what_all_pods_have_and_how_long_a_run_may_take() -> None:
+    _, platform = load(
+        compile_with(
+            "kubeflow.pods={pull_secrets: [registry], pull_policy: IfNotPresent, "
+            "labels: {kueue.x-k8s.io/queue-name: photos}, "
+            "annotations: {sidecar.istio.io/inject: false}}",
+            "kubeflow.timeout_seconds=3600",
+            "kubeflow.ttl_seconds=60",
+            "kubeflow.tasks.default={tmp_size: 20Gi}",
         )
-    assert caught.value.code == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not output.exists()
+    )
+    for name, pod in on_kubernetes(platform).items():
+        assert pod["imagePullSecret"][0]["secretName"] == "registry", name
+        assert pod["imagePullPolicy"] == "IfNotPresent"
+        assert pod["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "photos"}
+        assert pod["podMetadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+        assert pod["emptyDirMounts"][0]["sizeLimit"] == "20Gi"
+    whole = platform["platforms"]["kubernetes"]["pipelineConfig"]
+    assert whole["activeDeadlineSeconds"] == 3600
+    assert whole["resourceTtlOnCompletion"] == 60
 
 
-@pytest.mark.parametrize(
-    ("source", "sha256", "pinned"),
-    [
-        ("digits", "", True),
-        ("photos.tar", "0" * 64, True),
-        ("s3://bucket/photos.zip", "0" * 64, True),
-        ("s3://bucket/photos", "", False),  # a folder holds others tomorrow
-    ],
-)
-def test_only_images_that_cannot_change_come_from_the_cache(
-    source: str, sha256: str, pinned: bool
-) -> None:
-    from pipelines.dag import is_pinned
+def test_a_secret_reaches_the_tasks_that_need_it_alone(compiled: str) -> None:
+    pods = on_kubernetes(load(compiled)[1])
+    with_it = {name for name, pod in pods.items() if "secretAsEnv" in pod}
+    assert with_it == {"fetch", "train", "evaluate", "promote"}
 
-    sections = {
-        "fetch": {"source": "", "revision": ""},
-        "ingest": {"source": source, "sha256": sha256},
-    }
-    assert is_pinned(sections) == pinned
+
+@pytest.mark.parametrize("claim", ["", "photos"])
+def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
+    """Of dagre itself, on these graphs: 1,338 x 1,028 px, and with a volume 1,642 x 930."""
+    spec, _ = load(compile_with(f"kubeflow.volume.claim={claim}"))
+    graph = page.read_graph(spec)
+    tasks = [graph.labels[key] for key, kind in graph.kinds.items() if kind != "artifact"]
+    rooms = {"fetch", "validate", "preprocess", "train", "evaluate", "promote"}
+    assert sorted(tasks) == sorted(rooms)
+    layout = page.lay_out(graph)
+    assert layout.height_px <= 1100
+    assert layout.width_px <= 1100  # dagre's is up to twice as wide
+    inside = page.read_graph(spec, "preprocess")
+    assert {"plan shards", "write shards", "collect shards"} <= set(inside.labels.values())
+    for label in (*graph.labels.values(), *inside.labels.values()):
+        if not label.startswith("pipelinechannel"):
+            assert len(label) <= page.LABEL_CHARACTERS, label
+    assert page.draw(graph).count("<rect") == len(graph.labels)

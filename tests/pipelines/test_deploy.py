@@ -11,7 +11,9 @@ import yaml
 
 from components.common.cli import create_schema
 from components.common.settings.params import read_params
-from pipelines.steps.trainjob import PLURAL
+from pipelines.cluster.checks import ON_FAILURE
+from pipelines.steps.rooms import STOPPED, TRY_AGAIN
+from pipelines.steps.trainjob_manifest import PLURAL
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -37,6 +39,44 @@ def find(kind: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("one", read_objects(), ids=lambda one: one["kind"])
 def test_kubernetes_takes_every_object(one: dict[str, Any]) -> None:
     kubernetes_validate.validate(one, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("name", ["volume-owner", "clean"])
+def test_kubernetes_takes_what_an_operator_applies(name: str) -> None:
+    one = yaml.safe_load((DEPLOY / "operator" / f"{name}.yaml").read_text())
+    kubernetes_validate.validate(one, VERSION, strict=True)
+    pod = yaml.safe_dump(one)
+    assert f"claimName: {find_claim()}" in pod
+    assert "image: darkroom:latest" in pod
+
+
+def find_claim() -> str:
+    return next(name for name in find("PersistentVolumeClaim") if name.endswith("images"))
+
+
+def test_the_change_of_argos_controller_tries_again_what_may_help_and_nothing_else() -> None:
+    patch = yaml.safe_load((DEPLOY / "operator" / "retries.yaml").read_text())
+    defaults = yaml.safe_load(patch["data"]["workflowDefaults"])
+    strategy = defaults["spec"]["templateDefaults"]["retryStrategy"]
+    assert strategy["retryPolicy"] == "Always"
+    assert ON_FAILURE.search(patch["data"]["workflowDefaults"])
+    assert f'contains "{TRY_AGAIN}: "' in strategy["expression"]
+    # Argo's expressions, of the library expr, read as Python's here.
+    words = strategy["expression"].replace("||", "or").replace("contains", "in")
+    words = words.replace(f'lastRetry.message in "{TRY_AGAIN}: "', f'"{TRY_AGAIN}: " in message')
+    words = words.replace("lastRetry.status", "status")
+    words = words.replace("asInt(lastRetry.exitCode)", "int(code)")
+
+    def again(status: str, code: int, message: str = "main: Error") -> bool:
+        values = {"status": status, "code": str(code), "message": message, "int": int}
+        return bool(eval(words, {"__builtins__": {}}, values))
+
+    assert again("Error", -1, "pod deleted")
+    assert again("Failed", STOPPED)
+    assert again("Failed", 137, "OOMKilled (exit code 137)")
+    assert again("Failed", 1, f"main: Error (exit code 1): {TRY_AGAIN}: the store broke off")
+    assert not again("Failed", 1, "main: Error (exit code 1): error: no image in data/images")
+    assert not again("Failed", -1, "")  # a group of tasks
 
 
 def test_a_wrong_object_is_refused() -> None:

@@ -6,17 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.steps.bundles import resolve_folder
 from pipelines.steps.fetch import add_token, fetch
-from pipelines.steps.rooms import (
-    ELSEWHERE,
-    resolve_folder,
-)
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
@@ -122,13 +123,89 @@ def test_an_s3_store_without_it_or_with_a_trap_is_refused(
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_on_a_volume_the_artifact_points_at_the_images(tmp_path: Path) -> None:
-    volume = tmp_path / "volume"
-    found = call_fetch(tmp_path / "a", str(volume))
-    assert found.is_relative_to(volume)
-    assert len(list_images(found)) == 1797
-    assert [one.name for one in (tmp_path / "a" / "images").iterdir()] == [ELSEWHERE]
-    assert call_fetch(tmp_path / "b", str(volume)) == found
+class Faulty:
+    """Stands between a client and an S3 store: each object comes at the third try alone.
+
+    First the store answers 500; then half of the bytes come, slowly, and the line breaks.
+    """
+
+    def __init__(self, behind: str) -> None:
+        self.tries: dict[str, int] = {}
+        faulty = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+                request = urllib.request.Request(f"{behind}{self.path}", headers=wanted)
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    body, headers, status = answer.read(), answer.headers, answer.status
+                path = self.path.split("?")[0]
+                number = faulty.tries[path] = faulty.tries.get(path, 0) + 1
+                is_object = path.endswith(".png")
+                if is_object and number == 1:
+                    self.send_response(500)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("connection", "date", "server", "content-length"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if is_object and number == 2:
+                    for byte in range(0, len(body) // 2, 64):
+                        self.wfile.write(body[byte : byte + 64])
+                        time.sleep(0.01)
+                    self.close_connection = True
+                    return
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+def test_a_store_that_fails_is_slow_and_breaks_off_gives_the_same_images(
+    s3: Any, tmp_path: Path, make_digits: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.common.images.stores import transfer
+
+    source = make_digits(per_class=2, classes=2)
+    for file in source.rglob("*.png"):
+        s3.upload_file(str(file), "photos", f"mine/{file.relative_to(source)}")
+    faulty = Faulty(os.environ["AWS_ENDPOINT_URL"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.address)
+    monkeypatch.setattr(transfer, "PAUSES", (0.01, 0.01, 0.01))
+    (tmp_path / "volume").mkdir()
+    found = call_fetch(tmp_path / "out", str(tmp_path / "volume"), source="s3://photos/mine")
+    faulty.server.shutdown()
+    assert {path for path, count in faulty.tries.items() if count >= 3 and path.endswith("png")}
+    assert list_images(found) == list_images(source)
+    for name in list_images(source):
+        assert (found / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_a_store_that_stays_away_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipelines.steps import rooms
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(rooms, "TERMINATION", tmp_path / "termination-log")
+    rooms.TERMINATION.write_text("")
+    with pytest.raises(SystemExit):
+        call_fetch(tmp_path / "out", source="s3://photos/mine")
+    assert rooms.TERMINATION.read_text().startswith("try again: kubeflow.fetch: s3://photos/mine")
+    assert "error: kubeflow.fetch: s3://photos/mine cannot be read" in capsys.readouterr().err
 
 
 def test_a_token_goes_into_https_addresses_alone() -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from components.common.artifacts.predictions import Predictions
-from pipelines.steps import rooms
+from pipelines.steps.bundles import carry_along, find_input, resolve_folder
 from pipelines.steps.rooms import (
-    place_input,
+    place_inputs,
     read_params_of,
-    resolve_folder,
     restore_integers,
     writing_outputs,
 )
-from pipelines.steps.views import compute_roc, embed_pages, show_verdict
+from pipelines.steps.views import compute_roc, embed_pages
 from tests.pipelines.conftest import Stub
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -51,23 +49,29 @@ def test_what_two_rooms_share_reaches_both(room: str) -> None:
 
 
 def test_rooms_see_the_names_of_dvc_yaml_and_nothing_is_copied(tmp_path: Path) -> None:
-    (tmp_path / "model").write_bytes(b"weights")
-    link = place_input(tmp_path / "..", Stub(tmp_path / "model"))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.keras").write_bytes(b"weights")
+    given = {"model": Stub(tmp_path / "model")}
+    (tmp_path / "seen").mkdir()
+    link = place_inputs(tmp_path / "seen", given, ["model"])["model"]
     assert link.name == "model.keras"
     assert link.is_symlink()
-    link.unlink()
+    assert link.read_bytes() == b"weights"
 
 
 def test_outputs_appear_whole_or_not_at_all(tmp_path: Path) -> None:
-    artifacts = {
-        "model": Stub(tmp_path / "out" / "model"),
-        "plots": Stub(tmp_path / "out" / "plots"),
+    given = {
+        "evaluation": Stub(tmp_path / "out" / "evaluation"),
+        "report": Stub(tmp_path / "out" / "report"),
     }
 
     def write(fail: bool) -> None:
-        with writing_outputs(artifacts) as paths:
-            assert paths["model"].name == "model.keras"
-            paths["model"].write_text("new")
+        with writing_outputs(given, ["metrics", "plots", "report"]) as paths:
+            assert paths["metrics"].name == "metrics.json"
+            assert paths["report"].name == "report.html"
+            assert paths["plots"].parent == paths["metrics"].parent
+            paths["metrics"].write_text("new")
+            paths["report"].write_text("new")
             paths["plots"].mkdir()
             if fail:
                 raise KeyError
@@ -77,14 +81,26 @@ def test_outputs_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
     for _ in range(2):  # an attempt before this one may have left them
         write(fail=False)
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["model", "plots"]
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["evaluation", "report"]
+    inside = sorted(one.name for one in (tmp_path / "out" / "evaluation").iterdir())
+    assert inside == ["metrics.json", "plots"]
 
 
 def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
     from components.common.errors import DarkroomError
 
     with pytest.raises(DarkroomError, match="the artifact model was not brought"):
-        place_input(tmp_path, Stub(tmp_path / "model"))
+        find_input({"model": Stub(tmp_path / "model")}, "model")
+
+
+def test_a_file_goes_along_to_a_later_task(tmp_path: Path) -> None:
+    for name in ("manifest", "evaluation"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "manifest" / "validation.json").write_text("{}")
+    given = {name: Stub(tmp_path / name) for name in ("manifest", "evaluation")}
+    carry_along(given, "validation", "evaluation")
+    later = {"evaluation": given["evaluation"]}
+    assert find_input(later, "validation") == tmp_path / "evaluation" / "validation.json"
 
 
 def test_the_roc_is_scikit_learns_micro_average() -> None:
@@ -118,75 +134,6 @@ def test_linked_pages_are_inside_the_one_page(tmp_path: Path) -> None:
     assert page.endswith("</body>")
 
 
-def test_the_verdict_page_says_what_the_verdict_says(tmp_path: Path) -> None:
-    verdict = {
-        "verdict": "rejected", "words": "accuracy 0.7 is below 0.8", "model": "darkroom",
-        "version": "3", "rules": [{"outcome": "failed", "words": "accuracy | at least 0.8"}],
-        "mlflow": "http://mlflow:5000", "run_id": "r1", "aliases": ["challenger"],
-        "champion_before": "2", "lineage": {"git_commit": "4e1"},
-    }  # fmt: skip
-    (tmp_path / "verdict").write_text(json.dumps(verdict))
-    page = Stub(tmp_path / "page")
-    show_verdict(SimpleNamespace(path=str(tmp_path / "verdict")), page)
-    text = (tmp_path / "page").read_text()
-    assert text.startswith("# darkroom version 3: rejected")
-    for words in ("accuracy \\| at least 0.8", "`r1`", "champion before: 2", "git_commit: `4e1`"):
-        assert words in text
-    assert page.metadata == {"verdict": "rejected", "mlflow_run": "r1"}
-
-
-def test_the_champion_look_up_tells_none_another_and_the_same(mlflow_store: Path) -> None:
-    from mlflow import MlflowClient
-
-    from pipelines.steps.runs import THIS_MODEL, look_up_champion
-
-    given = {"mlflow": {"experiment": "darkroom", "registered_model": "digits"}}
-    assert look_up_champion(given, "abc") == "none"
-    client = MlflowClient()
-    client.create_registered_model("digits")
-    tags = {"darkroom.model_digest": "abc"}
-    version = client.create_model_version("digits", str(mlflow_store), tags=tags).version
-    client.set_registered_model_alias("digits", "champion", version)
-    assert look_up_champion(given, "abc") == THIS_MODEL
-    assert look_up_champion(given, "def") == "version 1"
-
-
-def test_the_end_of_a_failed_run_is_on_the_mlflow_run(
-    mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import mlflow
-
-    from pipelines.steps.runs import record_end
-
-    monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "5a7c")
-    mlflow.set_experiment("darkroom")
-    run = mlflow.MlflowClient().create_run("1", tags={"darkroom.kfp_run_id": "5a7c"})
-    other = mlflow.MlflowClient().create_run("1", tags={"darkroom.kfp_run_id": "other"})
-    given = {"mlflow": {"experiment": "darkroom", "registered_model": "digits"}}
-    record_end(given, "FAILED", "train was\nkilled", Stub(mlflow_store / "ending"))
-    found = mlflow.get_run(run.info.run_id)
-    assert found.data.tags["darkroom.kfp_state"] == "FAILED"
-    assert found.info.status == "FAILED"
-    assert mlflow.get_run(other.info.run_id).info.status == "RUNNING"
-    text = (mlflow_store / "ending").read_text()
-    assert "> train was killed" in text
-    assert run.info.run_id in text
-
-
-def test_a_users_error_is_the_last_line_and_no_traceback(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    from components.common.errors import DarkroomError
-
-    def fail() -> None:
-        raise DarkroomError("the photos\nare gone")
-
-    with pytest.raises(SystemExit) as caught:
-        rooms.one_line(fail)()
-    assert caught.value.code == 1
-    assert capsys.readouterr().err == "error: the photos are gone\n"
-
-
 @pytest.mark.parametrize("parts", [1, 3])
 @pytest.mark.parametrize("shared", [False, True])
 def test_partitions_write_what_one_process_writes(
@@ -201,7 +148,8 @@ def test_partitions_write_what_one_process_writes(
     from pipelines.steps.shards import collect, plan, write
 
     images = make_digits(per_class=40, classes=3)
-    manifest = tmp_path / "manifest"
+    manifest = tmp_path / "manifest" / "manifest.parquet"
+    manifest.parent.mkdir()
     checks = read_room_params(PARAMS, "validate")
     write_manifest(manifest, create_manifest(images, read_layout(images, checks), checks)[0])
     changes = ["preprocess.size_px=224", "preprocess.shard_mb=1"]
@@ -212,24 +160,26 @@ def test_partitions_write_what_one_process_writes(
 
     volume = str(tmp_path / "volume") if shared else ""
     common = {name: sections[name] for name in ("preprocess", "data")}
-    common |= {"manifest": Stub(manifest), "images": Stub(images)}
+    common |= {"manifest": Stub(manifest.parent), "place": ""}
+    common |= {"images": None, "place": f"{images}@1"} if shared else {"images": Stub(images)}
+    (tmp_path / "volume").mkdir()
     common["splits"] = Stub(tmp_path / "plan" / "splits")
     names = plan(common, parts)
     assert names == [f"{part}/{parts}" for part in range(parts)]
-    written = [Stub(tmp_path / f"write-{part}" / "part_shards") for part in range(parts)]
+    written = [Stub(tmp_path / f"write-{part}" / "written") for part in range(parts)]
     for name, artifact in zip(names, written, strict=True):
-        write(common | {"part_shards": artifact}, name, volume)
+        write(common | {"written": artifact}, name, volume)
     shards = Stub(tmp_path / "collect" / "shards")
     collect(common | {"shards": shards}, written, volume)
 
-    assert Path(common["splits"].path).read_bytes() == whole.splits.read_bytes()
     found = resolve_folder(Path(shards.path))
+    assert (found / "splits.parquet").read_bytes() == whole.splits.read_bytes()
     assert found.is_relative_to(tmp_path / "volume") is shared
     files = sorted(file.name for file in whole.shards.iterdir())
     assert len(files) > 6
-    assert sorted(file.name for file in found.iterdir()) == files
+    assert sorted(file.name for file in (found / "shards").iterdir()) == files
     for file in files:
-        assert (found / file).read_bytes() == (whole.shards / file).read_bytes()
+        assert (found / "shards" / file).read_bytes() == (whole.shards / file).read_bytes()
 
 
 def test_a_shard_that_is_damaged_on_its_way_is_found(
@@ -248,20 +198,21 @@ def test_a_shard_that_is_damaged_on_its_way_is_found(
 
 
 def test_on_a_volume_what_was_begun_stays_for_the_next_attempt(tmp_path: Path) -> None:
-    artifacts = {"model": Stub(tmp_path / "out" / "model")}
+    given = {"model": Stub(tmp_path / "out" / "model")}
     kept = tmp_path / "volume" / "runs" / "5a7c" / "train"
 
     def attempt(fail: bool) -> None:
-        with writing_outputs(artifacts, kept) as paths:
+        with writing_outputs(given, ["model", "history"], kept) as paths:
             checkpoint = paths["model"].with_name("model.checkpoint")
             if fail:
                 checkpoint.write_text("epoch 3")
                 raise KeyError
             assert checkpoint.read_text() == "epoch 3"
+            checkpoint.unlink()
             paths["model"].write_text("weights")
 
     with pytest.raises(KeyError):
         attempt(fail=True)
     attempt(fail=False)
-    assert Path(artifacts["model"].path).read_text() == "weights"
+    assert find_input(given, "model").read_text() == "weights"
     assert not kept.exists()

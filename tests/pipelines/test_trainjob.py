@@ -23,7 +23,8 @@ from components.train import spec
 from pipelines.resources import create_job
 from pipelines.settings import read_settings
 from pipelines.steps import trainjob
-from pipelines.steps.trainjob import create_manifest, follow, prepare
+from pipelines.steps.trainjob import follow, prepare
+from pipelines.steps.trainjob_manifest import create_manifest
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).parent / "trainjob.schema.json"
@@ -52,6 +53,9 @@ def validate(manifest: dict[str, Any]) -> None:
 def test_the_manifest_is_one_of_the_published_schema() -> None:
     job = read_job(
         "kubeflow.service_account=darkroom",
+        "kubeflow.gpu_image=darkroom:jax",
+        "kubeflow.pods={pull_secrets: [registry], pull_policy: '', annotations: {}, "
+        "labels: {kueue.x-k8s.io/queue-name: photos}}",
         "kubeflow.tasks.train={cpu: '8', memory: 64Gi, gpus: 4, shared_memory: 8Gi, "
         "node_selector: {gpu: h100}, tolerations: [{key: nvidia.com/gpu, effect: NoSchedule}], "
         "timeout_seconds: 3600}",
@@ -65,6 +69,12 @@ def test_the_manifest_is_one_of_the_published_schema() -> None:
         "memory": "64Gi",
         "nvidia.com/gpu": "4",
     }
+    assert wanted["resourcesPerNode"]["requests"]["cpu"] == "500m"
+    assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "photos"
+    (patch,) = manifest["spec"]["runtimePatches"]
+    (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = node["template"]["spec"]["template"]
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
     assert {"name": "KERAS_BACKEND", "value": "jax"} in wanted["env"]
     assert {"name": "DARKROOM_KFP_RUN_ID", "value": "1"} in wanted["env"]
     secret = [one for one in wanted["env"] if one["name"] == "MLFLOW_TRACKING_URI"]
@@ -97,7 +107,7 @@ def test_the_command_is_one_that_the_room_takes(tmp_path: Path) -> None:
     settings = read_settings(ROOT / "params.yaml", ["train.finetune.epochs=3"])
     settings.parameters["train"]["finetune"]["epochs"] = 3.0  # as KFP sends it
     given = {name: settings.parameters[name] for name in ("train", "mlflow")}
-    given["shards"] = SimpleNamespace(path=str(shards), name="shards")
+    given["shards"] = SimpleNamespace(path=str(shards.parent), name="shards")
     volume = tmp_path / "volume"
     command = prepare(volume, volume, spec, given)
     assert command[:3] == ["python", "-m", "components.train"]
@@ -223,6 +233,21 @@ def test_a_task_that_is_stopped_takes_its_job_with_it(cluster: Cluster, address:
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(30) == 143
     assert not cluster.jobs
+
+
+def test_a_job_belongs_to_the_workflow_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = SimpleNamespace(
+        api_version="argoproj.io/v1alpha1", kind="Workflow", name="darkroom-x", uid="u-1"
+    )
+    pods = {"launcher": SimpleNamespace(metadata=SimpleNamespace(owner_references=[workflow]))}
+    core = SimpleNamespace(read_namespaced_pod=lambda name, _: pods[name])
+    monkeypatch.setenv("HOSTNAME", "launcher")
+    owner = trainjob.find_owner(core, "team-a")
+    assert owner is not None
+    assert (owner["kind"], owner["uid"]) == ("Workflow", "u-1")
+    validate({**MANIFEST, "metadata": {**MANIFEST["metadata"], "ownerReferences": [owner]}})
+    monkeypatch.setenv("HOSTNAME", "unknown")  # or no right to read pods
+    assert trainjob.find_owner(core, "team-a") is None
 
 
 def test_outside_of_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

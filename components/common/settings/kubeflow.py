@@ -6,12 +6,11 @@ It stands here and not in `pipelines`, because every room checks the whole param
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from components.common.settings.addresses import refuse_secrets
+from components.common.settings.amounts import Label, Quantity, measure
 from components.common.settings.spec import Between, param, section
 
 TASKS = (
@@ -22,29 +21,12 @@ TASKS = (
     "collect_shards",
     "train",
     "evaluate",
-    "look_up_champion",
     "promote",
-    "record_end",
 )
+# Tasks of earlier versions, which a params file may still name, and what does their work now.
+GONE = {"look_up_champion": "promote", "record_end": "each task itself"}
 DEFAULT = "default"
 FORBID: dict[str, Any] = {"extra": "forbid"}
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """An amount as Kubernetes writes it: ``Annotated[str, Quantity()]``."""
-
-    def check(self, value: str) -> str:
-        """Return the value, or raise ValueError with the legal form."""
-        if re.fullmatch(r"\d+(\.\d+)?(m|k|[KMGTP]i?)?", value):
-            return value
-        raise ValueError("must be a Kubernetes quantity such as '500m', '2' or '8Gi'")
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
 
 
 @dataclass(frozen=True)
@@ -55,7 +37,7 @@ class Toleration:
 
     key: str = param("", "the taint's key; empty with `Exists`: every taint")
     operator: Literal["Exists", "Equal"] = param("Exists", "how key and value are compared")
-    value: str = param("", "the taint's value, for `Equal`")
+    value: Annotated[str, Label()] = param("", "the taint's value, for `Equal`")
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = param(
         "", "the taint's effect; empty: every effect"
     )
@@ -67,14 +49,27 @@ class Resources:
 
     __pydantic_config__: ClassVar = FORBID
 
-    cpu: Annotated[str, Quantity()] | None = param(None, "CPU cores, requested and limit (1)")
-    memory: Annotated[str, Quantity()] | None = param(None, "memory, requested and limit (4Gi)")
-    gpus: Annotated[int, Between(0, 64)] | None = param(None, "number of GPUs (0)")
+    cpu: Annotated[str, Quantity()] | None = param(None, "CPU cores that it may use (1)")
+    memory: Annotated[str, Quantity()] | None = param(None, "memory that it may use (4Gi)")
+    cpu_request: Annotated[str, Quantity()] | None = param(
+        None, "CPU cores that its node must have free, at most `cpu` (500m)"
+    )
+    memory_request: Annotated[str, Quantity()] | None = param(
+        None, "memory that its node must have free, at most `memory` (1Gi)"
+    )
+    gpus: Annotated[int, Between(0, 64)] | None = param(
+        None, "number of GPUs, where kubeflow.gpu_image names an image with CUDA (0)"
+    )
     gpu_type: str | None = param(None, "resource name of a GPU (nvidia.com/gpu)")
     shared_memory: Annotated[str, Quantity()] | None = param(
         None, "size of /dev/shm, taken from the memory; 0: the node's default (0)"
     )
-    node_selector: dict[str, str] | None = param(None, "labels that the node must have ({})")
+    tmp_size: Annotated[str, Quantity()] | None = param(
+        None, "most that it may write to /tmp, on its node's disk; 0: no limit (0)"
+    )
+    node_selector: dict[str, Annotated[str, Label()]] | None = param(
+        None, "labels that the node must have ({})"
+    )
     tolerations: list[Toleration] | None = param(None, "taints that it puts up with ([])")
     retries: Annotated[int, Between(0, 20)] | None = param(None, "further attempts (2)")
     backoff_seconds: Annotated[int, Between(1, 3600)] | None = param(
@@ -89,9 +84,12 @@ class Resources:
 FALLBACK = Resources(
     cpu="1",
     memory="4Gi",
+    cpu_request="500m",
+    memory_request="1Gi",
     gpus=0,
     gpu_type="nvidia.com/gpu",
     shared_memory="0",
+    tmp_size="0",
     node_selector={},
     tolerations=[],
     retries=2,
@@ -103,13 +101,20 @@ FALLBACK = Resources(
 
 @dataclass(frozen=True)
 class Secret:
-    """A Kubernetes secret whose keys become variables of every task's environment."""
+    """A Kubernetes secret whose keys become variables of the environment of tasks."""
 
     __pydantic_config__: ClassVar = FORBID
 
     name: str = param("", "name of the secret in the namespace of the runs")
     env: dict[str, str] = param({}, "key of the secret → name of the variable")
     optional: bool = param(False, "a task starts even if the secret is missing")
+    tasks: list[str] = param([], "tasks that get it; empty: every task")
+
+    def __post_init__(self) -> None:
+        """Refuse tasks that do not exist."""
+        for name in self.tasks:
+            if name not in TASKS:
+                raise ValueError(f"such that tasks names only {', '.join(TASKS)}, not {name}")
 
 
 @dataclass(frozen=True)
@@ -150,11 +155,29 @@ class Distributed:
 
 
 @dataclass(frozen=True)
+class Pods:
+    """What all pods of a run have, those of a TrainJob too."""
+
+    pull_secrets: list[str] = param([], "secrets for the registry of the images")
+    pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = param(
+        "", "when an image is pulled; empty: the cluster's way"
+    )
+    labels: dict[str, Annotated[str, Label()]] = param(
+        {}, "labels, such as kueue.x-k8s.io/queue-name for Kueue"
+    )
+    annotations: dict[str, Annotated[str, Label()]] = param(
+        {}, 'annotations, such as sidecar.istio.io/inject: "false"'
+    )
+
+
+@dataclass(frozen=True)
 class Kubeflow:
     """What the pipeline asks of a Kubeflow cluster."""
 
     image: str = param("darkroom:latest", "the project's image; for submit with its @sha256 digest")
-    gpu_image: str = param("", "image of tasks with GPUs; empty: the same")
+    gpu_image: str = param(
+        "", "image with CUDA, of tasks with GPUs; empty: there is none, and no GPU is asked for"
+    )
     host: str = param("", "address of the KFP API; empty: KFP_HOST, or the cluster it runs in")
     namespace: str = param("kubeflow", "namespace of the runs")
     experiment: str = param("darkroom", "KFP's experiment that holds the runs")
@@ -163,6 +186,13 @@ class Kubeflow:
     partitions: Annotated[int, Between(1, 100)] = param(
         4, "pods that write shards side by side, at most one a shard"
     )
+    timeout_seconds: Annotated[int, Between(0, 2**31 - 1)] = param(
+        259_200, "a longer run is ended, one that waits for a node included, seconds; 0: never"
+    )
+    ttl_seconds: Annotated[int, Between(0, 2**31 - 1)] = param(
+        0, "Argo's record of a run is removed so long after its end, seconds; 0: KFP's default"
+    )
+    pods: Pods = section(Pods, "what all pods have")
     fetch: Fetch = section(Fetch, "where the images come from")
     volume: Volume = section(Volume, "shared volume for very many images")
     distributed: Distributed = section(Distributed, "training on several machines")
@@ -174,6 +204,11 @@ class Kubeflow:
     def __post_init__(self) -> None:
         """Refuse settings of tasks that do not exist, and machines that could share no files."""
         for name in self.tasks:
+            if name in GONE:
+                raise ValueError(
+                    f"such that tasks does not name {name}, which is no task any more: "
+                    f"{GONE[name]} does its work; leave it out"
+                )
             if name not in (DEFAULT, *TASKS):
                 legal = ", ".join((DEFAULT, *TASKS))
                 raise ValueError(f"such that tasks names only {legal}, not {name}")
@@ -188,7 +223,16 @@ class Kubeflow:
                 value = getattr(one, field.name, None)
                 if value is not None:
                     chosen[field.name] = value
+        if not self.gpu_image:
+            chosen["gpus"] = 0  # the CPU image would take a GPU and let it idle, or wait for none
+        for name in ("cpu", "memory"):
+            if measure(chosen[f"{name}_request"]) > measure(chosen[name]):
+                chosen[f"{name}_request"] = chosen[name]
         return Resources(**chosen)
+
+    def find_secrets(self, task: str) -> list[Secret]:
+        """Return the secrets that a task gets."""
+        return [one for one in self.secrets if not one.tasks or task in one.tasks]
 
     def find_image(self, task: str) -> str:
         """Return the image of a task."""

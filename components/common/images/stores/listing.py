@@ -17,7 +17,7 @@ from components.common.terminal import bar
 STREAMS = 16  # downloads at a time: waiting for the network costs no core
 # Scheme → the module that lists it, and what brings its client where that is missing.
 MODULES = {
-    "s3": ("s3", "boto3", "pip install 'darkroom[servers]'"),
+    "s3": ("s3", "boto3", "python -m pip install 'boto3>=1.40'"),
     "gs": ("gs", "google-cloud-storage", "pip install google-cloud-storage"),
     "hf": ("hf", "", ""),
 }

@@ -23,6 +23,14 @@ CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run on the cluster."""
+
+    run_id: str
+    address: str
+
+
 @dataclass
 class Connection:
     """KFP's client, and whom it talks to."""
@@ -33,6 +41,10 @@ class Connection:
     experiment: str
     refused: bool = False  # the server does not accept the credentials: trying again is no use
     _experiment_id: str = field(default="")
+
+    def describe_run(self, run_id: str) -> Run:
+        """Return a run with the address of its page."""
+        return Run(run_id, f"{self.page}/#/runs/details/{run_id}")
 
     def find_experiment(self) -> str:
         """Return the id of the experiment, which is made if it is not there."""
@@ -117,7 +129,7 @@ def explain_failures(connection: Connection) -> Iterator[None]:
         yield
     except ApiException as error:
         connection.refused = error.status in (UNAUTHORIZED, FORBIDDEN)
-        raise _describe_status(name, error.status, _read_reason(error)) from None
+        raise _describe_status(name, error.status, describe_reason(error)) from None
     except urllib3.exceptions.TimeoutError:
         raise _describe_silence(name) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -180,7 +192,7 @@ def _describe_silence(name: str) -> DarkroomError:
     )
 
 
-def _read_reason(error: Any) -> str:
+def describe_reason(error: Any) -> str:
     """Return what the server says of its error, in a line."""
     try:
         found = json.loads(error.body)

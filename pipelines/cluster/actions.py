@@ -1,41 +1,34 @@
-"""Submit, schedule and upload: the pipeline on a Kubeflow cluster, by its API."""
+"""Submit, schedule, upload and retry: the pipeline on a Kubeflow cluster, by KFP's API."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.terminal import Stopwatch, say
+from components.common.terminal import say
+from pipelines.cluster.checks import check_settings
+from pipelines.cluster.connection import Connection, Run, describe_reason, explain_failures
 from pipelines.compiler import write_pipeline
-from pipelines.connection import Connection, connect, explain_failures
 from pipelines.settings import Settings
 
-__all__ = ["Run", "connect", "schedule", "submit", "switch_schedule", "upload", "wait"]
-
-DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
-# States of a run that changes no more.
-SUCCEEDED, ENDED = "SUCCEEDED", ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
-POLL_SECONDS = 5.0
-PATIENCE = 12  # looks at a run that may fail one after the other: a server that restarts
+CONFLICT = 409
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run on the cluster."""
-
-    run_id: str
-    address: str
-
-
-def submit(connection: Connection, settings: Settings, name: str, allow_mutable_tag: bool) -> Run:
+def submit(
+    connection: Connection,
+    settings: Settings,
+    name: str,
+    allow_mutable_tag: bool,
+    checked: bool = True,
+) -> Run:
     """Start the pipeline; return the run.
 
     Args:
@@ -43,8 +36,9 @@ def submit(connection: Connection, settings: Settings, name: str, allow_mutable_
         settings: what to run.
         name: of the run; empty: the pipeline's name and the time.
         allow_mutable_tag: take an image that is named by a tag.
+        checked: ask Kubernetes, if there is a way to it, for what the settings name.
     """
-    check_images(settings, allow_mutable_tag)
+    check_settings(settings.kubeflow, allow_mutable_tag, checked)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         run = connection.client.create_run_from_pipeline_package(
             str(file),
@@ -55,42 +49,14 @@ def submit(connection: Connection, settings: Settings, name: str, allow_mutable_
             pipeline_root=settings.kubeflow.pipeline_root or None,
             service_account=settings.kubeflow.service_account or None,
         )
-    return Run(run.run_id, f"{connection.page}/#/runs/details/{run.run_id}")
+    return connection.describe_run(run.run_id)
 
 
-def wait(connection: Connection, run: Run, timeout: float) -> None:
-    """Show the progress of a run until it ends; raise DarkroomError if it does not succeed."""
-    watch = Stopwatch()
-    seen: dict[str, str] = {}
-    failures = 0
-    while True:
-        try:
-            with explain_failures(connection):
-                found = connection.client.get_run(run.run_id)
-            failures = 0
-        except DarkroomError:
-            failures += 1
-            if failures >= PATIENCE or connection.refused:
-                raise
-            found = None
-        if found is not None:
-            for name, state in _read_tasks(found):
-                if seen.get(name) != state:
-                    seen[name] = state
-                    say(f"{name}: {state.lower()} ({watch})")
-            if found.state in ENDED:
-                break
-        if watch.seconds > timeout:
-            raise DarkroomError(
-                f"the run has not ended after {timeout:g} s; it goes on, see {run.address}"
-            )
-        time.sleep(POLL_SECONDS)
-    if found.state != SUCCEEDED:
-        reason = getattr(getattr(found, "error", None), "message", "") or "see its page"
-        failed = [name for name, state in seen.items() if state == "FAILED"]
-        where = f" in {', '.join(failed)}" if failed else ""
-        raise DarkroomError(f"the run {found.state.lower()}{where} ({reason}): {run.address}")
-    say(f"the run succeeded ({watch})")
+def retry(connection: Connection, run_id: str) -> Run:
+    """Go on with a run that failed or was terminated: KFP starts again what is not done."""
+    with explain_failures(connection), _quiet():
+        connection.client._run_api.run_service_retry_run(run_id=run_id)
+    return connection.describe_run(run_id)
 
 
 def schedule(
@@ -101,9 +67,10 @@ def schedule(
     cron: str,
     enabled: bool,
     allow_mutable_tag: bool,
+    checked: bool = True,
 ) -> None:
     """Start the pipeline by a cron expression; an earlier schedule of that name is disabled."""
-    check_images(settings, allow_mutable_tag)
+    check_settings(settings.kubeflow, allow_mutable_tag, checked)
     check_cron(cron)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         experiment = connection.find_experiment()
@@ -141,35 +108,47 @@ def switch_schedule(connection: Connection, name: str, enabled: bool) -> None:
 
 
 def upload(
-    connection: Connection, settings: Settings, name: str, version: str, allow_mutable_tag: bool
+    connection: Connection,
+    settings: Settings,
+    name: str,
+    version: str,
+    *,
+    allow_mutable_tag: bool,
+    checked: bool = True,
 ) -> str:
     """Upload a version of the pipeline, and the pipeline if it is new; return its address."""
-    check_images(settings, allow_mutable_tag)
+    from kfp_server_api import ApiException
+
+    check_settings(settings.kubeflow, allow_mutable_tag, checked)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         client = connection.client
-        found = client.get_pipeline_id(name)
+        found = _find_pipeline(connection, name)
         if not found:
             namespace = connection.namespace or None
             found = client.upload_pipeline(
                 str(file), pipeline_name=name, namespace=namespace
             ).pipeline_id
-        made = client.upload_pipeline_version(str(file), version, pipeline_id=found)
+        try:
+            made = client.upload_pipeline_version(str(file), version, pipeline_id=found)
+        except ApiException as error:
+            if error.status != CONFLICT:
+                raise
+            page = f"{connection.page}/#/pipelines/details/{found}"
+            raise DarkroomError(
+                f"pipeline {name} has a version {version} already, and versions do not change: "
+                f"{page}; give another name with --version ({describe_reason(error)})"
+            ) from None
     return f"{connection.page}/#/pipelines/details/{found}/version/{made.pipeline_version_id}"
 
 
-def check_images(settings: Settings, allow_mutable_tag: bool) -> None:
-    """Refuse images that may become others: KFP's cache would not notice."""
-    kubeflow = settings.kubeflow
-    for key, image in (("image", kubeflow.image), ("gpu_image", kubeflow.gpu_image)):
-        if not image or DIGEST.search(image):
-            continue
-        if not allow_mutable_tag:
-            raise DarkroomError(
-                f"kubeflow.{key}: {image} is named by a tag, which may point at other code "
-                "tomorrow, and the cache would not notice; give it as name@sha256:<digest> "
-                "(`docker push` prints it), or pass --allow-mutable-tag"
-            )
-        say(f"warning: {image} is named by a tag: the cache may answer with results of other code")
+def _find_pipeline(connection: Connection, name: str) -> str:
+    """Return the id of a pipeline, in a cluster of many users that of the namespace."""
+    wanted = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    options = {"namespace": connection.namespace} if connection.namespace else {}
+    found = connection.client._pipelines_api.pipeline_service_list_pipelines(
+        filter=json.dumps({"predicates": [wanted]}), **options
+    )
+    return str(found.pipelines[0].pipeline_id) if found.pipelines else ""
 
 
 def check_cron(cron: str) -> None:
@@ -198,14 +177,6 @@ def _find_schedules(connection: Connection, name: str) -> list[Any]:
         token = page.next_page_token or ""
         if not token:
             return found
-
-
-def _read_tasks(run: Any) -> Iterator[tuple[str, str]]:
-    details = getattr(getattr(run, "run_details", None), "task_details", None) or []
-    for task in details:
-        name, state = task.display_name or "", str(task.state or "PENDING")
-        if name and not name.endswith(("-driver", "executor")):
-            yield name, state
 
 
 @contextlib.contextmanager

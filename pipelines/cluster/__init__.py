@@ -1,0 +1,20 @@
+"""The way to a Kubeflow cluster: its API, what is sent there, and what a person sees of a run.
+
+==============  ==========================================================================
+`connection`    KFP's API: address, credentials, time limits, errors in words
+`kube`          Kubernetes' own API, where a person's `kubectl` reaches the same cluster
+`checks`        what can be seen to be wrong before anything is sent
+`actions`       submit, schedule, upload, retry
+`nodes`         the tree of Argo's nodes, from the heap of them that KFP answers with
+`progress`      the pipeline's tasks, from that tree: states, attempts, partitions
+`watching`      follows a run, and says how it ended and how to go on
+`logs`          the last words of a task
+`cleaning`      what is on the volume and in MLflow that no run needs any more
+==============  ==========================================================================
+"""
+
+from pipelines.cluster.actions import retry, schedule, submit, switch_schedule, upload
+from pipelines.cluster.connection import Run, connect
+from pipelines.cluster.watching import wait
+
+__all__ = ["Run", "connect", "retry", "schedule", "submit", "switch_schedule", "upload", "wait"]
