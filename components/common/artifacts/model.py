@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CARD = "darkroom.json"
 # Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
 LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
+# Of a network of tokens, before its last block: the patches as a map of places (high, wide,
+# channels), and the tokens beside them (tokens, channels).
+PLACES, PREFIX = "places", "prefix_tokens"
 
 
 @dataclass(frozen=True)
