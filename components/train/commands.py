@@ -8,7 +8,7 @@ from components.common.cli import Command
 
 
 def _list_backbones(_: argparse.Namespace) -> None:
-    from components.train.networks.backbones import print_catalogue
+    from components.train.networks.catalogue import print_catalogue
 
     print_catalogue()
 

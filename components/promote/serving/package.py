@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import components
-from components.common.artifacts.model import ModelCard
+from components.common.artifacts.model import HUB, ModelCard
 from components.common.serving.classifier import ARTIFACT, MODEL_FILE, UNSURE_BELOW
 
 # The serving room and what it reaches, in the folder of components; a test holds it to the imports.
@@ -69,11 +69,17 @@ def save_package(
             artifacts={ARTIFACT: str(named)},
             signature=create_signature(card),
             input_example=create_example(card),
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=list_requirements(card),
             mlflow_model=meta,
             model_config={} if unsure_below is None else {UNSURE_BELOW: unsure_below},
             metadata={"class_names": card.class_names, "backbone": card.backbone},
         )
+
+
+def list_requirements(card: ModelCard) -> list[str]:
+    """Return what the served model needs, pinned; a network of KerasHub's layers needs that too."""
+    names = (*REQUIREMENTS, HUB) if HUB in card.versions else REQUIREMENTS
+    return [f"{name.replace('_', '-')}=={version(name)}" for name in names]
 
 
 def create_signature(card: ModelCard) -> Any:

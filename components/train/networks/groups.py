@@ -21,8 +21,17 @@ def list_layers(network: keras.Model) -> list[Any]:
     """Return all layers from the bottom up, those of networks inside in their place."""
     found: list[Any] = []
     for layer in network.layers:
-        found += list_layers(layer) if isinstance(layer, keras.Model) else [layer]
+        found += list_layers(layer) if isinstance(layer, keras.Model) else _open(layer)
     return found
+
+
+def _open(layer: Any) -> list[Any]:
+    """Return a layer, or its blocks if it is one of KerasHub's that hold several."""
+    inner = layer._layers
+    kinds = [type(one) for one in inner if one._layers]
+    return (
+        list(inner) if len(kinds) > len(set(kinds)) and not layer._trainable_variables else [layer]
+    )
 
 
 def list_groups(*networks: keras.Model) -> list[list[Any]]:

@@ -15,7 +15,7 @@ from components.common.artifacts.model import (
     Calibration,
 )
 from components.common.backend import keras
-from components.train.networks.backbones import Backbone
+from components.train.networks.catalogue import Backbone
 from components.train.networks.groups import list_groups
 
 FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
@@ -49,14 +49,22 @@ def create_network(
         A Keras model: (size_px, size_px, 3) pixels, 0 to 255 → (classes,) probabilities. The layers
         `logits`, `temperature` and `probabilities` end it.
     """
-    parts = _cut(body)
-    return _assemble(backbone, parts, class_names, size_px, dropout, calibration, scratch)
+    return _assemble(
+        backbone,
+        _cut(body),
+        class_names,
+        size_px=size_px,
+        dropout=dropout,
+        calibration=calibration,
+        scratch=scratch,
+    )
 
 
 def _assemble(
     backbone: Backbone,
     parts: list[keras.Model],
     class_names: list[str],
+    *,
     size_px: int,
     dropout: float,
     calibration: Calibration | None,
@@ -68,8 +76,9 @@ def _assemble(
     # fine-tuned. Statistics that nobody has measured would only keep a network from learning.
     mode = {} if scratch else {"training": False}
     found = _scale(pixels, backbone)
-    for part in parts:
-        found = part(found, **mode)
+    found = parts[0](found, **mode)
+    for part in parts[1:]:
+        found = part(_name_tokens(found), **mode)
     if len(found.shape) == 4:  # a map (high, wide, channels)
         features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(found)
     else:
@@ -108,7 +117,9 @@ def to_float32(
         # From its config, each layer would keep the number format that it was made with.
         plain = [_create_plain(body) for body in bodies]
         size = network.input.shape[1]
-        whole = _assemble(backbone, plain, class_names, size, 0.0, calibration)
+        whole = _assemble(
+            backbone, plain, class_names, size_px=size, dropout=0.0, calibration=calibration
+        )
         for to, own in zip(whole.weights, network.weights, strict=True):
             to.assign(keras.ops.convert_to_numpy(own))
         return whole
@@ -127,9 +138,18 @@ def _cut(body: keras.Model) -> list[keras.Model]:
     names = [layer.name for layer in body.layers]
     if PLACES not in names:
         return [body]
-    between = [body.get_layer(name).output for name in (PLACES, PREFIX) if name in names]
+    found = [body.get_layer(name).output for name in (PLACES, PREFIX) if name in names]
+    between = found if len(found) > 1 else found[0]
     lower = keras.Model(body.input, between, name=f"{body.name}_lower")
     return [lower, keras.Model(between, body.output, name=f"{body.name}_upper")]
+
+
+def _name_tokens(between: Any) -> Any:
+    """Pass on what is between the parts of a network, under names that can be found."""
+    tensors = between if isinstance(between, list) else [between]
+    named = zip((PLACES, PREFIX), tensors, strict=False)
+    found = [keras.layers.Identity(name=name)(tensor) for name, tensor in named]
+    return found if len(found) > 1 else found[0]
 
 
 def _create_plain(body: keras.Model) -> keras.Model:
@@ -164,9 +184,10 @@ def unfreeze(network: keras.Model, layers_from_top: int | str, scratch: bool = F
     for number, group in enumerate(groups):
         for layer in group:
             layer.trainable = number >= frozen
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = layer.trainable and scratch
-                layer.momentum = SCRATCH_MOMENTUM if scratch else layer.momentum
+            for inner in layer._flatten_layers():  # itself, and what KerasHub puts into one
+                if isinstance(inner, keras.layers.BatchNormalization):
+                    inner.trainable = layer.trainable and scratch
+                    inner.momentum = SCRATCH_MOMENTUM if scratch else inner.momentum
     return sum(int(np.prod(w.shape)) for w in network.trainable_weights)
 
 

@@ -29,7 +29,6 @@ from components.train.runtime.machines import agree
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Params
 
-
 PART = "probe"  # of a checkpoint
 
 

@@ -106,7 +106,9 @@ def test_random_weights_learn_their_batchnorm_statistics(
     )
 
 
-@pytest.mark.parametrize(("unfrozen", "moving"), [(0, set()), (1, {"high"}), (2, {"high", "low"}), (9, {"high", "low"})])
+@pytest.mark.parametrize(
+    ("unfrozen", "moving"), [(0, set()), (1, {"high"}), (2, {"high", "low"}), (9, {"high", "low"})]
+)
 def test_only_the_top_layers_move(
     create: Any, shards: Path, tmp_path: Path, unfrozen: int, moving: set[str]
 ) -> None:
@@ -264,7 +266,9 @@ def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path
         assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    assert {layer.dtype_policy.compute_dtype for body in find_bodies(plain) for layer in body.layers} == {"float32"}
+    assert {
+        layer.dtype_policy.compute_dtype for body in find_bodies(plain) for layer in body.layers
+    } == {"float32"}
     pixels = read_split(shards, "val").pixels
     short = network.predict(pixels, verbose=0).argmax(axis=1)
     assert (plain.predict(pixels, verbose=0).argmax(axis=1) == short).mean() > 0.9
