@@ -118,7 +118,7 @@ class Params:
     weights: str = param(
         "imagenet",
         "imagenet (of a folder: those in it), none (random), or the path of a weights file of that "
-        "backbone",
+        "backbone, or of a model.keras whose backbone training goes on from",
     )
     seed: Annotated[int, Between(0, 2**31 - 1)] = param(0, "seed of all that is random")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = param(

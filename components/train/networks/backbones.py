@@ -10,6 +10,7 @@ from components.common.settings.params import suggest
 from components.train.networks.catalogue import CATALOGUE, SHIPPED, Backbone
 
 IMAGENET_WEIGHTS, NO_WEIGHTS = "imagenet", "none"
+MODEL_SUFFIX = ".keras"  # of a model that Darkroom trained, whose backbone another goes on from
 
 
 def find_backbone(name: str) -> Backbone:
@@ -41,7 +42,8 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     Args:
         backbone: of the catalogue or of a folder.
         weights: `imagenet` (those it was published with), `none` (random), or the path of a weights
-            file of this very network.
+            file of this very network, or of a model that Darkroom trained from it: its classes may
+            be others.
         size_px: side of the images.
 
     Returns:
@@ -63,10 +65,14 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
             f"preprocess.size_px: {backbone.name} cuts images into patches of {backbone.patch_px} "
             f"px, so their side is a multiple of it, such as {near}; got {size_px}"
         )
+    if weights.endswith(MODEL_SUFFIX):
+        body = create_body(backbone, NO_WEIGHTS, size_px)
+        _take_over(body, backbone, _find_file(weights))
+        return body
     if backbone.folder is not None:
         from components.train.networks.folders import create_folder_body
 
-        body = create_folder_body(backbone.folder, size_px, pretrained=weights != NO_WEIGHTS)
+        body = create_folder_body(backbone.folder, size_px, pretrained=weights == IMAGENET_WEIGHTS)
         if weights not in (IMAGENET_WEIGHTS, NO_WEIGHTS):
             _load_keras_weights(body, backbone.name, _find_file(weights))
         return body
@@ -114,6 +120,24 @@ def _find_file(weights: str) -> Path:
             "weights file"
         )
     return file
+
+
+def _take_over(body: Any, backbone: Backbone, file: Path) -> None:
+    """Give a network the weights that it has in a model which Darkroom trained."""
+    from components.common.artifacts.model import load_model, read_card
+    from components.common.backend import keras
+
+    card, model = read_card(file), load_model(file)
+    own = Path(card.backbone).name
+    theirs = [w for layer in model.layers if isinstance(layer, keras.Model) for w in layer.weights]
+    shapes = [tuple(weight.shape) for weight in body.weights]
+    if own != backbone.name or [tuple(weight.shape) for weight in theirs] != shapes:
+        raise DarkroomError(
+            f"train.weights: {file} is a model of {own} for {card.form.size_px} px images; here it "
+            f"is {backbone.name}, and the sizes of all weights must be the same"
+        )
+    for to, weight in zip(body.weights, theirs, strict=True):
+        to.assign(keras.ops.convert_to_numpy(weight))
 
 
 def _load_keras_weights(body: Any, name: str, file: Path) -> None:

@@ -8,6 +8,7 @@ fine-tuned; tests/train counts them anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,22 +90,45 @@ CATALOGUE = {
 SHIPPED = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")  # weights are installed
 
 
-def print_catalogue() -> None:
-    """Print the catalogue as a table, smallest network first."""
+def print_catalogue(
+    fetched: Sequence[Backbone] = (),
+    max_gmacs: float | None = None,
+    max_mb: float | None = None,
+    family: str = "",
+) -> None:
+    """Print the catalogue, and networks that were fetched, as a table, smallest network first.
+
+    Args:
+        fetched: from folders, named by their path.
+        max_gmacs: leaves out what multiplies more for an image, in thousand millions.
+        max_mb: leaves out what is larger, in float32.
+        family: part of the names that are wanted, in any case.
+    """
+    rows = [
+        one
+        for one in (*CATALOGUE.values(), *fetched)
+        if family.lower() in one.name.lower()
+        and (max_mb is None or one.size_mb <= max_mb)
+        and (max_gmacs is None or (one.mega_macs or 0) / 1e3 <= max_gmacs)
+    ]
+    wide = max([20, *(len(one.name) + 2 for one in rows)])
     print(
-        f"{'backbone':<20}{'parameters':>11}{'size':>11}{'input':>10}{'multiply-adds':>16}"
+        f"{'backbone':<{wide}}{'parameters':>11}{'size':>11}{'input':>10}{'multiply-adds':>16}"
         f"{'ImageNet top-1':>17}"
     )
-    for backbone in sorted(CATALOGUE.values(), key=lambda b: b.parameters):
-        assert backbone.mega_macs is not None  # of the catalogue all is known
-        assert backbone.top1 is not None
+    for one in sorted(rows, key=lambda b: b.parameters):
+        macs = "–" if one.mega_macs is None else f"{one.mega_macs / 1e3:.2f} G"
+        top1 = "–" if one.top1 is None else f"{one.top1:.1%}"
         print(
-            f"{backbone.name:<20}{backbone.parameters / 1e6:>9.1f} M{backbone.size_mb:>8.0f} MB"
-            f"{backbone.size_px:>7} px{backbone.mega_macs / 1e3:>14.2f} G{backbone.top1:>17.1%}"
+            f"{one.name:<{wide}}{one.parameters / 1e6:>9.1f} M{one.size_mb:>8.0f} MB"
+            f"{one.size_px:>7} px{macs:>16}{top1:>17}"
         )
+    if not rows:
+        print("none: let the filters through more")
     print(
         "\nParameters, size (float32) and multiply-adds (of one image of that input) are those of\n"
         "the network without its ImageNet classifier; top-1 is the accuracy its publishers give.\n"
         "EfficientNetLite0, 1 and 2 are installed with Darkroom. The others' ImageNet weights are\n"
-        "downloaded at first use, or read from a file: train.weights."
+        "downloaded at first use, or read from a file: train.weights. ViT, DeiT, DINOv2, CLIP,\n"
+        "SigLIP, Swin and all that timm, Hugging Face or KerasHub have beside: `weights fetch`."
     )

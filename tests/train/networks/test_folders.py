@@ -25,7 +25,7 @@ from components.train.networks.store import compute_digest
 from components.train.run import run
 from components.train.spec import Inputs
 from tests.tiny_model import make_card
-from tests.train.networks.tiny_vit import DINOV2, write_timm
+from tests.train.networks.tiny_vit import DINOV2, MEAN, STD, write_timm
 from tests.train.tiny_run import make_outputs, make_params
 
 
@@ -40,6 +40,8 @@ def train(folder: Path, shards: Path, out: Path, **finetune: Any) -> Any:
 def test_a_transformer_is_probed_fine_tuned_and_explained(
     shards: Path, mlflow_store: Path, tmp_path: Path
 ) -> None:
+    from components.common.backend import keras
+
     write_timm(tmp_path / "net", DINOV2)
     outputs = train(
         tmp_path / "net", shards, mlflow_store, layer_decay=0.7, unfreeze=1, learning_rate=0.01
@@ -53,6 +55,16 @@ def test_a_transformer_is_probed_fine_tuned_and_explained(
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
     model = load_model(outputs.model)
     assert GradCam(model).compute_maps(pixels, np.arange(4)).shape == (4, 4, 4)
+    again = create_body(find_backbone(str(tmp_path / "net")), str(outputs.model), 32)
+    lower, upper = find_bodies(model)
+    kept = [np.asarray(weight) for weight in (*lower.weights, *upper.weights)]
+    for mine, theirs in zip(again.weights, kept, strict=True):
+        assert np.array_equal(mine, theirs), mine.path
+    features = keras.Model(model.input, model.get_layer("features").output)(pixels)
+    scaled = ((pixels / 255 - MEAN) / STD).astype(np.float32)
+    assert np.asarray(again(scaled)) == pytest.approx(np.asarray(features), abs=1e-4)
+    with pytest.raises(DarkroomError, match=r"is a model of net for 32 px.*here it is VGG16"):
+        create_body(find_backbone("VGG16"), str(outputs.model), 32)
     # Anybody's Keras loads it: nothing of ours is inside, nor of KerasHub.
     with zipfile.ZipFile(outputs.model) as archive:
         made_of = set(re.findall(r'"module": "([^"]+)"', archive.read("config.json").decode()))
