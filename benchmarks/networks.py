@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--torch-python", type=Path, help="with torch, timm and transformers")
     parser.add_argument("--folder", type=Path, help="keep the checkpoints there, or find them")
+    parser.add_argument("--only", default="", help="part of the names of those to compare")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
         folder = flags.folder or Path(temporary)
@@ -32,7 +33,8 @@ def main() -> None:
         if flags.torch_python:
             subprocess.run([flags.torch_python, script, folder], check=True)  # noqa: S603
         print("compared with", json.loads((folder / "versions.json").read_text()))
-        worst = [compare(one) for one in sorted(folder.iterdir()) if one.is_dir()]
+        folders = [one for one in sorted(folder.iterdir()) if one.is_dir()]
+        worst = [compare(one) for one in folders if flags.only in one.name]
     if not worst or max(worst) > TOLERANCE:
         raise SystemExit(f"{len(worst)} networks, the worst gap {max(worst, default=np.inf):.2g}")
 

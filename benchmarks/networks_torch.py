@@ -40,6 +40,15 @@ TIMM: dict[str, dict[str, Any]] = {
     "vit_so150m_patch16_reg4_map_256": SMALL,
     "flexivit_base": SMALL,
 }
+# Whole networks that KerasHub converts, which cannot be made small by their arguments.
+MAPS = (
+    "resnet18",
+    "resnetv2_50",
+    "mobilenetv3_small_050",
+    "efficientnet_lite0",
+    "vgg11",
+    "cspresnet50",
+)
 CONFIG = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -63,6 +72,11 @@ def main() -> None:
     transformers.utils.logging.set_verbosity_error()
     for name, changes in TIMM.items():
         write_timm(folder / f"timm-{name}", name, changes)
+    for name in MAPS:
+        model = shake(timm.create_model(name, num_classes=10), 0.01).eval()
+        target = folder / f"timm-{name}"
+        save_for_hf(model, target, safe_serialization=True)
+        keep_answers(target, 64, lambda x, m=model: m.forward_features(x).permute(0, 2, 3, 1))
     for name, make in TRANSFORMERS.items():
         model, answer = make()
         model = shake(model).eval()
@@ -85,11 +99,11 @@ def write_timm(target: Path, name: str, changes: dict[str, Any]) -> None:
     keep_answers(target, changes["img_size"], answer)
 
 
-def shake(model: torch.nn.Module) -> torch.nn.Module:
+def shake(model: torch.nn.Module, size: float = 0.1) -> torch.nn.Module:
     """Give every parameter other numbers: fresh biases and class tokens are 0, norms are 1."""
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+            parameter.add_(torch.randn_like(parameter) * size)
     return model
 
 
@@ -124,6 +138,20 @@ def tower(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     return model.vision_model(pixel_values=pixels).pooler_output
 
 
+def patches(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Return the patches of the last layer, without the five tokens before them, as a map."""
+    found = model(pixel_values=pixels).last_hidden_state[:, 5:]
+    side = round(found.shape[1] ** 0.5)
+    return found.reshape(len(found), side, side, -1)
+
+
+def places(model: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Return all tokens of the last layer as a map."""
+    found = model(pixel_values=pixels).last_hidden_state
+    side = round(found.shape[1] ** 0.5)
+    return found.reshape(len(found), side, side, -1)
+
+
 Made = tuple[Any, Callable[[Any, torch.Tensor], torch.Tensor]]
 T = transformers
 TRANSFORMERS: dict[str, Callable[[], Made]] = {
@@ -144,6 +172,18 @@ TRANSFORMERS: dict[str, Callable[[], Made]] = {
     "dinov2-giant": lambda: (
         T.Dinov2WithRegistersModel(T.Dinov2WithRegistersConfig(**CONFIG, use_swiglu_ffn=True)),
         class_token,
+    ),
+    "dinov3": lambda: (
+        T.DINOv3ViTModel(T.DINOv3ViTConfig(**CONFIG, num_register_tokens=4)),
+        patches,
+    ),
+    "swin": lambda: (
+        T.SwinModel(
+            T.SwinConfig(
+                image_size=SIZE_PX, embed_dim=16, depths=[2, 1], num_heads=[2, 2], window_size=4
+            )
+        ),
+        places,
     ),
     "clip": lambda: (
         T.CLIPModel(T.CLIPConfig(vision_config=CONFIG, text_config=TEXT, projection_dim=16)),

@@ -22,8 +22,6 @@ def find_backbone(name: str) -> Backbone:
     if name in CATALOGUE:
         return CATALOGUE[name]
     if Path(name).is_dir():
-        from components.train.networks.folders import read_folder
-
         return read_folder(Path(name))
     if "/" in name:
         raise DarkroomError(
@@ -33,6 +31,36 @@ def find_backbone(name: str) -> Backbone:
     raise DarkroomError(
         f"train.backbone: no backbone {name!r}; {suggest(name, CATALOGUE, cutoff=0.4)}"
         "`python -m components.train --list-backbones` prints all names"
+    )
+
+
+def read_folder(folder: Path) -> Backbone:
+    """Return what is known of the network in a folder, without its weights.
+
+    Raises:
+        DarkroomError: if it is none that Darkroom reads.
+    """
+    from components.train.networks.checkpoints import read_checkpoint, read_config, read_scaling
+    from components.train.networks.vit import count_mega_macs
+
+    if _is_hubs(folder):
+        from components.train.networks.hub import is_hub_folder, read_hub
+
+        config = read_config(folder)
+        return read_hub(folder, None if is_hub_folder(config) else read_scaling(folder))
+    found = read_checkpoint(folder)
+    vit = found.vit
+    return Backbone(
+        folder.name,
+        vit.size_px,
+        found.parameters,
+        count_mega_macs(vit, vit.size_px),
+        None,
+        found.scaling,
+        rectified=False,
+        min_size_px=vit.patch_px,
+        patch_px=vit.patch_px,
+        folder=folder,
     )
 
 
@@ -70,9 +98,7 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
         _take_over(body, backbone, _find_file(weights))
         return body
     if backbone.folder is not None:
-        from components.train.networks.folders import create_folder_body
-
-        body = create_folder_body(backbone.folder, size_px, pretrained=weights == IMAGENET_WEIGHTS)
+        body = _create_folder_body(backbone.folder, size_px, pretrained=weights == IMAGENET_WEIGHTS)
         if weights not in (IMAGENET_WEIGHTS, NO_WEIGHTS):
             _load_keras_weights(body, backbone.name, _find_file(weights))
         return body
@@ -96,6 +122,31 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     if weights != NO_WEIGHTS:
         _load_keras_weights(body, backbone.name, _find_file(weights))
     return body
+
+
+def _create_folder_body(folder: Path, size_px: int, pretrained: bool = True) -> Any:
+    """Return the network in a folder, as :func:`create_body` does."""
+    from components.train.networks.checkpoints import read_checkpoint
+    from components.train.networks.vit import create_vit
+    from components.train.networks.vit_weights import load_vit_weights
+
+    if _is_hubs(folder):
+        from components.train.networks.hub import create_hub_body
+
+        return create_hub_body(folder, size_px, pretrained)
+    found = read_checkpoint(folder)
+    body = create_vit(found.vit, size_px, folder.name)
+    if pretrained:
+        load_vit_weights(body, found.vit, found.read_tensors())
+    return body
+
+
+def _is_hubs(folder: Path) -> bool:
+    """Whether KerasHub reads a folder, and not Darkroom by itself."""
+    from components.train.networks.checkpoints import is_converted_by_hub, read_config
+
+    config = read_config(folder)
+    return "registered_name" in config or is_converted_by_hub(config)
 
 
 def _create_lite(name: str, weights: str, size_px: int) -> Any:

@@ -56,7 +56,9 @@ FAMILIES = {
 }
 # What KerasHub converts beside those.
 HUB_TRANSFORMERS = ("dinov3_vit", "swin")
-HUB_TIMM = re.compile("resnet|csp|dark|densenet|mobilenet|vgg|efficientnet|hgnetv2")
+# DenseNet and HGNetV2 of timm it converts as well, but they answered differently there (see
+# benchmarks/networks.py).
+HUB_TIMM = re.compile("resnet|csp|dark|mobilenet(?!v5)|vgg|efficientnet")
 # How the kernel of the patches is called, by which the wanted tower is found.
 PATCHES = {
     TIMM: "patch_embed.proj.weight",
@@ -302,6 +304,8 @@ NEAREST = (
     ("maxvit|maxxvit|coatnet|swinv2", "swin_base_224 of KerasHub"),
     ("siglip2|naflex", "the SigLIP 2 of fixed size, such as vit_base_patch16_siglip_224 of timm"),
     ("dinov3", "dinov3_vit_base_lvd1689m of KerasHub"),
+    ("densenet", "DenseNet121 to DenseNet201 of the catalogue"),
+    ("hgnet|mobilenetv5", "the preset of that name of KerasHub"),
     ("regnet|resnest|resnext", "ResNet152V2 of the catalogue"),
     ("aimv2|_xp_|rope", "vit_base_patch16_siglip_224 of timm"),
 )

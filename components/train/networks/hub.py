@@ -171,6 +171,8 @@ def create_hub_body(folder: Path, size_px: int, pretrained: bool = True) -> kera
     tower, *_ = _load(folder, pretrained, image_shape=(size_px, size_px, 3))
     pixels = keras.Input((size_px, size_px, 3))
     found = tower(dict.fromkeys(tower.input, pixels) if isinstance(tower.input, dict) else pixels)
+    if isinstance(found, dict):  # the maps of all stages, from fine to coarse
+        found = list(found.values())[-1]
     if len(found.shape) == 3:  # tokens
         kind = type(tower).__name__
         before = 1 + getattr(tower, PREFIXES[kind]) if kind in PREFIXES else 0

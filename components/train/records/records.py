@@ -16,7 +16,7 @@ from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.catalogue import Backbone
-from components.train.networks.store import compute_digest
+from components.train.networks.shelf import compute_digest
 from components.train.runtime.machines import Machines
 from components.train.spec import Outputs, Params
 

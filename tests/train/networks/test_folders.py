@@ -21,7 +21,7 @@ from components.promote.serving.package import list_requirements
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.groups import list_groups
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
-from components.train.networks.store import compute_digest
+from components.train.networks.shelf import compute_digest
 from components.train.run import run
 from components.train.spec import Inputs
 from tests.tiny_model import make_card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, read_json
 from components.train.networks.catalogue import CATALOGUE
-from components.train.networks.store import RECORD, compute_digest, list_files
+
+RECORD = "weights.json"  # beside the files: where they came from, and their digests
+WANTED = ("*.json", "*.safetensors", "*.h5")  # no pickles, no code
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,17 @@ def _read(record: Path) -> Fetched:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DarkroomError(f"{record}: not a record of fetched weights ({error!r})") from None
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Return the files of a network that its answers come from, in order."""
+    found = {file for pattern in WANTED for file in folder.glob(pattern) if file.is_file()}
+    return sorted(found - {folder / RECORD})
+
+
+def compute_digest(folder: Path) -> str:
+    """Return the sha256 of the names and contents of a network's files."""
+    whole = hashlib.sha256()
+    for file in list_files(folder):
+        whole.update(f"{file.name} {compute_sha256(file)}\n".encode())
+    return whole.hexdigest()

@@ -13,11 +13,10 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, write_json, writing_folder
 from components.common.terminal import say
-from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body
+from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
 from components.train.networks.checkpoints import read_config
-from components.train.networks.folders import read_folder
-from components.train.networks.store import RECORD, WANTED, list_files
+from components.train.networks.shelf import RECORD, WANTED, list_files
 
 HUGGING_FACE = "hf://"
 TRANSPORT = "pip install 'darkroom[hub]', or give a folder that holds the files"
