@@ -88,7 +88,7 @@ def test_random_weights_learn_their_batchnorm_statistics(
     from components.common.backend import keras
 
     network = create(scratch=True)
-    train(network, shards, tmp_path, make_recipe(learning_rate=1e-8, epochs=4))
+    train(network, shards, tmp_path, make_recipe(learning_rate=1e-8, epochs=8))
     (body,) = find_bodies(network)
     norm = body.get_layer("norm")
     assert norm.trainable
