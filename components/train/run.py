@@ -15,7 +15,7 @@ from components.train.feed.material import Material
 from components.train.feed.memory import read_train_and_val
 from components.train.feed.recipe import Recipe
 from components.train.finetuning.finetune import run_finetuning
-from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
 from components.train.networks.network import create_network, unfreeze
 from components.train.probe.probe import run_probe
 from components.train.records import records
@@ -79,7 +79,14 @@ def _prepare(
     tf.config.experimental.enable_op_determinism()
     say(set_precision(params.precision))
     body = create_body(backbone, params.weights, size)
-    network = create_network(backbone, body, names, size_px=size, dropout=params.finetune.dropout)
+    network = create_network(
+        backbone,
+        body,
+        names,
+        size_px=size,
+        dropout=params.finetune.dropout,
+        scratch=params.weights == NO_WEIGHTS,
+    )
     train, val = read_train_and_val(shards, dataset)
     say(records.describe_start(backbone, params.weights, dataset))
     recipe = Recipe(
@@ -101,7 +108,7 @@ def _finetune(
     """Unfreeze the network and yield the epochs of the second phase, if there is one."""
     if not params.finetune.epochs:
         return
-    trainable = unfreeze(network, params.finetune.unfreeze)
+    trainable = unfreeze(network, params.finetune.unfreeze, params.weights == NO_WEIGHTS)
     say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
     yield from run_finetuning(
         network,

@@ -42,11 +42,13 @@ class Finetune:
     optimizer: Literal["adamw", "adam", "sgd"] = param("adamw", "optimizer; sgd has momentum 0.9")
     learning_rate: Annotated[float, Between(1e-8, 10)] = param(5e-4, "highest learning rate")
     layer_decay: Annotated[float, Between(0.1, 1)] = param(
-        1.0, "factor on the learning rate from each layer with weights to the one below it"
+        1.0,
+        "factor on the learning rate from a layer with a kernel, or a block, to the one below",
     )
     warmup_fraction: Annotated[float, Between(0, 0.5)] = param(0.1, "share of steps that it rises")
     weight_decay: Annotated[float, Between(0, 1)] = param(
-        0.05, "decoupled weight decay (adamw only); biases have none"
+        0.05,
+        "decoupled weight decay (adamw only), slowed as layers are; kernels have it",
     )
     clip_norm: Annotated[float, Between(0, 1000)] = param(
         0.0, "largest norm of all gradients together; 0: no limit"
@@ -63,7 +65,9 @@ class Finetune:
         0.2, "share of features dropped before the head"
     )
     unfreeze: Annotated[int, Between(0)] | Literal["all"] = param(
-        "all", "layers that train, counted from the top of the backbone; all, or 0: the head alone"
+        "all",
+        "layers with a kernel, or blocks of a transformer, that train, counted from the top of the "
+        "backbone; all, or 0: the head alone",
     )
 
 
@@ -107,10 +111,14 @@ class Params:
     """Section `train` of params.yaml."""
 
     backbone: str = param(
-        "EfficientNetLite0", "a name that `python -m components.train --list-backbones` prints"
+        "EfficientNetLite0",
+        "a name that `python -m components.train --list-backbones` prints, or a folder with a "
+        "checkpoint of timm or Hugging Face, or a preset of KerasHub",
     )
     weights: str = param(
-        "imagenet", "imagenet, none (random), or the path of a weights file of that backbone"
+        "imagenet",
+        "imagenet (of a folder: those in it), none (random), or the path of a weights file of that "
+        "backbone, or of a model.keras whose backbone training goes on from",
     )
     seed: Annotated[int, Between(0, 2**31 - 1)] = param(0, "seed of all that is random")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = param(

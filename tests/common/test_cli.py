@@ -29,7 +29,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
         for name in named[room]:
             assert read_commands(room)[name].help in listed
     assert {room: names for room, names in named.items() if names} == {
-        "train": ["--list-backbones"],
+        "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history"],
         "predict": ["watch"],
     }
@@ -56,7 +56,7 @@ def test_every_command_has_a_help_of_its_own(room: str, capsys: pytest.CaptureFi
         ),
         ("promote", "xyz", "unknown command xyz; legal commands are approve, rollback, history"),
         ("promote", "", "unknown command ; legal commands are approve, rollback, history"),
-        ("train", "xyz", "unknown command xyz; legal commands are --list-backbones"),
+        ("train", "xyz", "unknown command xyz; legal commands are --list-backbones, weights"),
     ],
 )
 def test_unknown_command_is_told_with_the_legal_ones(

@@ -7,6 +7,8 @@ says what the outputs mean; it is read without importing Keras.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import zipfile
 from dataclasses import asdict, dataclass, field
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 CARD = "darkroom.json"
 # Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
 LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
+# Of a network of tokens, before its last block: the patches as a map of places (high, wide,
+# channels), and the tokens beside them (tokens, channels).
+PLACES, PREFIX = "places", "prefix_tokens"
+HUB = "keras_hub"  # the library of layers that a model may need beside Keras
 
 
 @dataclass(frozen=True)
@@ -89,10 +95,28 @@ def load_model(file: Path) -> keras.Model:
     """Load the Keras model of a model file; nothing in the file is unpickled or run."""
     from components.common.backend import keras
 
+    _import_layers(file)
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError) as error:
         raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
+
+
+def _import_layers(file: Path) -> None:
+    """Import KerasHub where a model is made of its layers: Keras knows them only then."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if HUB.encode() not in archive.read("config.json"):
+                return
+    except (OSError, zipfile.BadZipFile, KeyError):
+        return  # whoever reads it next says what is wrong with it
+    if importlib.util.find_spec(HUB) is None:
+        said = read_card(file).versions.get(HUB, "")
+        raise DarkroomError(
+            f"{file}: is made of layers of KerasHub, which is not installed: pip install "
+            f"keras-hub{f'=={said}' if said else ''}"
+        )
+    importlib.import_module(HUB)
 
 
 def take_part(network: keras.Model, layer: str) -> keras.Model:

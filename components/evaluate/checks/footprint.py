@@ -97,6 +97,8 @@ def _count_layer(layer: Any) -> int:
     if not kernels:
         return 0
     try:
+        if type(layer).__name__ == "EinsumDense":
+            return _count_einsum(layer)
         shape = layer.output.shape
     except (AttributeError, ValueError):  # not part of a graph of layers
         return 0
@@ -105,6 +107,14 @@ def _count_layer(layer: Any) -> int:
     places = int(np.prod([side or 1 for side in spatial], dtype=np.int64)) if len(shape) > 2 else 1
     # Each number of a kernel is used once at each place of the output, for each input it sees.
     return 2 * places * sum(int(np.prod(one.shape, dtype=np.int64)) for one in kernels)
+
+
+def _count_einsum(layer: Any) -> int:
+    """Count by the letters of the equation: all that are not the batch, multiplied."""
+    given, kernel, _ = layer.equation.replace("->", ",").split(",")
+    sizes = dict(zip(kernel, layer.kernel.shape, strict=True))
+    sizes |= dict(zip(given[1:], layer.input.shape[1:], strict=True))
+    return 2 * int(np.prod([size or 1 for size in sizes.values()], dtype=np.int64))
 
 
 def describe_device() -> str:

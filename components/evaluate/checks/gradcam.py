@@ -1,17 +1,19 @@
 """Where in a picture the evidence for a class lies: Grad-CAM (Selvaraju et al. 2017).
 
-It reads the last feature map that still has places, which every backbone of the catalogue has: each
-channel is weighted by the mean slope of the class's logit, and what speaks for the class is kept.
+It reads the last feature map that still has places: each channel is weighted by the mean slope of
+the class's logit, and what speaks for the class is kept. Of a network of tokens that map is made of
+its patches before the last block, through which they still act on the class token.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from components.common.artifacts.model import LOGITS
+from components.common.artifacts.model import LOGITS, PREFIX
 from components.common.errors import DarkroomError
 
 SANITY_IMAGES = 16
@@ -40,11 +42,11 @@ class GradCam:
         """
         from components.common.backend import keras
 
-        maps = find_feature_map(network)
+        cut = find_cut(network)
         logits = network.get_layer(LOGITS).output
         self._network = network
-        self._body = keras.Model(network.input, maps)
-        self._head = keras.Model(maps, logits)
+        self._body = keras.Model(network.input, cut)
+        self._head = keras.Model(cut, logits)
 
     def compute_maps(
         self, pixels: np.ndarray, classes: np.ndarray, batch_size: int = 32
@@ -56,16 +58,18 @@ class GradCam:
             classes: int64 (images,), the class to explain.
             batch_size: images at once.
         """
-        found = []
+        cams = []
         for start in range(0, len(pixels), batch_size):
             stop = start + batch_size
-            maps = np.asarray(self._body.predict_on_batch(pixels[start:stop]), np.float32)
-            slopes = compute_slopes(self._head, maps, classes[start:stop])
+            found = self._body.predict_on_batch(pixels[start:stop])
+            maps, *beside = found if isinstance(found, list) else [found]
+            maps = np.asarray(maps, np.float32)
+            slopes = compute_slopes(self._head, maps, classes[start:stop], beside)
             weights = slopes.mean(axis=(1, 2), keepdims=True)  # (b, 1, 1, channels)
             cam = np.maximum((weights * maps).sum(axis=3), 0)  # (b, high, wide)
             top = cam.max(axis=(1, 2), keepdims=True)
-            found.append(np.divide(cam, top, out=np.zeros_like(cam), where=top > 0))
-        return np.concatenate(found)
+            cams.append(np.divide(cam, top, out=np.zeros_like(cam), where=top > 0))
+        return np.concatenate(cams)
 
     def check_sanity(self, pixels: np.ndarray, classes: np.ndarray) -> Sanity:
         """Compare the maps with those of the same network with shuffled weights.
@@ -92,28 +96,41 @@ class GradCam:
         return Sanity(len(alike), mean, mean < MOST_ALIKE)
 
 
-def find_feature_map(network: Any) -> Any:
-    """Return the last tensor (places high, places wide, channels) on the way to the logits."""
-    # A layer's input is a tensor of this network; the output of a network inside it would not be.
-    for layer in reversed(network.layers):
-        tensor = getattr(layer, "input", None) if layer.name != network.layers[0].name else None
+def find_cut(network: Any) -> list[Any]:
+    """Return the last tensor (places high, places wide, channels) on the way to the logits.
+
+    What passes beside it, such as a class token, follows in the list.
+    """
+    # A layer's input is a tensor of this network; that of a network inside it would not be.
+    for layer in reversed(network.layers[1:]):
+        tensor = None if hasattr(layer, "layers") else layer.input
         if len(getattr(tensor, "shape", ())) == 4:
-            return tensor
+            return [tensor, *(one.input for one in network.layers if one.name == PREFIX)]
     raise DarkroomError(
         f"{network.name}: has no feature map of places, so Grad-CAM cannot show where it looks"
     )
 
 
-def compute_slopes(head: Any, maps: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the slope of each image's class logit with its feature map, of the map's shape."""
+def compute_slopes(
+    head: Any, maps: np.ndarray, classes: np.ndarray, beside: Sequence[Any] = ()
+) -> np.ndarray:
+    """Return the slope of each image's class logit with its feature map, of the map's shape.
+
+    Args:
+        head: from the tensors of the cut to the logits.
+        maps: (images, high, wide, channels).
+        classes: (images,).
+        beside: what passes beside the maps.
+    """
     from components.common.backend import keras
 
     rows = np.arange(len(classes))
+    beside = [keras.ops.convert_to_tensor(tensor) for tensor in beside]
     if keras.backend.backend() == "jax":
         import jax
 
         def total(values: Any) -> Any:
-            return head(values, training=False)[rows, classes].sum()
+            return head(_pack(values, beside), training=False)[rows, classes].sum()
 
         return np.asarray(jax.grad(total)(jax.numpy.asarray(maps)))
     from components.common.backend import tf
@@ -121,9 +138,13 @@ def compute_slopes(head: Any, maps: np.ndarray, classes: np.ndarray) -> np.ndarr
     values = tf.convert_to_tensor(maps)
     with tf.GradientTape() as tape:
         tape.watch(values)
-        logits = head(values, training=False)
+        logits = head(_pack(values, beside), training=False)
         chosen = tf.gather_nd(logits, np.stack([rows, classes], axis=1))
     return np.asarray(tape.gradient(chosen, values))
+
+
+def _pack(values: Any, beside: Sequence[Any]) -> Any:
+    return [values, *beside] if beside else values
 
 
 def _correlate(first: np.ndarray, second: np.ndarray) -> float:

@@ -59,8 +59,15 @@ def export(model: Path, forms: Sequence[str], sample: Sample, folder: Path) -> d
     gaps = {}
     for form in forms:
         target = folder / FILES[form]
-        _write(network, form, target)
-        gap = float(np.abs(READERS[form](target, pixels) - expected).max())
+        try:
+            _write(network, form, target)
+            answers = READERS[form](target, pixels)
+        except Exception as error:  # each of the three libraries has its own exceptions
+            raise DarkroomError(
+                f"promote.exports: {form} cannot hold this network, {card.backbone} "
+                f"({str(error).splitlines()[0][:200]}); take it off the list"
+            ) from None
+        gap = float(np.abs(answers - expected).max())
         if not gap <= TOLERANCE:
             raise DarkroomError(
                 f"promote.exports: {form} answers differently, a probability by {gap:.2g}; take it "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import components
-from components.common.artifacts.model import ModelCard
+from components.common.artifacts.model import HUB, ModelCard
 from components.common.serving.classifier import ARTIFACT, MODEL_FILE
 from components.common.serving.decisions import DECISIONS, DECISIONS_FILE, Decisions
 
@@ -75,10 +75,16 @@ def save_package(
             artifacts={ARTIFACT: str(named), DECISIONS: str(limits)},
             signature=create_signature(card, decisions),
             input_example=create_example(card),
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=list_requirements(card),
             mlflow_model=meta,
             metadata={"class_names": card.class_names, "backbone": card.backbone},
         )
+
+
+def list_requirements(card: ModelCard) -> list[str]:
+    """Return what the served model needs, pinned; a network of KerasHub's layers needs that too."""
+    names = (*REQUIREMENTS, HUB) if HUB in card.versions else REQUIREMENTS
+    return [f"{name.replace('_', '-')}=={version(name)}" for name in names]
 
 
 def create_signature(card: ModelCard, decisions: Decisions) -> Any:

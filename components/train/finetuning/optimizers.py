@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from components.common.backend import keras
-from components.train.networks.network import list_layers
+from components.train.networks.groups import list_groups
 from components.train.spec import Finetune
 
+# Of several dimensions, and no kernels: class tokens and registers, position embeddings, the biases
+# of attention's heads.
+MARKS = re.compile("token|position|bias$")
 KINDS = {
     "adamw": keras.optimizers.AdamW,
     "adam": keras.optimizers.Adam,
@@ -47,25 +51,31 @@ def create_optimizer(
     if settings.optimizer == "sgd":
         options |= {"momentum": 0.9, "nesterov": True}
     kind = KINDS[settings.optimizer]
-    optimizer = _adapt(kind, scales or {})(schedule, **options)
-    if settings.optimizer == "adamw":
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return _adapt(kind, scales or {})(schedule, **options)
 
 
 def compute_scales(network: keras.Model, decay: float) -> dict[str, float]:
-    """Return layer-wise learning rates: ``decay`` to the power of the layers above, by path.
+    """Return layer-wise learning rates: ``decay`` to the power of the groups above, by path.
 
-    Only layers whose weights train are counted; the head, which is on top, has factor 1.
+    Only groups of layers that train are counted; the head, which is on top, has factor 1.
     """
     if decay == 1.0:
         return {}
-    layers = [layer for layer in list_layers(network) if layer.trainable_weights]
+    groups = [
+        weights
+        for group in list_groups(network)
+        if (weights := [weight for layer in group for weight in layer.trainable_weights])
+    ]
     return {
         weight.path: decay**above
-        for above, layer in enumerate(reversed(layers))
-        for weight in layer.trainable_weights
+        for above, weights in enumerate(reversed(groups))
+        for weight in weights
     }
+
+
+def is_decayed(variable: Any) -> bool:
+    """Whether weight decay pulls a variable to 0: kernels, not what shifts, scales or marks."""
+    return len(variable.shape) > 1 and not MARKS.search(variable.path)
 
 
 def read_learning_rate(optimizer: keras.Optimizer) -> float:
@@ -81,11 +91,17 @@ def _adapt(kind: Any, scales: dict[str, float]) -> Any:
             """Do nothing: every `fit` would put the running mean in the weights' place."""
 
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            if not scales:
-                return super().update_step(gradient, variable, learning_rate)
             # TensorFlow hands over its own variable, which knows no path.
             own = self._trainable_variables[self._get_variable_index(variable)]
             factor = scales.get(own.path, 1.0)
             return super().update_step(gradient, variable, learning_rate * factor)
+
+        def _apply_weight_decay(self, variables: Any) -> None:
+            """Decay each variable at its own rate; Keras would take the whole one for all."""
+            for variable in variables if self.weight_decay else ():
+                own = self._trainable_variables[self._get_variable_index(variable)]
+                if is_decayed(own):
+                    rate = self.learning_rate * self.weight_decay * scales.get(own.path, 1.0)
+                    self.assign_sub(own, own * keras.ops.cast(rate, own.dtype))
 
     return Adapted

@@ -1,102 +1,66 @@
-"""The catalogue of pretrained networks, to choose from by size, speed and quality.
-
-Top-1 accuracies on ImageNet are those that Keras publishes beside its weights (Keras Applications),
-for MobileNetV3 those of its docstring, for EfficientNet-Lite those of its authors. Parameters and
-multiply-adds are counted without the ImageNet classifier: that is what is downloaded, kept and
-fine-tuned; tests/train counts them anew.
-"""
+"""From the name of a network, or a folder with one, to a Keras model with its weights."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.settings.params import suggest
-from components.train.networks.scaling import CAFFE, IMAGENET, LITE, SYMMETRIC, Scaling
+from components.train.networks.catalogue import CATALOGUE, SHIPPED, Backbone
 
-
-@dataclass(frozen=True)
-class Backbone:
-    """One network of the catalogue."""
-
-    name: str  # of the function in keras.applications, or one of SHIPPED
-    size_px: int  # side of the images it was pretrained on
-    parameters: int  # without classifier
-    mega_macs: int  # million multiply-adds for one image of that side
-    top1: float  # published ImageNet accuracy, share
-    scaling: Scaling | None  # None: the network scales inside
-    rectified: bool  # its last layer is a ReLU, so features are never negative
-    min_size_px: int = 32
-
-    @property
-    def size_mb(self) -> float:
-        """Size of its float32 weights, MB."""
-        return self.parameters * 4 / 1e6
-
-
-CATALOGUE = {
-    backbone.name: backbone
-    for backbone in (
-        Backbone("EfficientNetLite0", 224, 3_413_024, 384, 0.751, LITE, True),
-        Backbone("EfficientNetLite1", 240, 4_189_344, 599, 0.767, LITE, True),
-        Backbone("EfficientNetLite2", 260, 4_869_168, 858, 0.776, LITE, True),
-        Backbone("MobileNet", 224, 3_228_864, 568, 0.704, SYMMETRIC, True),
-        Backbone("MobileNetV2", 224, 2_257_984, 299, 0.713, SYMMETRIC, True),
-        Backbone("MobileNetV3Small", 224, 939_120, 55, 0.681, None, False),
-        Backbone("MobileNetV3Large", 224, 2_996_352, 214, 0.756, None, False),
-        Backbone("NASNetMobile", 224, 4_269_716, 563, 0.744, SYMMETRIC, True),
-        Backbone("NASNetLarge", 331, 84_916_818, 23_779, 0.825, SYMMETRIC, True),
-        Backbone("EfficientNetB0", 224, 4_049_571, 385, 0.771, None, False),
-        Backbone("EfficientNetB1", 240, 6_575_239, 686, 0.791, None, False),
-        Backbone("EfficientNetB2", 260, 7_768_569, 992, 0.801, None, False),
-        Backbone("EfficientNetB3", 300, 10_783_535, 1_826, 0.816, None, False),
-        Backbone("EfficientNetB4", 380, 17_673_823, 4_392, 0.829, None, False),
-        Backbone("EfficientNetB5", 456, 28_513_527, 10_264, 0.836, None, False),
-        Backbone("EfficientNetB6", 528, 40_960_143, 19_065, 0.840, None, False),
-        Backbone("EfficientNetB7", 600, 64_097_687, 37_743, 0.843, None, False),
-        Backbone("EfficientNetV2B0", 224, 5_919_312, 717, 0.787, None, False),
-        Backbone("EfficientNetV2B1", 240, 6_931_124, 1_196, 0.798, None, False),
-        Backbone("EfficientNetV2B2", 260, 8_769_374, 1_696, 0.805, None, False),
-        Backbone("EfficientNetV2B3", 300, 12_930_622, 3_010, 0.820, None, False),
-        Backbone("EfficientNetV2S", 384, 20_331_360, 8_364, 0.839, None, False),
-        Backbone("EfficientNetV2M", 480, 53_150_388, 24_581, 0.853, None, False),
-        Backbone("EfficientNetV2L", 480, 117_746_848, 56_078, 0.857, None, False),
-        Backbone("DenseNet121", 224, 7_037_504, 2_833, 0.750, IMAGENET, True),
-        Backbone("DenseNet169", 224, 12_642_880, 3_358, 0.762, IMAGENET, True),
-        Backbone("DenseNet201", 224, 18_321_984, 4_289, 0.773, IMAGENET, True),
-        Backbone("ResNet50", 224, 23_587_712, 3_856, 0.749, CAFFE, True),
-        Backbone("ResNet101", 224, 42_658_176, 7_568, 0.764, CAFFE, True),
-        Backbone("ResNet152", 224, 58_370_944, 11_280, 0.766, CAFFE, True),
-        Backbone("ResNet50V2", 224, 23_564_800, 3_480, 0.760, SYMMETRIC, True),
-        Backbone("ResNet101V2", 224, 42_626_560, 7_192, 0.772, SYMMETRIC, True),
-        Backbone("ResNet152V2", 224, 58_331_648, 10_905, 0.780, SYMMETRIC, True),
-        Backbone("InceptionV3", 299, 21_802_784, 5_711, 0.779, SYMMETRIC, True, 75),
-        Backbone(
-            "InceptionResNetV2", 299, 54_336_736, 13_154, 0.803, SYMMETRIC, True, min_size_px=75
-        ),
-        Backbone("Xception", 299, 20_861_480, 8_355, 0.790, SYMMETRIC, True, 71),
-        Backbone("VGG16", 224, 14_714_688, 15_347, 0.713, CAFFE, True),
-        Backbone("VGG19", 224, 20_024_384, 19_508, 0.713, CAFFE, True),
-        Backbone("ConvNeXtTiny", 224, 27_820_128, 4_455, 0.813, None, False),
-        Backbone("ConvNeXtSmall", 224, 49_454_688, 8_683, 0.823, None, False),
-        Backbone("ConvNeXtBase", 224, 87_566_464, 15_354, 0.853, None, False),
-        Backbone("ConvNeXtLarge", 224, 196_230_336, 34_360, 0.863, None, False),
-        Backbone("ConvNeXtXLarge", 224, 348_147_968, 60_919, 0.867, None, False),
-    )
-}
-SHIPPED = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")  # weights are installed
 IMAGENET_WEIGHTS, NO_WEIGHTS = "imagenet", "none"
+MODEL_SUFFIX = ".keras"  # of a model that Darkroom trained, whose backbone another goes on from
 
 
 def find_backbone(name: str) -> Backbone:
-    """Return a network of the catalogue by its name, or raise DarkroomError with the nearest."""
+    """Return a network by its name in the catalogue, or that of a folder with a checkpoint.
+
+    Raises:
+        DarkroomError: if there is none, with the nearest name; or if nobody can read the folder.
+    """
     if name in CATALOGUE:
         return CATALOGUE[name]
+    if Path(name).is_dir():
+        return read_folder(Path(name))
+    if "/" in name:
+        raise DarkroomError(
+            f"train.backbone: no folder {name}; `python -m components.train weights fetch` brings "
+            "a network into one"
+        )
     raise DarkroomError(
         f"train.backbone: no backbone {name!r}; {suggest(name, CATALOGUE, cutoff=0.4)}"
         "`python -m components.train --list-backbones` prints all names"
+    )
+
+
+def read_folder(folder: Path) -> Backbone:
+    """Return what is known of the network in a folder, without its weights.
+
+    Raises:
+        DarkroomError: if it is none that Darkroom reads.
+    """
+    from components.train.networks.checkpoints import read_checkpoint, read_config, read_scaling
+    from components.train.networks.vit import count_mega_macs
+
+    if _is_hubs(folder):
+        from components.train.networks.hub import is_hub_folder, read_hub
+
+        config = read_config(folder)
+        return read_hub(folder, None if is_hub_folder(config) else read_scaling(folder))
+    found = read_checkpoint(folder)
+    vit = found.vit
+    return Backbone(
+        folder.name,
+        vit.size_px,
+        found.parameters,
+        count_mega_macs(vit, vit.size_px),
+        None,
+        found.scaling,
+        rectified=False,
+        min_size_px=vit.patch_px,
+        patch_px=vit.patch_px,
+        folder=folder,
     )
 
 
@@ -104,12 +68,15 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     """Return a network without classifier, with its weights.
 
     Args:
-        backbone: of the catalogue.
-        weights: `imagenet`, `none` (random), or the path of a weights file of this very network.
+        backbone: of the catalogue or of a folder.
+        weights: `imagenet` (those it was published with), `none` (random), or the path of a weights
+            file of this very network, or of a model that Darkroom trained from it: its classes may
+            be others.
         size_px: side of the images.
 
     Returns:
-        A Keras model: (size_px, size_px, 3) → (high, wide, channels).
+        A Keras model: (size_px, size_px, 3) → a map (high, wide, channels), or of a network that
+        pools by itself, such as a transformer, → features (channels,).
 
     Raises:
         DarkroomError: if the images are too small, or the weights cannot be had or are another
@@ -120,6 +87,21 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
             f"preprocess.size_px: {backbone.name} needs images of {backbone.min_size_px} px or "
             f"more, got {size_px}"
         )
+    if size_px % backbone.patch_px:
+        near = max(1, round(size_px / backbone.patch_px)) * backbone.patch_px
+        raise DarkroomError(
+            f"preprocess.size_px: {backbone.name} cuts images into patches of {backbone.patch_px} "
+            f"px, so their side is a multiple of it, such as {near}; got {size_px}"
+        )
+    if weights.endswith(MODEL_SUFFIX):
+        body = create_body(backbone, NO_WEIGHTS, size_px)
+        _take_over(body, backbone, _find_file(weights))
+        return body
+    if backbone.folder is not None:
+        body = _create_folder_body(backbone.folder, size_px, pretrained=weights == IMAGENET_WEIGHTS)
+        if weights not in (IMAGENET_WEIGHTS, NO_WEIGHTS):
+            _load_keras_weights(body, backbone.name, _find_file(weights))
+        return body
     if backbone.name in SHIPPED:
         return _create_lite(backbone.name, weights, size_px)
     from components.common.backend import keras
@@ -142,23 +124,29 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     return body
 
 
-def print_catalogue() -> None:
-    """Print the catalogue as a table, smallest network first."""
-    print(
-        f"{'backbone':<20}{'parameters':>11}{'size':>11}{'input':>10}{'multiply-adds':>16}"
-        f"{'ImageNet top-1':>17}"
-    )
-    for backbone in sorted(CATALOGUE.values(), key=lambda b: b.parameters):
-        print(
-            f"{backbone.name:<20}{backbone.parameters / 1e6:>9.1f} M{backbone.size_mb:>8.0f} MB"
-            f"{backbone.size_px:>7} px{backbone.mega_macs / 1e3:>14.2f} G{backbone.top1:>17.1%}"
-        )
-    print(
-        "\nParameters, size (float32) and multiply-adds (of one image of that input) are those of\n"
-        "the network without its ImageNet classifier; top-1 is the accuracy its publishers give.\n"
-        "EfficientNetLite0, 1 and 2 are installed with Darkroom. The others' ImageNet weights are\n"
-        "downloaded at first use, or read from a file: train.weights."
-    )
+def _create_folder_body(folder: Path, size_px: int, pretrained: bool = True) -> Any:
+    """Return the network in a folder, as :func:`create_body` does."""
+    from components.train.networks.checkpoints import read_checkpoint
+    from components.train.networks.vit import create_vit
+    from components.train.networks.vit_weights import load_vit_weights
+
+    if _is_hubs(folder):
+        from components.train.networks.hub import create_hub_body
+
+        return create_hub_body(folder, size_px, pretrained)
+    found = read_checkpoint(folder)
+    body = create_vit(found.vit, size_px, folder.name)
+    if pretrained:
+        load_vit_weights(body, found.vit, found.read_tensors())
+    return body
+
+
+def _is_hubs(folder: Path) -> bool:
+    """Whether KerasHub reads a folder, and not Darkroom by itself."""
+    from components.train.networks.checkpoints import is_converted_by_hub, read_config
+
+    config = read_config(folder)
+    return "registered_name" in config or is_converted_by_hub(config)
 
 
 def _create_lite(name: str, weights: str, size_px: int) -> Any:
@@ -183,6 +171,24 @@ def _find_file(weights: str) -> Path:
             "weights file"
         )
     return file
+
+
+def _take_over(body: Any, backbone: Backbone, file: Path) -> None:
+    """Give a network the weights that it has in a model which Darkroom trained."""
+    from components.common.artifacts.model import load_model, read_card
+    from components.common.backend import keras
+
+    card, model = read_card(file), load_model(file)
+    own = Path(card.backbone).name
+    theirs = [w for layer in model.layers if isinstance(layer, keras.Model) for w in layer.weights]
+    shapes = [tuple(weight.shape) for weight in body.weights]
+    if own != backbone.name or [tuple(weight.shape) for weight in theirs] != shapes:
+        raise DarkroomError(
+            f"train.weights: {file} is a model of {own} for {card.form.size_px} px images; here it "
+            f"is {backbone.name}, and the sizes of all weights must be the same"
+        )
+    for to, weight in zip(body.weights, theirs, strict=True):
+        to.assign(keras.ops.convert_to_numpy(weight))
 
 
 def _load_keras_weights(body: Any, name: str, file: Path) -> None:

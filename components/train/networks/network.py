@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from components.common.artifacts.model import LOGITS, PROBABILITIES, TEMPERATURE, Calibration
+from components.common.artifacts.model import (
+    LOGITS,
+    PLACES,
+    PREFIX,
+    PROBABILITIES,
+    TEMPERATURE,
+    Calibration,
+)
 from components.common.backend import keras
-from components.train.networks.backbones import Backbone
+from components.train.networks.catalogue import Backbone
+from components.train.networks.groups import list_groups
 
 FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
+# Of BatchNorm that learns: PyTorch's. With Keras's 0.99 a short run would end before its statistics
+# are those of its images.
+SCRATCH_MOMENTUM = 0.9
 
 
 def create_network(
@@ -21,27 +32,57 @@ def create_network(
     size_px: int,
     dropout: float,
     calibration: Calibration | None = None,
+    scratch: bool = False,
 ) -> keras.Model:
     """Return the whole classifier on top of a backbone's body.
 
     Args:
         backbone: what the catalogue says of the body.
-        body: (size_px, size_px, 3) → (high, wide, channels), with its weights.
+        body: of :func:`create_body`, with its weights.
         class_names: one output each.
         size_px: side of the square images.
         dropout: share of the features that training drops before the head.
         calibration: of the logits; None: they go into the softmax as they are.
+        scratch: the weights are random, so BatchNorm has no statistics yet and learns them.
 
     Returns:
         A Keras model: (size_px, size_px, 3) pixels, 0 to 255 → (classes,) probabilities. The layers
         `logits`, `temperature` and `probabilities` end it.
     """
+    return _assemble(
+        backbone,
+        _cut(body),
+        class_names,
+        size_px=size_px,
+        dropout=dropout,
+        calibration=calibration,
+        scratch=scratch,
+    )
+
+
+def _assemble(
+    backbone: Backbone,
+    parts: list[keras.Model],
+    class_names: list[str],
+    *,
+    size_px: int,
+    dropout: float,
+    calibration: Calibration | None,
+    scratch: bool = False,
+) -> keras.Model:
     layers = keras.layers
     pixels = keras.Input((size_px, size_px, 3), name="pixels")
     # `training=False` for good: BatchNorm then uses its ImageNet statistics while its network is
-    # fine-tuned.
-    maps = body(_scale(pixels, backbone), training=False)  # (high, wide, channels)
-    features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(maps)  # (channels,)
+    # fine-tuned. Statistics that nobody has measured would only keep a network from learning.
+    mode = {} if scratch else {"training": False}
+    found = _scale(pixels, backbone)
+    found = parts[0](found, **mode)
+    for part in parts[1:]:
+        found = part(_name_tokens(found), **mode)
+    if len(found.shape) == 4:  # a map (high, wide, channels)
+        features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(found)
+    else:
+        features = layers.Activation("linear", name=FEATURES, dtype="float32")(found)
     if backbone.rectified:
         # Square roots of the (never negative) features: a linear head does better on them, because
         # a few strong channels no longer drown the rest. Power normalisation, Perronnin et al.
@@ -67,17 +108,16 @@ def to_float32(
 
     Training may compute in shorter numbers, which a CPU that serves the model is slower with.
     """
-    body = find_body(network)
+    bodies = find_bodies(network)
     policy = keras.mixed_precision.dtype_policy()
     distribution = keras.distribution.distribution()
     keras.mixed_precision.set_dtype_policy("float32")
     keras.distribution.set_distribution(None)
     try:
         # From its config, each layer would keep the number format that it was made with.
-        config = _without_formats(body.get_config())
-        plain = keras.Model.from_config(config)
+        plain = [_create_plain(body) for body in bodies]
         size = network.input.shape[1]
-        whole = create_network(
+        whole = _assemble(
             backbone, plain, class_names, size_px=size, dropout=0.0, calibration=calibration
         )
         for to, own in zip(whole.weights, network.weights, strict=True):
@@ -88,17 +128,33 @@ def to_float32(
         keras.distribution.set_distribution(distribution)
 
 
-def find_body(network: keras.Model) -> keras.Model:
-    """Return the backbone inside a network of :func:`create_network`."""
-    return next(layer for layer in network.layers if isinstance(layer, keras.Model))
+def find_bodies(network: keras.Model) -> list[keras.Model]:
+    """Return the backbone inside a network of :func:`create_network`: in one part, or two."""
+    return [layer for layer in network.layers if isinstance(layer, keras.Model)]
 
 
-def list_layers(network: keras.Model) -> list[Any]:
-    """Return all layers from the bottom up, those of networks inside in their place."""
-    found: list[Any] = []
-    for layer in network.layers:
-        found += list_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return found
+def _cut(body: keras.Model) -> list[keras.Model]:
+    """Return a network of tokens in two parts, so that what lies between them can be seen."""
+    names = [layer.name for layer in body.layers]
+    if PLACES not in names:
+        return [body]
+    found = [body.get_layer(name).output for name in (PLACES, PREFIX) if name in names]
+    between = found if len(found) > 1 else found[0]
+    lower = keras.Model(body.input, between, name=f"{body.name}_lower")
+    return [lower, keras.Model(between, body.output, name=f"{body.name}_upper")]
+
+
+def _name_tokens(between: Any) -> Any:
+    """Pass on what is between the parts of a network, under names that can be found."""
+    tensors = between if isinstance(between, list) else [between]
+    named = zip((PLACES, PREFIX), tensors, strict=False)
+    found = [keras.layers.Identity(name=name)(tensor) for name, tensor in named]
+    return found if len(found) > 1 else found[0]
+
+
+def _create_plain(body: keras.Model) -> keras.Model:
+    """Return a part of a network anew, in float32, with random weights."""
+    return keras.Model.from_config(_without_formats(body.get_config()))
 
 
 def _without_formats(config: Any) -> Any:
@@ -108,25 +164,30 @@ def _without_formats(config: Any) -> Any:
     return [_without_formats(item) for item in config] if isinstance(config, list) else config
 
 
-def unfreeze(network: keras.Model, layers_from_top: int | str) -> int:
-    """Make the top layers of the backbone trainable; BatchNorm never is.
+def unfreeze(network: keras.Model, layers_from_top: int | str, scratch: bool = False) -> int:
+    """Make the top layers of the backbone trainable; of a pretrained one BatchNorm never is.
 
     Args:
         network: of :func:`create_network`.
-        layers_from_top: `all`, or how many layers with weights, counted from the top.
+        layers_from_top: `all`, or how many groups of layers, counted from the top, see
+            :func:`list_groups`; more than there are is all.
+        scratch: BatchNorm learns as well, and its statistics follow within some ten steps.
 
     Returns:
         How many numbers train, the head's included.
     """
-    body = find_body(network)
-    body.trainable = True
-    weighted = [layer for layer in list_layers(body) if layer.weights]
-    chosen = (
-        weighted if layers_from_top == "all" else weighted[len(weighted) - int(layers_from_top) :]
-    )
-    for layer in weighted:
-        is_statistics = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer in chosen and not is_statistics
+    bodies = find_bodies(network)
+    for body in bodies:
+        body.trainable = True
+    groups = list_groups(*bodies)
+    frozen = 0 if layers_from_top == "all" else max(0, len(groups) - int(layers_from_top))
+    for number, group in enumerate(groups):
+        for layer in group:
+            layer.trainable = number >= frozen
+            for inner in layer._flatten_layers():  # itself, and what KerasHub puts into one
+                if isinstance(inner, keras.layers.BatchNormalization):
+                    inner.trainable = layer.trainable and scratch
+                    inner.momentum = SCRATCH_MOMENTUM if scratch else inner.momentum
     return sum(int(np.prod(w.shape)) for w in network.trainable_weights)
 
 

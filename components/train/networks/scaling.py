@@ -28,6 +28,8 @@ class Scaling:
 SYMMETRIC = Scaling((127.5,) * 3, (127.5,) * 3)  # mode "tf": -1 to 1
 IMAGENET = Scaling((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # mode "torch"
 CAFFE = Scaling((123.68, 116.779, 103.939), (1.0,) * 3, bgr=True)  # mode "caffe"
+# … that of CLIP and its kin, by the mean of their own photographs …
+CLIP = Scaling((122.770938, 116.746013, 104.093736), (68.500533, 66.632158, 70.323163))
 # … and that of EfficientNet-Lite: (pixel - 127) / 128, as its publishers quantised it.
 LITE = Scaling((127.0,) * 3, (128.0,) * 3)
 # EfficientNet B and V2, MobileNetV3 and ConvNeXt scale inside the network: None.

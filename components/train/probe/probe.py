@@ -29,6 +29,8 @@ from components.train.runtime.machines import agree
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Params
 
+PART = "probe"  # of a checkpoint
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -48,7 +50,7 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
         material: the splits, of which validation chooses the penalty, and the recipe, whose
             changes make further views.
         params: of the room.
-        checkpoint: where features that are done are kept.
+        checkpoint: where features that are done are kept, and the fit.
     """
     watch, train, val = Stopwatch(), material.train, material.val
     forward, batch_size = create_forward(take_part(network, HEAD_INPUT)), params.probe_batch_size
@@ -58,11 +60,16 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
     for view in range(1, params.probe_views):
         known.append(extract_view(forward, material, view, checkpoint))
         labels.append(train.labels)
-    classes = material.recipe.classes
-    head = fit_head(
-        np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes
-    )
-    head = Head(agree(head.weights), agree(head.bias), float(agree(head.penalty)))
+    if found := checkpoint.load(PART):
+        head = Head(found[1]["weights"], found[1]["bias"], float(found[0]["penalty"]))
+    else:
+        classes = material.recipe.classes
+        head = fit_head(
+            np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes
+        )
+        head = Head(agree(head.weights), agree(head.bias), float(agree(head.penalty)))
+        arrays = {"weights": head.weights, "bias": head.bias}
+        checkpoint.save(PART, {"penalty": head.penalty}, arrays)
     set_head(network, head.weights, head.bias)
     logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
     epoch = Epoch(

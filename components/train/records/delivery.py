@@ -72,8 +72,8 @@ class Delivery:
         logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
         calibration = fit_calibration(params.calibration, logits, val.labels)
         kept = find_kept(epochs, len(val.labels))
-        card = records.create_card(params, self.dataset, kept, calibration)
         backbone, names = find_backbone(params.backbone), self.dataset.class_names
+        card = records.create_card(params, backbone, self.dataset, kept, calibration)
         save_model(self.outputs.model, to_float32(network, backbone, names, calibration), card)
         write_history(self.outputs.history, epochs, kept)
         records.track_end(mlflow, kept, card, self.outputs)

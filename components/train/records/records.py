@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from components.common.artifacts.dataset import Dataset
@@ -10,10 +11,12 @@ from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.label_issues import LabelIssue
 from components.common.artifacts.model import Calibration, ModelCard
+from components.common.files.writing import compute_sha256
 from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
-from components.train.networks.backbones import Backbone
+from components.train.networks.catalogue import Backbone
+from components.train.networks.shelf import compute_digest
 from components.train.runtime.machines import Machines
 from components.train.spec import Outputs, Params
 
@@ -35,7 +38,10 @@ def track_start(mlflow: Any, params: Params, dataset: Dataset) -> None:
 
     log_params(mlflow, settings_of(params) | dataset.params)
     mlflow.set_tags(
-        {f"darkroom.{name}_digest": value for name, value in digests_of(dataset).items()}
+        {
+            f"darkroom.{name}_digest": value
+            for name, value in (digests_of(dataset) | digest_weights(params)).items()
+        }
     )
     for context in ("train", "val", "test"):
         split = dataset.splits[context]
@@ -78,7 +84,7 @@ def track_end(mlflow: Any, best: Epoch, card: ModelCard, outputs: Outputs) -> No
 
 
 def create_card(
-    params: Params, dataset: Dataset, best: Epoch, calibration: Calibration
+    params: Params, backbone: Backbone, dataset: Dataset, best: Epoch, calibration: Calibration
 ) -> ModelCard:
     """Return what the model file says of itself."""
     return ModelCard(
@@ -88,9 +94,9 @@ def create_card(
         weights=params.weights,
         temperature=calibration.temperature,
         phase=best.phase,
-        digests=digests_of(dataset),
+        digests=digests_of(dataset) | digest_weights(params),
         params=settings_of(params) | dataset.params,
-        versions={name: version(name) for name in VERSIONS},
+        versions={name: version(name) for name in (*VERSIONS, *backbone.needs)},
         scales=calibration.scales,
         offsets=calibration.offsets,
     )
@@ -103,7 +109,8 @@ def identify(params: Params, dataset: Dataset, machines: Machines) -> dict[str, 
     }
     versions = {name: version(name) for name in VERSIONS}
     hardware = {"processes": machines.processes, "devices": machines.devices}
-    return settings_of(params) | digests_of(dataset) | versions | hardware | shards
+    weights = digest_weights(params)
+    return settings_of(params) | digests_of(dataset) | weights | versions | hardware | shards
 
 
 def identify_features(params: Params, dataset: Dataset, machines: Machines) -> dict[str, Any]:
@@ -120,6 +127,16 @@ def digests_of(dataset: Dataset) -> dict[str, str]:
     """Return the digests of manifest and splits, and of the images of each split."""
     own = {"manifest": dataset.manifest_sha256, "splits": dataset.splits_sha256}
     return own | {name: split.digest for name, split in dataset.splits.items()}
+
+
+def digest_weights(params: Params) -> dict[str, str]:
+    """Return the digest of the weights that training starts from, where they are files of yours."""
+    found = {}
+    if Path(params.backbone).is_dir():
+        found["backbone"] = compute_digest(Path(params.backbone))
+    if Path(params.weights).is_file():
+        found["weights"] = compute_sha256(Path(params.weights))
+    return found
 
 
 def settings_of(params: Params) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.common.artifacts.model import LOGITS
 from components.evaluate.checks.gradcam import GradCam, Sanity
 from components.evaluate.report.words import describe_sanity
 from components.train.networks.backbones import CATALOGUE, create_body, find_backbone
-from components.train.networks.network import create_network, find_body
+from components.train.networks.network import create_network, find_bodies
 
 ROOT = Path(__file__).parents[3]
 # What the names of a family begin with → its smallest member.
@@ -61,7 +61,7 @@ def create(name: str) -> Any:
 
 def compute_by_hand(network: Any, rectified: bool, pixels: Any, classes: Any) -> np.ndarray:
     """Return the maps of average pooling and one dense layer: its kernel is the slope."""
-    body = find_body(network)
+    (body,) = find_bodies(network)
     scaled = pixels.astype(np.float32)
     for layer in network.layers[1 : network.layers.index(body)]:  # the 1×1 convolution that scales
         scaled = np.asarray(layer(scaled))

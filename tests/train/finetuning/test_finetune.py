@@ -24,7 +24,7 @@ from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
 from components.train.finetuning.optimizers import compute_scales, create_optimizer
 from components.train.networks.backbones import find_backbone
-from components.train.networks.network import create_network, find_body, to_float32, unfreeze
+from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import set_precision
 from components.train.spec import Augment, Finetune
@@ -44,13 +44,14 @@ def make_recipe(augment: dict[str, Any] | None = None, **finetune: Any) -> Recip
 def create() -> Callable[..., Any]:
     from components.common.backend import keras
 
-    def make(unfrozen: int | str = "all") -> Any:
+    def make(unfrozen: int | str = "all", scratch: bool = False) -> Any:
         register_tiny()
         keras.utils.set_random_seed(0)
         body = create_tiny(False, None, (32, 32, 3))
-        names = list("abcd")
-        network = create_network(find_backbone("Tiny"), body, names, size_px=32, dropout=0.0)
-        unfreeze(network, unfrozen)
+        network = create_network(
+            find_backbone("Tiny"), body, list("abcd"), size_px=32, dropout=0.0, scratch=scratch
+        )
+        unfreeze(network, unfrozen, scratch)
         return network
 
     return make
@@ -81,7 +82,33 @@ def test_batchnorm_statistics_stay_while_the_rest_moves(
     assert moved == {path for path in before if "norm" not in path and "scaling" not in path}
 
 
-@pytest.mark.parametrize(("unfrozen", "moving"), [(0, set()), (1, {"high"}), (3, {"high", "low"})])
+def test_random_weights_learn_their_batchnorm_statistics(
+    create: Any, shards: Path, tmp_path: Path
+) -> None:
+    from components.common.backend import keras
+
+    network = create(scratch=True)
+    train(network, shards, tmp_path, make_recipe(learning_rate=1e-8, epochs=8))
+    (body,) = find_bodies(network)
+    norm = body.get_layer("norm")
+    assert norm.trainable
+    pixels = read_split(shards, "train").pixels
+    scaled = pixels[:] / 127.5 - 1.0
+    below = np.asarray(keras.Model(body.input, body.get_layer("low").output)(scaled))
+    # The weights hardly moved, so the statistics are those of the images, but for augmentation.
+    assert np.corrcoef(norm.moving_mean, below.mean(axis=(0, 1, 2)))[0, 1] > 0.98
+    assert np.asarray(norm.moving_variance) == pytest.approx(below.var(axis=(0, 1, 2)), rel=0.7)
+    saved = to_float32(network, find_backbone("Tiny"), list("abcd"), Calibration())
+    whole = keras.Model(network.input, network.get_layer(LOGITS).output)
+    ours = keras.Model(saved.input, saved.get_layer(LOGITS).output)
+    assert np.asarray(ours(pixels[:8])) == pytest.approx(
+        np.asarray(whole(pixels[:8], training=False)), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("unfrozen", "moving"), [(0, set()), (1, {"high"}), (2, {"high", "low"}), (9, {"high", "low"})]
+)
 def test_only_the_top_layers_move(
     create: Any, shards: Path, tmp_path: Path, unfrozen: int, moving: set[str]
 ) -> None:
@@ -211,6 +238,24 @@ def test_layer_decay_slows_the_lower_layers(create: Any, optimizer: str) -> None
     assert moved["low"] == pytest.approx(moved["logits"] / 4, rel=1e-3)
 
 
+def test_weight_decay_follows_the_rate_of_its_layer(create: Any) -> None:
+    from components.common.backend import keras
+
+    network = create()
+    variables = network.trainable_variables
+    settings = Finetune(learning_rate=0.1, warmup_fraction=0, weight_decay=0.2)
+    scales = compute_scales(network, 0.5)
+    for variable in variables:
+        variable.assign(keras.ops.ones(variable.shape))
+    steps = create_optimizer(settings, 10, scales)
+    steps.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
+    lost = {variable.path: 1 - float(np.asarray(variable).mean()) for variable in variables}
+    # Decoupled: the rate times the decay, whatever the gradients are.
+    expected = {"logits/kernel": 0.02, "logits/bias": 0, "high/kernel": 0.01, "high/bias": 0}
+    expected |= {"low/kernel": 0.005}
+    assert lost == pytest.approx(expected, abs=1e-6)
+
+
 def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path) -> None:
     from components.common.backend import keras
 
@@ -221,7 +266,9 @@ def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path
         assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
-    assert {layer.dtype_policy.compute_dtype for layer in find_body(plain).layers} == {"float32"}
+    assert {
+        layer.dtype_policy.compute_dtype for body in find_bodies(plain) for layer in body.layers
+    } == {"float32"}
     pixels = read_split(shards, "val").pixels
     short = network.predict(pixels, verbose=0).argmax(axis=1)
     assert (plain.predict(pixels, verbose=0).argmax(axis=1) == short).mean() > 0.9

@@ -61,6 +61,38 @@ def test_the_penalty_is_the_best_on_validation() -> None:
     assert head.penalty == min(losses, key=losses.__getitem__)
 
 
+def test_a_fit_that_is_done_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.common.shards.examples import read_split
+    from components.train.feed.material import Material
+    from components.train.feed.recipe import Recipe
+    from components.train.networks.backbones import find_backbone
+    from components.train.networks.network import create_network
+    from components.train.probe import probe
+    from components.train.runtime.checkpoint import Checkpoint
+    from components.train.spec import Augment
+    from tests.train.tiny_run import create_tiny, register_tiny
+
+    write_digits(tmp_path / "shards", {"train": (9, 9), "val": (4, 4), "test": (2, 2)})
+    splits = (read_split(tmp_path / "shards", name) for name in ("train", "val"))
+    material = Material(*splits, Recipe(Finetune(), Augment(), flip=False, seed=0, classes=2))
+    register_tiny()
+    body = create_tiny(False, None, (32, 32, 3))
+    network = create_network(find_backbone("Tiny"), body, ["0", "1"], size_px=32, dropout=0.0)
+    checkpoint = Checkpoint(tmp_path / "model.keras", {})
+    first = probe.run_probe(network, material, Params(), checkpoint)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("it was fitted again")
+
+    monkeypatch.setattr(probe, "fit_head", refuse)
+    again = probe.run_probe(network, material, Params(), checkpoint)
+    assert np.array_equal(again.head.weights, first.head.weights)
+    assert np.array_equal(again.head.bias, first.head.bias)
+    assert (again.head.penalty, again.epoch.val_loss) == (first.head.penalty, first.epoch.val_loss)
+
+
 def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     logits, labels = random.normal(size=(50, 4)), random.integers(0, 4, 50)

@@ -1,0 +1,311 @@
+"""Folders with a checkpoint of Hugging Face or timm: config.json and safetensors, no code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.errors import DarkroomError
+from components.train.networks.scaling import CLIP, IMAGENET, SYMMETRIC, Scaling
+from components.train.networks.vit import Vit
+from components.train.networks.vit_weights import TIMM, TOWERS, TRANSFORMERS, Rules, rename
+
+CONFIG, INDEX, PROCESSOR = "config.json", "model.safetensors.index.json", "preprocessor_config.json"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# What timm's configs leave to its code: attention heads by width, and the names that differ.
+HEADS = {
+    64: 2, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14, 1024: 16,
+    1152: 16, 1280: 16, 1408: 16, 1536: 24, 1664: 16,
+}  # fmt: skip
+SIXTEEN_HEADS = ("vit_base_patch16_gap_224", "vit_giantopt_")
+GELU_TANH = re.compile("siglip.*_512$|patch32_siglip|so400m_patch16_siglip|giantopt_patch16_siglip")
+# Same tensors as a plain transformer, and other arithmetic.
+NOT_PLAIN = re.compile("_rpn_|18x2|aimv2|_xp_|^beit|^eva02")
+ACTIVATIONS = {
+    "gelu": "gelu", "gelu_python": "gelu", "gelu_tanh": "gelu_tanh", "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "quickgelu": "quick_gelu",
+    "silu": "gelu",  # of the gated blocks, whose gate is a silu whatever is said here
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Family:
+    """What configs of a kind of transformers' models leave out, and their scaling."""
+
+    rules: Rules
+    scaling: Scaling
+    patch_px: int = 16
+    epsilon: float = 1e-12
+    activation: str = "gelu"
+
+
+FAMILIES = {
+    "vit": Family(TRANSFORMERS, SYMMETRIC),
+    "deit": Family(TRANSFORMERS, IMAGENET),
+    "dinov2": Family(TRANSFORMERS, IMAGENET, 14, 1e-6),
+    "dinov2_with_registers": Family(TRANSFORMERS, IMAGENET, 16, 1e-6),
+    "clip": Family(TOWERS, CLIP, 32, 1e-5, "quick_gelu"),
+    "metaclip_2": Family(TOWERS, CLIP, 32, 1e-5, "quick_gelu"),
+    "siglip": Family(TOWERS, SYMMETRIC, 16, 1e-6, "gelu_pytorch_tanh"),
+}
+# What KerasHub converts beside those.
+HUB_TRANSFORMERS = ("dinov3_vit", "swin")
+# DenseNet and HGNetV2 of timm it converts as well, but they answered differently there (see
+# benchmarks/networks.py).
+HUB_TIMM = re.compile("resnet|csp|dark|mobilenet(?!v5)|vgg|efficientnet")
+# How the kernel of the patches is called, by which the wanted tower is found.
+PATCHES = {
+    TIMM: "patch_embed.proj.weight",
+    TRANSFORMERS: "embeddings.patch_embeddings.projection.weight",
+    TOWERS: "embeddings.patch_embedding.weight",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A vision transformer on disk."""
+
+    folder: Path
+    architecture: str  # in its publisher's words
+    vit: Vit
+    scaling: Scaling
+    names: Mapping[str, str]  # of its tensors → ours
+    parameters: int
+
+    def read_tensors(self) -> dict[str, np.ndarray]:
+        """Return the tensors of the tower under our names, float32."""
+        files = list_weights(self.folder)
+        found: dict[str, np.ndarray] = {}
+        for file in files:
+            with _open(file) as stream:
+                for name in stream.keys():  # noqa: SIM118, it is no dictionary
+                    if name in self.names:
+                        found[self.names[name]] = _read(stream, name)
+        return found
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read what a folder holds, without its weights.
+
+    Raises:
+        DarkroomError: if it is no checkpoint of a vision transformer that Darkroom knows.
+    """
+    config = read_config(folder)
+    shapes = _read_shapes(folder)
+    architecture = str(config.get("architecture") or config.get("model_type") or "")
+    kind = architecture.removesuffix("_vision_model")
+    if "architecture" in config:
+        family = Family(TIMM, SYMMETRIC)
+    elif kind in FAMILIES:
+        family = FAMILIES[kind]
+    else:
+        raise _refuse(folder, architecture)
+    key = PATCHES[family.rules]
+    prefix = next((name.removesuffix(key) for name in shapes if name.endswith(key)), None)
+    if prefix is None or NOT_PLAIN.search(architecture):
+        raise _refuse(folder, architecture)
+    try:
+        names = rename(shapes, family.rules, prefix)
+        ours = {names[name]: shape for name, shape in shapes.items() if name in names}
+        is_timm = family.rules is TIMM
+        make, scaling = (
+            (_describe_timm(config, ours), _scale_timm(config))
+            if is_timm
+            else (_describe_transformers(config, family), _scale(folder, family))
+        )
+        vit = describe(ours, **make)
+    except KeyError as error:
+        raise _refuse(folder, architecture, f"it says nothing of {error}") from None
+    numbers = sum(int(np.prod(shape)) for shape in ours.values())
+    return Checkpoint(folder, architecture, vit, scaling, names, numbers)
+
+
+def is_converted_by_hub(config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is of a family that KerasHub converts and Darkroom does not."""
+    if "architecture" in config:
+        return bool(HUB_TIMM.match(str(config["architecture"])))
+    return config.get("model_type") in HUB_TRANSFORMERS
+
+
+def read_scaling(folder: Path) -> Scaling:
+    """Return how images are scaled for a checkpoint of timm or transformers."""
+    config = read_config(folder)
+    if "architecture" in config:
+        return _scale_timm(config)
+    return _scale(folder, Family((), IMAGENET))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config.json of a folder."""
+    file = folder / CONFIG
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise DarkroomError(
+            f"train.backbone: {folder}: no {CONFIG} there; a checkpoint is a folder with "
+            f"{CONFIG} and *.safetensors, a KerasHub preset one with {CONFIG} and *.weights.h5"
+        ) from None
+    except (ValueError, OSError) as error:
+        raise DarkroomError(f"train.backbone: {file}: not readable ({error})") from None
+    return found
+
+
+def list_weights(folder: Path) -> list[Path]:
+    """Return the files of weights of a checkpoint: one, or the shards that its index names."""
+    if (folder / INDEX).is_file():
+        index = json.loads((folder / INDEX).read_text())["weight_map"]
+        names = sorted(set(index.values()))
+        if any(Path(name).name != name for name in names):  # it may not lead out of the folder
+            raise DarkroomError(f"train.backbone: {folder / INDEX}: names files elsewhere")
+        return [folder / name for name in names]
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) == 1:
+        return found
+    pickles = [file.name for pattern in PICKLES for file in sorted(folder.glob(pattern))]
+    why = (
+        f"{pickles[0]} is a pickle, which may run anything and is never loaded; get "
+        "model.safetensors of the same model"
+        if pickles and not found
+        else f"{len(found)} files of weights; wanted is one model.safetensors, or {INDEX}"
+    )
+    raise DarkroomError(f"train.backbone: {folder}: {why}")
+
+
+def _open(file: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(file, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise DarkroomError(f"train.backbone: {file}: not readable weights ({error})") from None
+
+
+def _read(stream: Any, name: str) -> np.ndarray:
+    return np.asarray(stream.get_tensor(name)).astype(np.float32)
+
+
+def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for file in list_weights(folder):
+        with _open(file) as stream:
+            for name in stream.keys():  # noqa: SIM118, it is no dictionary
+                found[name] = tuple(stream.get_slice(name).get_shape())
+    return found
+
+
+def describe(
+    shapes: Mapping[str, tuple[int, ...]], *, heads: int, size_px: int, **others: Any
+) -> Vit:
+    """Return the transformer whose tensors have these shapes; what shapes do not say is given."""
+    width, _, patch_px, _ = shapes["embedding.patch.weight"]
+    blocks = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
+    hidden, _ = shapes["blocks.0.mlp.fc1.weight"]
+    tokens = {
+        name: shapes[name] for name in ("class_token", "distillation_token") if name in shapes
+    }
+    registers = shapes.get("registers", (0, 0))
+    count = len(tokens) + int(registers[-2])
+    positions = shapes["position"][-2]
+    return Vit(
+        size_px=size_px,
+        patch_px=patch_px,
+        width=width,
+        depth=len(blocks),
+        heads=heads,
+        hidden=hidden,
+        gated=shapes["blocks.0.mlp.fc2.weight"][1] * 2 == hidden,
+        tokens=count,
+        placed=positions - (size_px // patch_px) ** 2,
+        norm_first="embedding.norm_pre.weight" in shapes,
+        layer_scale="blocks.0.ls1.weight" in shapes,
+        classes=len(tokens) or 1,
+        **others,
+    )
+
+
+def _describe_timm(config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    name = config["architecture"]
+    given = config.get("model_args") or {}
+    width = shapes["embedding.patch.weight"][0]
+    usual = 16 if name.startswith(SIXTEEN_HEADS) else HEADS.get(width)
+    heads = given.get("num_heads", usual)
+    if heads is None:
+        raise KeyError("the attention heads of a transformer of that width")
+    act = "quick_gelu" if "quickgelu" in name else "gelu_tanh" if GELU_TANH.search(name) else "gelu"
+    pool = given.get("global_pool") or config.get("global_pool")
+    pool = pool or ("token" if "class_token" in shapes else "avg")
+    if "pool.token.weight" in shapes:
+        pool = "map"
+    return {
+        "heads": heads,
+        "size_px": config["pretrained_cfg"]["input_size"][-1],
+        "activation": ACTIVATIONS[given.get("act_layer", act)],
+        "epsilon": 1e-5 if "embedding.norm_pre.weight" in shapes else 1e-6,
+        "pool": {"token": "token", "avg": "mean", "map": "attention"}[pool],
+        "norm_last": "blocks.last.fc_norm.weight" in shapes,
+    }
+
+
+def _describe_transformers(config: dict[str, Any], family: Family) -> dict[str, Any]:
+    own = config.get("vision_config") or config
+    return {
+        "heads": own.get("num_attention_heads", 12),
+        "size_px": own.get("image_size", 224),
+        "activation": ACTIVATIONS[own.get("hidden_act", family.activation)],
+        "epsilon": own.get("layer_norm_eps", family.epsilon),
+        "pool": "attention" if "siglip" in str(config["model_type"]) else "token",
+    }
+
+
+def _scale_timm(config: dict[str, Any]) -> Scaling:
+    given = config["pretrained_cfg"]
+    return Scaling(tuple(255 * v for v in given["mean"]), tuple(255 * v for v in given["std"]))
+
+
+def _scale(folder: Path, family: Family) -> Scaling:
+    """Return what the preprocessor of the folder does, or else its family's."""
+    file = folder / PROCESSOR
+    given = json.loads(file.read_text()) if file.is_file() else {}
+    if "image_mean" not in given or "image_std" not in given:
+        return family.scaling
+    factor = 255 if given.get("do_rescale", True) else 1
+    mean, std = (tuple(factor * v for v in given[f"image_{which}"]) for which in ("mean", "std"))
+    return Scaling(mean, std)
+
+
+def _refuse(folder: Path, architecture: str, why: str = "") -> DarkroomError:
+    return DarkroomError(
+        f"train.backbone: {folder}: {architecture or 'a model without a name'} is none that "
+        f"Darkroom reads{f' ({why})' if why else ''}; {suggest_nearest(architecture)}"
+    )
+
+
+def suggest_nearest(architecture: str) -> str:
+    """Return what is there in the place of a family that is not."""
+    for pattern, nearest in NEAREST:
+        if re.search(pattern, architecture, re.IGNORECASE):
+            return f"the nearest that is there: {nearest}"
+    return (
+        "of transformers it reads " + ", ".join(FAMILIES) + "; of timm the plain vision transformer"
+    )
+
+
+NEAREST = (
+    ("convnext", "ConvNeXtTiny to ConvNeXtXLarge of the catalogue"),
+    ("eva|beit|mae|mim", "a DINOv2 of the same size, such as vit_base_patch14_reg4_dinov2 of timm"),
+    ("maxvit|maxxvit|coatnet|swinv2", "swin_base_224 of KerasHub"),
+    ("siglip2|naflex", "the SigLIP 2 of fixed size, such as vit_base_patch16_siglip_224 of timm"),
+    ("dinov3", "dinov3_vit_base_lvd1689m of KerasHub"),
+    ("densenet", "DenseNet121 to DenseNet201 of the catalogue"),
+    ("hgnet|mobilenetv5", "the preset of that name of KerasHub"),
+    ("regnet|resnest|resnext", "ResNet152V2 of the catalogue"),
+    ("aimv2|_xp_|rope", "vit_base_patch16_siglip_224 of timm"),
+)

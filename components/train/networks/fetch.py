@@ -1,0 +1,159 @@
+"""Bring a pretrained network into a folder, once; training then needs no network.
+
+It is the only place of the room that reaches for a hub, through the hubs' own clients: those find
+what their caches hold before they ask anybody.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from components.common.errors import DarkroomError
+from components.common.files.writing import compute_sha256, write_json, writing_folder
+from components.common.terminal import say
+from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
+from components.train.networks.catalogue import CATALOGUE, SHIPPED
+from components.train.networks.checkpoints import read_config
+from components.train.networks.shelf import RECORD, WANTED, list_files
+
+HUGGING_FACE = "hf://"
+TRANSPORT = "pip install 'darkroom[hub]', or give a folder that holds the files"
+
+
+def fetch(name: str, shelf: Path) -> Path:
+    """Bring a network into a folder of the shelf and say how it is used.
+
+    Args:
+        name: of the catalogue; a preset of KerasHub; `hf://organisation/model`; or a folder that
+            holds such files already.
+        shelf: gets a folder of the network's name.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DarkroomError: if nobody knows the name, nobody answers, or what came is not readable.
+    """
+    if name in CATALOGUE:
+        return _fetch_catalogue(name, shelf)
+    source = _find_source(name)
+    target = shelf / name.removeprefix(HUGGING_FACE).strip("/").split("/")[-1]
+    if target.resolve() == source.resolve():
+        raise DarkroomError(f"weights fetch: {name} is there already: {target}")
+    read_folder(source)  # refuses what nobody can read, before anything is copied
+    with writing_folder(target, "train") as folder:
+        for file in list_files(source):
+            shutil.copyfile(file, folder / file.name)
+        found = read_folder(folder)
+        about = {
+            "size_px": found.size_px,
+            "parameters": found.parameters,
+            "mega_macs": found.mega_macs,
+            "needs": list(found.needs),
+            "licence": _find_licence(folder),
+        }
+        _record(folder, name, about)
+    say(
+        f"{target}: {found.parameters / 1e6:.1f} M parameters, pretrained at {found.size_px} px\n"
+        f"keep it with the data: dvc add {target}\n"
+        f"train with it: dvc exp run -S train.backbone={target}"
+    )
+    return target
+
+
+def _fetch_catalogue(name: str, shelf: Path) -> Path:
+    """Bring the ImageNet weights of a network of the catalogue into a file."""
+    if name in SHIPPED:
+        raise DarkroomError(f"weights fetch: the weights of {name} are installed with Darkroom")
+    backbone = CATALOGUE[name]
+    body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px)
+    with writing_folder(shelf / name, "train") as folder:
+        body.save_weights(folder / f"{name}.weights.h5")
+        about = {"size_px": backbone.size_px, "parameters": backbone.parameters}
+        _record(folder, name, about | {"mega_macs": backbone.mega_macs, "needs": [], "licence": ""})
+    file = shelf / name / f"{name}.weights.h5"
+    say(
+        f"{file}\nkeep it with the data: dvc add {shelf / name}\n"
+        f"train with it: dvc exp run -S train.backbone={name} -S train.weights={file}"
+    )
+    return shelf / name
+
+
+def _record(folder: Path, name: str, about: dict[str, Any]) -> None:
+    """Write where the files came from and what they are."""
+    files = {
+        file.name: {"sha256": compute_sha256(file), "bytes": file.stat().st_size}
+        for file in list_files(folder)
+    }
+    write_json(folder / RECORD, {"source": name, **about, "files": files})
+
+
+def _find_licence(folder: Path) -> str:
+    """Return the licence that timm writes into its configs; others keep it in a README."""
+    given = read_config(folder).get("pretrained_cfg") or {}
+    return str(given.get("license") or "")
+
+
+def _find_source(name: str) -> Path:
+    """Return the folder that holds a network, from a hub where it must be."""
+    if name.startswith(HUGGING_FACE):
+        return _ask_hugging_face(name.removeprefix(HUGGING_FACE))
+    if Path(name).is_dir():
+        return Path(name)
+    if "/" in name:
+        raise DarkroomError(
+            f"weights fetch: no folder {name}; of Hugging Face it is {HUGGING_FACE}{name}"
+        )
+    return _ask_kaggle(name)
+
+
+def _ask_hugging_face(repository: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise DarkroomError(
+            f"weights fetch: {HUGGING_FACE} needs its client: {TRANSPORT}"
+        ) from None
+    wanted = [pattern for pattern in WANTED if pattern != "*.h5"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[*wanted, "*.weights.h5"]))
+    except Exception as error:  # its client has dozens, and those of its transport
+        raise DarkroomError(
+            f"weights fetch: {HUGGING_FACE}{repository}: {_first_line(error)}; where there is no "
+            "internet, give the folder that a machine with it fetched"
+        ) from None
+
+
+def _ask_kaggle(preset: str) -> Path:
+    """Return the folder of a preset of KerasHub, which Kaggle keeps."""
+    try:
+        import kagglehub
+        from keras_hub.models import Backbone
+    except ImportError:
+        raise DarkroomError(
+            f"weights fetch: {preset} is not in the catalogue; presets of KerasHub need it: "
+            f"{TRANSPORT}"
+        ) from None
+    presets = Backbone.presets
+    if preset not in presets:
+        from components.common.settings.params import suggest
+
+        raise DarkroomError(
+            f"weights fetch: neither the catalogue nor KerasHub has {preset!r}; "
+            f"{suggest(preset, [*CATALOGUE, *presets], cutoff=0.5)}of Hugging Face it is "
+            f"{HUGGING_FACE}organisation/model"
+        )
+    handle = str(presets[preset]["kaggle_handle"]).removeprefix("kaggle://")
+    try:
+        return Path(kagglehub.model_download(handle))
+    except Exception as error:  # as above
+        raise DarkroomError(
+            f"weights fetch: {preset}: {_first_line(error)}; where there is no internet, give the "
+            "folder that a machine with it fetched"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,279 @@
+"""Presets of KerasHub from a folder: config.json and weights as `save_to_preset` writes them.
+
+Plain vision transformers become ours, of Keras's own layers, so that the model that is trained
+loads without KerasHub. The other families stay KerasHub's, and so does what they need to be loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.common.artifacts.model import HUB
+from components.common.backend import keras
+from components.common.errors import DarkroomError
+from components.train.networks.catalogue import Backbone
+from components.train.networks.checkpoints import describe
+from components.train.networks.scaling import CLIP, IMAGENET, SYMMETRIC, Scaling
+from components.train.networks.vit import QKV, Vit, count_mega_macs, create_vit
+from components.train.networks.vit_weights import Rules, load_vit_weights, rename
+
+CONVERTER = "image_converter.json"  # of a preset: how images are scaled
+_ATTENTION = (
+    (r"attention_output/kernel", "proj.weight"),
+    (r"attention_output/bias", "proj.bias"),
+    *(
+        (f"{part}/{kind}", f"{part}.{ours}")
+        for part in QKV
+        for kind, ours in (("kernel", "weight"), ("bias", "bias"))
+    ),
+)
+_DENSE = (("kernel|gamma", "weight"), ("bias|beta", "bias"))
+
+
+def _each(start: str, ours: str, ends: tuple[tuple[str, str], ...]) -> Rules:
+    return tuple((f"(?:{start})/(?:{end})$", f"{ours}.{one}") for end, one in ends)
+
+
+def _blocks(start: str, attention: str, parts: Mapping[str, str]) -> Rules:
+    """Return the rules of blocks: their attention, then norms, scales and dense layers."""
+    rules = _each(f"{start}/{attention}", r"blocks.\1.attn", _ATTENTION)
+    for theirs, ours in parts.items():
+        rules += _each(f"{start}/{theirs}", rf"blocks.\1.{ours}", _DENSE)
+    return rules
+
+
+def _patches(start: str, patches: str, last: str) -> Rules:
+    """Return the rules of what lies before the blocks and behind them."""
+    return (
+        *_each(rf"{start}/{patches}", "embedding.patch", _DENSE),
+        (rf"{start}/(?:class_token|cls_token|class_embedding)$", "class_token"),
+        (rf"{start}/distillation_token$", "distillation_token"),
+        (rf"{start}/register_tokens$", "registers"),
+        (rf"{start}/position_embeddings?(?:/embeddings)?$", "position"),
+        *_each(last, "blocks.last.norm", _DENSE),
+    )
+
+
+_NORMS = {"ln_1": "norm1", "ln_2": "norm2"}
+_FEED = {"mlp/dense_1": "mlp.fc1", "mlp/dense_2": "mlp.fc2"}
+# From paths of variables, without their kind's prefix, to ours.
+RULES: dict[str, Rules] = {
+    "ViTBackbone": _patches("vit_patching_and_embedding", "patch_embedding", "vit_encoder/ln")
+    + _blocks(r"vit_encoder/transformer_block_(\d+)", "mha", _NORMS | _FEED),
+    "DeiTBackbone": _patches("deit_patching_and_embedding", "patch_embedding", "deit_encoder/ln")
+    + _blocks(
+        r"deit_encoder/transformer_block_(\d+)",
+        "mha",
+        _NORMS | {"mlp/dense": "mlp.fc1", "output_layer/output": "mlp.fc2"},
+    ),
+    "DINOV2Backbone": _patches(r".*embeddings", "patch_embeddings/projection", ".*layernorm")
+    + _blocks(
+        r".*encoder/layers_(\d+)",
+        "attention/attention",
+        {
+            **{name: name for name in ("norm1", "norm2")},
+            **{f"mlp/{name}": f"mlp.{name}" for name in ("fc1", "fc2")},
+            "mlp/weights_in": "mlp.fc1",
+            "mlp/weights_out": "mlp.fc2",
+        },
+    )
+    + ((r".*encoder/layers_(\d+)/layer_scale(\d)/lambda1$", r"blocks.\1.ls\2.weight"),),
+    "SigLIPVisionEncoder": _patches(
+        r".*_embedding", "patch_embedding", ".*_post_layer_norm"
+    )
+    + _blocks(
+        r".*encoder_block_(\d+)",
+        "self_attn",
+        {"layer_norm1": "norm1", "layer_norm2": "norm2"}
+        | {f"mlp/{name}": f"mlp.{name}" for name in ("fc1", "fc2")},
+    )
+    + _each(".*head/attention", "pool", _ATTENTION)
+    + _each(".*head/layernorm", "pool.norm", _DENSE)
+    + _each(".*head/mlp/fc1", "pool.mlp.fc1", _DENSE)
+    + _each(".*head/mlp/fc2", "pool.mlp.fc2", _DENSE)
+    + ((r".*head/(?:variable(?:_\d+)?|probe)$", "pool.token.weight"),),
+    "CLIPVisionEncoder": _each(".*pre_layer_norm", "embedding.norm_pre", _DENSE)
+    + _patches(r".*embedding", "patch_embedding", r".*encoder_layer_norm|vision_post_layer_norm")
+    + _blocks(
+        r".*encoder_block_(\d+)",
+        "attention",
+        {"layer_norm_1": "norm1", "layer_norm_2": "norm2"}
+        | {f"dense_{number}": f"mlp.fc{number}" for number in (1, 2)},
+    ),
+}  # fmt: skip
+RULES["MetaCLIP2VisionEncoder"] = RULES["CLIPVisionEncoder"]
+POOLS = {"SigLIPVisionEncoder": "attention"}
+ACTIVATIONS = {"gelu_approximate": "gelu_tanh", "quick_gelu": "quick_gelu", "gelu": "gelu"}
+# Tokens that are no patches, before them; the others have none.
+PREFIXES = {"DINOV3Backbone": "num_register_tokens"}
+SCALINGS = {
+    "ViTBackbone": SYMMETRIC,
+    "SigLIPVisionEncoder": SYMMETRIC,
+    "CLIPVisionEncoder": CLIP,
+    "MetaCLIP2VisionEncoder": CLIP,
+}
+# Variables that no answer depends on.
+_UNUSED = re.compile(r"(?:.*/)?(?:mask_token|position_ids|interpolated_position_embeddings)$")
+
+
+def is_hub_folder(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is of a KerasHub preset."""
+    return "keras_hub" in str(config.get("module", "")) or "registered_name" in config
+
+
+def read_hub(folder: Path, scaling: Scaling | None = None) -> Backbone:
+    """Return what is known of the network in a folder that KerasHub reads.
+
+    Args:
+        folder: a preset, or a checkpoint that KerasHub converts.
+        scaling: of a checkpoint; a preset says it by itself.
+    """
+    tower, *beside = _load(folder, pretrained=False)
+    size_px, patch_px = _find_size(tower, folder), int(_first(getattr(tower, "patch_size", 1)))
+    is_vit = type(tower).__name__ in RULES
+    return Backbone(
+        folder.name,
+        size_px,
+        int(sum(one.count_params() for one in (tower, *beside))),
+        count_mega_macs(_describe(tower, beside), size_px) if is_vit else None,
+        None,
+        scaling or _read_scaling(folder, type(tower).__name__),
+        rectified=False,
+        patch_px=patch_px,
+        folder=folder,
+        needs=() if is_vit else (HUB,),
+    )
+
+
+def create_hub_body(folder: Path, size_px: int, pretrained: bool = True) -> keras.Model:
+    """Return the network of a folder that KerasHub reads.
+
+    Returns:
+        A Keras model: (size_px, size_px, 3) → features (channels,) of a plain vision transformer,
+        which is ours; of others → a map (high, wide, channels).
+    """
+    probe, *_ = _load(folder, pretrained=False)
+    if type(probe).__name__ in RULES:
+        tower, *beside = _load(folder, pretrained)
+        vit = _describe(tower, beside)
+        body = create_vit(vit, size_px, folder.name)
+        if pretrained:
+            load_vit_weights(body, vit, _read_tensors(tower, beside))
+        return body
+    tower, *_ = _load(folder, pretrained, image_shape=(size_px, size_px, 3))
+    pixels = keras.Input((size_px, size_px, 3))
+    found = tower(dict.fromkeys(tower.input, pixels) if isinstance(tower.input, dict) else pixels)
+    if isinstance(found, dict):  # the maps of all stages, from fine to coarse
+        found = list(found.values())[-1]
+    if len(found.shape) == 3:  # tokens
+        kind = type(tower).__name__
+        before = 1 + getattr(tower, PREFIXES[kind]) if kind in PREFIXES else 0
+        side = round((found.shape[1] - before) ** 0.5)
+        found = keras.layers.Reshape((side, side, found.shape[2]))(found[:, before:])
+    return keras.Model(pixels, found, name=folder.name)
+
+
+def _load(folder: Path, pretrained: bool, **changes: Any) -> list[Any]:
+    """Return KerasHub's network of images, and what of a model of two towers lies behind it."""
+    if importlib.util.find_spec(HUB) is None:
+        raise DarkroomError(
+            f"train.backbone: {folder} is read by KerasHub, which is not installed: "
+            "pip install 'darkroom[hub]'"
+        )
+    hub = importlib.import_module(HUB)
+    try:
+        found = hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **changes)
+    except (ValueError, KeyError, OSError, TypeError, ImportError) as error:
+        raise DarkroomError(
+            f"train.backbone: {folder}: KerasHub cannot read it ({str(error).splitlines()[0]})"
+        ) from None
+    tower = getattr(found, "vision_encoder", found)
+    norm = getattr(found, "vision_post_layer_norm", None)
+    return [tower] if norm is None else [tower, norm]
+
+
+def _read_tensors(tower: Any, beside: list[Any]) -> dict[str, np.ndarray]:
+    """Return a tower's weights under our names, laid out as PyTorch lays them out."""
+    variables = {
+        variable.path: variable
+        for layer in (tower, *beside)
+        for variable in layer.weights
+        if not _UNUSED.match(variable.path)
+    }
+    names = rename(variables, RULES[type(tower).__name__], "")
+    found = {}
+    for path, name in names.items():
+        value = np.asarray(variables[path])
+        if path.endswith("kernel") and value.ndim == 4:  # (high, wide, in, out)
+            value = value.transpose(3, 2, 0, 1)
+        elif path.endswith("attention_output/kernel"):  # (heads, of a head, width)
+            value = value.reshape(-1, value.shape[-1]).T
+        elif path.endswith("kernel"):  # (width, heads, of a head), or (in, out)
+            value = value.reshape(value.shape[0], -1).T
+        found[name] = value.reshape(-1) if path.endswith("bias") else value
+    return _renumber(found)
+
+
+def _renumber(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return tensors with blocks counted from 0; some families count from 1."""
+    numbers = sorted({int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)", name))})
+    places = {str(number): str(place) for place, number in enumerate(numbers)}
+    return {
+        re.sub(r"^blocks\.(\d+)", lambda m: f"blocks.{places[m[1]]}", name): tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def _describe(tower: Any, beside: list[Any]) -> Vit:
+    """Return what a vision transformer of KerasHub is made of."""
+    kind = type(tower).__name__
+    shapes = {name: tensor.shape for name, tensor in _read_tensors(tower, beside).items()}
+    is_clip = kind.startswith(("CLIP", "MetaCLIP"))
+    size = getattr(tower, "position_embedding_shape", tower.image_shape)[0]
+    return describe(
+        shapes,
+        heads=tower.num_heads,
+        size_px=int(size),
+        activation=ACTIVATIONS[getattr(tower, "intermediate_activation", "gelu")],
+        epsilon=1e-5 if is_clip else getattr(tower, "layer_norm_epsilon", 1e-6),
+        pool=POOLS.get(kind, "token"),
+    )
+
+
+def _find_size(tower: Any, folder: Path) -> int:
+    """Return the side of the images of pretraining; 224 where nothing says it."""
+    shape = getattr(tower, "image_shape", None) or (None,)
+    said = shape[0] or read_file(folder / CONVERTER).get("config", {}).get("image_size") or 224
+    return int(_first(said))
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list | tuple) else value
+
+
+def _read_scaling(folder: Path, kind: str) -> Scaling:
+    """Return what the preset's converter of images does, or else its family's."""
+    said = read_file(folder / CONVERTER).get("config", {})
+    if said.get("scale") is None:
+        return SCALINGS.get(kind, IMAGENET)
+    scale, offset = (
+        tuple(value) if isinstance(value, list) else (value or 0.0,) * 3
+        for value in (said["scale"], said.get("offset"))
+    )
+    # pixel · scale + offset is (pixel - mean) / std
+    mean = tuple(-o / s for o, s in zip(offset, scale, strict=True))
+    return Scaling((mean[0], mean[1], mean[2]), (1 / scale[0], 1 / scale[1], 1 / scale[2]))
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """Return a JSON file; empty where there is none."""
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return found

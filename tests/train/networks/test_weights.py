@@ -1,0 +1,148 @@
+"""Networks are fetched into folders once, listed with their digests, and verified."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components.common.cli import run_room
+from components.train.networks.backbones import find_backbone
+from components.train.networks.shelf import compute_digest
+from tests.train.networks.tiny_vit import DINOV2, write_timm
+
+ROOT = Path(__file__).parents[3]
+
+
+def ask(*words: str) -> None:
+    run_room("train", words)
+
+
+def refuse(capsys: Any, *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        ask(*words)
+    assert ended.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_a_folder_comes_onto_the_shelf_without_what_could_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    write_timm(tmp_path / "there/dino", DINOV2)
+    for name in ("pytorch_model.bin", "modeling.py", "README.md"):
+        (tmp_path / "there/dino" / name).write_text("import os")
+    monkeypatch.chdir(tmp_path)
+    ask("weights", "fetch", "there/dino")
+    told = capsys.readouterr().out
+    shelf = tmp_path / "data/weights"
+    files = {"config.json", "model.safetensors", "weights.json"}
+    assert {file.name for file in (shelf / "dino").iterdir()} - {".darkroom"} == files
+    assert "dvc exp run -S train.backbone=data/weights/dino" in told
+    assert find_backbone("data/weights/dino").size_px == 32
+
+    ask("weights", "list")
+    (row,) = capsys.readouterr().out.splitlines()
+    assert compute_digest(shelf / "dino")[:12] in row
+    assert "there/dino" in row
+    ask("weights", "verify")
+    assert capsys.readouterr().out == "data/weights/dino: as it was fetched, 2 files\n"
+
+    ask("--list-backbones", "--family", "DINO")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:] if row and row[0].startswith("data")] == [
+        "data/weights/dino"
+    ]
+    ask("--list-backbones", "--max-gmacs", "0.3", "--family", "mobile")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    names = [row[0] for row in rows[1:4]]
+    assert names == ["MobileNetV3Small", "MobileNetV2", "MobileNetV3Large"]
+
+    file = shelf / "dino/model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"\1")
+    (shelf / "dino/more.safetensors").write_bytes(b"")
+    told = refuse(capsys, "weights", "verify", "dino")
+    assert "model.safetensors is not what was fetched" in told
+    assert "more.safetensors was not fetched" in told
+    file.unlink()
+    assert "model.safetensors is missing" in refuse(capsys, "weights", "verify")
+    assert "no network cat; there: dino" in refuse(capsys, "weights", "verify", "cat")
+
+
+def test_what_cannot_be_fetched_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_timm(tmp_path / "net", DINOV2)
+    (tmp_path / "net/config.json").write_text(json.dumps({"model_type": "convnextv2"}))
+    assert "nearest that is there: ConvNeXt" in refuse(capsys, "weights", "fetch", "net")
+    assert "are installed with" in refuse(capsys, "weights", "fetch", "EfficientNetLite0")
+    assert "name a network" in refuse(capsys, "weights", "fetch")
+    told = refuse(capsys, "weights", "fetch", "timm/vit_base_patch16_224")
+    assert "of Hugging Face it is hf://timm/vit_base_patch16_224" in told
+    assert not (tmp_path / "data").exists()
+    ask("weights", "list")
+    assert "nothing there" in capsys.readouterr().out
+
+
+def test_hubs_that_do_not_answer_are_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    pytest.importorskip("keras_hub")
+    monkeypatch.chdir(tmp_path)
+    for name in ("http_proxy", "https_proxy", "ALL_PROXY"):  # nothing listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+    for name in ("dinov2_small", "hf://timm/vit_tiny_patch16_224.augreg_in21k"):
+        told = refuse(capsys, "weights", "fetch", name)
+        assert told.startswith(f"error: weights fetch: {name}: ")
+        assert "where there is no internet, give the folder" in told
+        assert len(told.splitlines()) == 1
+    told = refuse(capsys, "weights", "fetch", "dinov2_smal")
+    assert (
+        "neither the catalogue nor KerasHub has 'dinov2_smal'; did you mean `dinov2_small`" in told
+    )
+
+
+def test_the_worked_example_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Its network is a tiny stand-in; that such a one trains is seen in test_folders."""
+    from components.common.cli import read_room_params
+
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    example = page.split("### A DINOv2")[1].split("```")[1].strip().splitlines()
+    write_timm(tmp_path / "cache/dinov2_base", DINOV2)
+    params = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    for line in example:
+        _, *words = shlex.split(line)
+        if words[:2] == ["-m", "components.train"]:
+            own = [f"cache/{w}" if words[-2] == "fetch" and w == words[-1] else w for w in words]
+            ask(*own[2:])
+        elif line.startswith("dvc exp run"):
+            for change in words[2:]:
+                if change == "-S":
+                    continue
+                key, _, value = change.partition("=")
+                *sections, name = key.split(".")
+                place = params
+                for section in sections:
+                    place = place[section]
+                place[name] = YAML(typ="safe").load(value)
+        elif line.startswith("dvc add"):
+            assert (tmp_path / words[-1]).is_dir()
+        else:
+            assert line == "python -m components.promote history"
+    told = capsys.readouterr().out
+    assert "dinov2_base: as it was fetched" in told
+    with (tmp_path / "params.yaml").open("w") as stream:
+        YAML().dump(params, stream)
+    wanted = read_room_params(tmp_path / "params.yaml", "train")
+    assert find_backbone(wanted.backbone).parameters > 0
+    assert wanted.finetune.layer_decay == 0.75
