@@ -39,13 +39,10 @@ class Decisions:
 
     def compute_digest(self) -> str:
         """Return the sha256 of the limits, hex."""
-        return hashlib.sha256(self._say().encode()).hexdigest()
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
-    def write(self, file: Path) -> None:
-        """Write decisions.json."""
-        file.write_text(self._say(), encoding="utf-8")
-
-    def _say(self) -> str:
+    def to_json(self) -> str:
+        """Return what decisions.json holds."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
@@ -156,7 +153,7 @@ def find_sets(probabilities: np.ndarray, set_from: np.ndarray) -> np.ndarray:
 
 
 def read_decisions(file: Path) -> Decisions:
-    """Read what :meth:`Decisions.write` wrote."""
+    """Read what :meth:`Decisions.to_json` said."""
     return parse_decisions(json.loads(file.read_text(encoding="utf-8")))
 
 

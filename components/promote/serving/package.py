@@ -67,7 +67,7 @@ def save_package(
         # Predict looks for this name; in a cluster the file has another.
         named = Path(shutil.copy(model, Path(temporary) / MODEL_FILE))
         limits = Path(temporary) / DECISIONS_FILE
-        decisions.write(limits)
+        limits.write_text(decisions.to_json(), encoding="utf-8")
         save_model(
             folder,
             python_model=str(HOME / "common/serving/served.py"),
