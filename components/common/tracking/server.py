@@ -73,6 +73,21 @@ def describe_uri(mlflow: Any) -> str:
     return hide_password(mlflow.get_tracking_uri())
 
 
+def is_begun() -> bool:
+    """Whether there is a database where MLflow is to be, or a server, which has its own."""
+    uri = find_uri()
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def find_user(mlflow: Any) -> str:
+    """Return the user under whom a server of MLflow knows us, empty where it asks for none."""
+    if not mlflow.get_tracking_uri().startswith(("http://", "https://")):
+        return ""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    return str(read_mlflow_creds().username or "")
+
+
 def is_answering(uri: str, seconds: float) -> bool:
     """Whether the server at an address answers in time; what is no server always does."""
     if not uri.startswith(("http://", "https://")):
