@@ -126,7 +126,10 @@ def roll_back(
             "TEXT"
         )
     found = _find(registry, sight.book, number)
-    if sight.champion == number and not sight.stray:
+    if sight.champion == number and sight.stray:
+        heal = create_command("repair", registry.name)
+        raise DarkroomError(f"{sight.stray}: to put it back, {heal}")
+    if sight.champion == number:
         say(f"version {number} is champion already: nothing to do")
         return
     _refuse_newcomer(registry, sight, number)

@@ -59,8 +59,9 @@ class Ledger:
         head = self._read_head()
         named_id = split_head(head)[0]
         runs = [run for run in self._list_runs() if _has_entries(run)]
-        if not runs and (named := self._get_run(named_id)) and _has_entries(named):
-            runs = [named]  # the model or the experiment has another name now
+        if not runs:  # the model or the experiment has another name now
+            elsewhere = [self._get_run(named_id) or self._find_run()]
+            runs = [run for run in elsewhere if run is not None and _has_entries(run)]
         if not runs:
             return self._describe_loss(head)
         own = next((run for run in runs if run.info.run_id == named_id), runs[0])
@@ -156,6 +157,14 @@ class Ledger:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             return None
+
+    def _find_run(self) -> Any:
+        """Return the run by its own name, wherever it is now; None if there is none."""
+        every = self.mlflow.entities.ViewType.ALL
+        places = [one.experiment_id for one in self._client.search_experiments(view_type=every)]
+        name = f"attributes.run_name = 'ledger of {self.name}'"
+        found = self._client.search_runs(places, name, run_view_type=every) if places else []
+        return next((run for run in found if _has_entries(run)), None)
 
     def _list_runs(self) -> list[Any]:
         """Return the runs of the ledger's experiment, the oldest first, deleted ones too."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.terminal import say
-from components.common.tracking.tags import CHALLENGER, CHAMPION
+from components.common.tracking.tags import CHALLENGER, CHAMPION, PREFIX
 from components.promote.registry.book import (
     ACCEPTED,
     ANEW,
     FORKS,
     LEDGER,
     REPAIR,
+    SOURCE,
     Book,
 )
 from components.promote.registry.ledger import HEAD, Ledger, TakenError
@@ -48,10 +49,18 @@ def describe_missing(registry: Registry) -> str:
 
 
 def find_other_name(registry: Registry, book: Book) -> str:
-    """Return the name of the registered model that carries a ledger, empty if none does."""
+    """Return the name of the registered model that a ledger belongs to, empty if there is none.
+
+    It carries the ledger's tag, or where that was removed, a version that the ledger knows.
+    """
     found = registry.client.search_registered_models(f"tags.`{HEAD}` LIKE '{book.run_id}:%'")
-    names = [one.name for one in found if one.name != registry.name]
-    return str(names[0]) if names else ""
+    names = [str(one.name) for one in found if one.name != registry.name]
+    for version in book.list_sealed() if not names else ():
+        seal = book.find_seal(version)
+        query = f"run_id = '{seal.get(f'{PREFIX}run_id', '')}'"
+        same = registry.client.search_model_versions(query)
+        names += [str(one.name) for one in same if one.source == seal[SOURCE]]
+    return names[0] if names else ""
 
 
 def repair(mover: Mover, why: str, accept_breaks: bool = False) -> None:

@@ -1,23 +1,31 @@
-"""Whatever one can click in MLflow's page: found, named, and healed by the command that is given."""
+"""Whatever one can click in MLflow's page: found, named, healed by the command that is given."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from ruamel.yaml import YAML
 
+from benchmarks._registry import World, always_fit
+from benchmarks.registry import simulate
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
+from components.promote import people
+from components.promote.registry.book import Book
 from components.promote.registry.ledger import HEAD, Ledger
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
 
+ROOT = Path(__file__).parents[3]
 EASY = [Rule("accuracy", at_least=0.1)]
 Click = Callable[[Any], object]
 
@@ -26,8 +34,12 @@ def client() -> Any:
     return import_mlflow().MlflowClient()
 
 
+def read() -> Book:
+    return Ledger(import_mlflow(), "darkroom").read()
+
+
 def ledger_run() -> str:
-    return Ledger(import_mlflow(), "darkroom").read().run_id
+    return read().run_id
 
 
 def ledger_experiment() -> str:
@@ -126,64 +138,95 @@ HARMLESS = ("the verdict edited", "the digest removed", "challenger moved by han
 
 
 @pytest.fixture
-def two_champions(promote: Promote) -> Promote:
-    promote(0, rules=EASY)
-    promote(1, rules=EASY)
-    return promote
+def world(mlflow_store: Path) -> Iterator[World]:
+    """A registry of empty models, which the served check passes."""
+    with always_fit():
+        yield World(mlflow_store, "darkroom", seed=0)
+
+
+@pytest.fixture(scope="session")
+def store_with_two(mlflow_database: Path, shared_folder: Path) -> Path:
+    """A store with two versions that were champion, to be copied."""
+    folder = shared_folder / "two champions"
+    with FileLock(shared_folder / "two.lock"), pytest.MonkeyPatch.context() as patch:
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copy(mlflow_database, folder / "mlflow.db")
+            patch.chdir(folder)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+            with always_fit():
+                world = World(folder, "darkroom", seed=0)
+                world.promote(0.7)
+                world.promote(0.8)
+    return folder
+
+
+@pytest.fixture
+def two_champions(store_with_two: Path, world: World) -> World:
+    shutil.copy(store_with_two / "mlflow.db", world.folder / "mlflow.db")
+    world.models = {"0": 0.7, "1": 0.8}
+    return world
 
 
 @pytest.mark.parametrize("what", CLICKS)
 def test_click_is_found_named_and_healed(
-    what: str, two_champions: Promote, capsys: pytest.CaptureFixture[str]
+    what: str, two_champions: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     click, words = CLICKS[what]
     click(client())
     text = fails(capsys, "history")
     assert re.search(words, " ".join(text.split())), text
     if what not in HARMLESS:
-        with pytest.raises(DarkroomError, match="components.promote repair"):
-            two_champions(2, rules=EASY)
+        with pytest.raises(DarkroomError, match=r"components\.promote repair"):
+            two_champions.promote(0.9)
         assert count_chains() == 1
     obey(text)
     call("history")
     assert aliases() == {"challenger": "2", "champion": "2"}
-    assert two_champions(2, rules=EASY)["verdict"] == "promoted"
-    book = Ledger(import_mlflow(), "darkroom").read()
+    two_champions.promote(0.9)
+    assert aliases() == {"challenger": "3", "champion": "3"}
+    book = read()
     assert (book.breaks, book.wounds, count_chains()) == ([], [], 1)
     assert [e.number for e in book.entries] == list(range(1, len(book.entries) + 1))
 
 
 def test_deleted_champion_is_not_replaced_unseen(
-    two_champions: Promote, capsys: pytest.CaptureFixture[str]
+    two_champions: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else the next challenger would have nobody to beat."""
     client().delete_model_version("darkroom", "2")
-    with pytest.raises(DarkroomError, match=r"champion, version 2, was deleted in MLflow.*rollback"):
-        two_champions(2, rules=EASY)
+    with pytest.raises(
+        DarkroomError, match=r"champion, version 2, was deleted in MLflow.*rollback"
+    ):
+        two_champions.promote(0.9)
     text = fails(capsys, "history")
     assert "rollback --name darkroom --reason TEXT (to version 1)" in text
     assert "was deleted" in fails(capsys, "repair")  # it does not decide that
     obey(text, "rollback")
     assert aliases()["champion"] == "1"
     call("history")
-    assert two_champions(2, rules=EASY)["champion_before"] == "1"
+    two_champions.promote(0.9)
+    assert read().entries[-1].before == "1"
 
 
 def test_only_champion_that_was_deleted_and_all_versions_with_the_model(
-    promote: Promote, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    promote(0, rules=EASY)
+    world.promote(0.9)
     client().delete_model_version("darkroom", "1")
-    with pytest.raises(DarkroomError, match="components.promote repair"):
-        promote(1, rules=EASY)
+    with pytest.raises(DarkroomError, match=r"components\.promote repair"):
+        world.promote(0.7)
     obey(fails(capsys, "history"))
-    assert promote(1, rules=EASY)["verdict"] == "promoted"
+    world.promote(0.7)
+    assert aliases()["champion"] == "2"
     client().delete_registered_model("darkroom")
-    with pytest.raises(DarkroomError, match="darkroom was deleted in MLflow, with all its versions"):
-        promote(2, rules=EASY)
+    with pytest.raises(
+        DarkroomError, match="darkroom was deleted in MLflow, with all its versions"
+    ):
+        world.promote(0.7)
     obey(fails(capsys, "history"))
-    verdict = promote(2, rules=EASY)
-    assert (verdict["verdict"], verdict["version"]) == ("promoted", "1")
+    world.promote(0.7)
+    assert aliases()["champion"] == "1"
     # Version 1 is another model now: there is no way back to that of before.
     assert "no champion before this one" in fails(capsys, "rollback", "--reason", "x")
     assert count_chains() == 1
@@ -191,12 +234,15 @@ def test_only_champion_that_was_deleted_and_all_versions_with_the_model(
 
 
 def test_hand_that_moved_the_alias_may_answer_for_it(
-    two_champions: Promote, capsys: pytest.CaptureFixture[str]
+    two_champions: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    settings = YAML(typ="safe").load(ROOT / "params.yaml")
+    settings["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.6}]
+    YAML().dump(settings, two_champions.folder / "params.yaml")
     client().set_registered_model_alias("darkroom", "champion", "1")
     text = fails(capsys, "history")
     obey(text, "approve")
-    book = Ledger(import_mlflow(), "darkroom").read()
+    book = read()
     last = book.entries[-1]
     assert (last.action, last.before, last.after, last.who) == ("approve", "2", "1", "Ada")
     assert "moved by hand to version 1" in last.evidence["found"]
@@ -205,14 +251,14 @@ def test_hand_that_moved_the_alias_may_answer_for_it(
 
 
 def test_champion_set_by_hand_where_the_rules_made_none(
-    promote: Promote, capsys: pytest.CaptureFixture[str]
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    promote(0, rules=[Rule("accuracy", at_least=0.99)])
+    world.promote(0.5)
     client().set_registered_model_alias("darkroom", "champion", "1")
     text = fails(capsys, "history")
     assert "the ledger knows none" in text
     with pytest.raises(DarkroomError, match="moved by hand"):
-        promote(1, rules=EASY)
+        world.promote(0.9)
     obey(text)
     assert "champion" not in aliases()
     call("history")
@@ -229,17 +275,17 @@ def test_edited_tags_do_not_talk_a_person_past_the_rules(
     assert "the verdict on the data is failed" in text
     assert "accuracy 0.9 is not at least 0.99" in text
     call("approve", "2", "--by", "Ada", "--reason", "x", "--against-verdict")
-    evidence = Ledger(import_mlflow(), "darkroom").read().entries[-1].evidence
+    evidence = read().entries[-1].evidence
     assert evidence["verdict"] == "rejected"
     assert any("at least 0.99" in words for words in evidence["fails"])
     assert set(evidence["account"]) == {"login", "host"}
 
 
 def test_second_ledger_of_earlier_times_is_told_and_goes_on_as_one(
-    two_champions: Promote, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+    two_champions: World, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As Darkroom made one where the first was deleted."""
-    first = Ledger(import_mlflow(), "darkroom").read()
+    first = read()
     other = client().create_run(ledger_experiment())
     text = first.entries[0].to_text()
     client().log_param(other.info.run_id, "entry-000001", text)
@@ -247,12 +293,12 @@ def test_second_ledger_of_earlier_times_is_told_and_goes_on_as_one(
     assert f"there are 2 ledgers; run {first.run_id} goes on, run {other.info.run_id}" in found
     obey(found)
     call("history")
-    assert two_champions(2, rules=EASY)["verdict"] == "promoted"
-    assert Ledger(import_mlflow(), "darkroom").read().run_id == first.run_id
+    two_champions.promote(0.9)
+    assert (read().run_id, aliases()["champion"]) == (first.run_id, "3")
 
 
 def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
-    two_champions: Promote, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+    two_champions: World, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with sqlite3.connect(mlflow_store / "mlflow.db") as database:
         database.execute("DELETE FROM params WHERE key LIKE 'entry-%' OR key LIKE 'done-%'")
@@ -260,8 +306,78 @@ def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
     text = fails(capsys, "history")
     assert "the ledger is broken" in text
     with pytest.raises(DarkroomError, match="the ledger is broken"):
-        two_champions(2, rules=EASY)
+        two_champions.promote(0.9)
     obey(text)
-    book = Ledger(import_mlflow(), "darkroom").read()
+    book = read()
     assert (book.breaks, book.entries[0].who) == ([], "Ada")
     assert "gone for good" in book.entries[0].evidence["accepted_breaks"][0]
+
+
+def test_decision_holds_against_the_champion_that_was_seen(
+    two_champions: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rollback gets in while the served model is asked; also one that leads back to before."""
+    two_champions.promote(0.5)  # version 3, rejected
+    ask = people.Registry.check_served
+
+    def be_slow(self: Any, *arguments: Any) -> Any:
+        monkeypatch.setattr(people.Registry, "check_served", ask)
+        people.roll_back(two_champions.registry, None, "Grace", "complaints about boots")
+        people.approve(two_champions.registry, "2", "Grace", "a mistake", against_verdict=True)
+        return ask(self, *arguments)
+
+    monkeypatch.setattr(people.Registry, "check_served", be_slow)
+    text = fails(capsys, "approve", "3", "--by", "Ada", "--reason", "x", "--against-verdict")
+    assert "champion is version 2, since" in text
+    assert "another was faster: approve by Grace (a mistake); version 2 is champion now" in text
+    assert aliases()["champion"] == "2"
+    assert "--champion 1: the champion is version 2 now" in fails(
+        capsys, "rollback", "--reason", "x", "--champion", "1"
+    )
+    call("rollback", "--reason", "x", "--champion", "2")
+    assert aliases()["champion"] == "1"
+
+
+def test_rollback_goes_to_former_champions_alone(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_champions.promote(0.5)
+    text = fails(capsys, "rollback", "3", "--reason", "x")
+    assert "version 3: it never was champion (verdict: rejected)" in text
+    assert "a former champion (1)" in text
+    assert "approve 3 --name darkroom --by NAME --reason TEXT" in text
+    call("rollback", "--reason", "complaints")
+    text = fails(capsys, "rollback", "2", "--reason", "x")
+    assert "took it back" in text
+    assert "(complaints)" in text
+    assert aliases()["champion"] == "1"
+
+
+def test_two_persons_approve_and_one_alone_does_not(
+    two_champions: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_champions.promote(0.5)
+
+    def approve(who: str) -> None:
+        people.approve(
+            two_champions.registry, "3", who, "looked", approvals=2, against_verdict=True
+        )
+
+    for who in ("Ada", "ada"):
+        approve(who)
+        assert aliases()["champion"] == "2"
+    assert "1 of 2; it becomes champion when another person does" in capsys.readouterr().out
+    call("rollback", "--reason", "x")  # what was agreed was against another champion
+    approve("Grace")
+    assert aliases()["champion"] == "1"
+    approve("Ada")
+    last = read().entries[-1]
+    assert (aliases()["champion"], last.who, last.evidence["approved_with"]) == (
+        "3", "Ada", ["Grace"],
+    )  # fmt: skip
+    call("history")
+
+
+def test_random_hands_never_get_around_the_rules(mlflow_store: Path) -> None:
+    found = simulate(mlflow_store, 6)
+    assert sum(one["times"] for one in found.values()) == 60
