@@ -43,6 +43,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             raise DarkroomError(missing)
         registry.create_model()
         book = mover.catch_up()  # what only a person can decide stops here, before the upload
+        registry.log_images(challenge.card, challenge.lineage, params.data.source)
         keep_evaluation(registry, inputs, challenge)
         version, is_new = register(registry, book, challenge, inputs.model, run_id)
         how = "registered" if is_new else "not registered again: this model is"
@@ -76,6 +77,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             "settings": {"rules": [rule.settings for rule in params.rules]},
         }
         mlflow.log_dict(verdict, VERDICT_FILE)
+        registry.show(verdict, challenge.card)
 
     for line in describe_outcomes(verdict["rules"]):
         say(line)

@@ -31,6 +31,7 @@ from components.common.tracking.tags import (
     UNSURE_BELOW,
 )
 from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.registry.page import create_datasets, describe_model, describe_version
 from components.promote.serving.check import Served, Server
 from components.promote.serving.package import save_package
 from components.promote.spec import Rule
@@ -147,7 +148,9 @@ class Registry:
             raise
         output = self.mlflow.entities.LoggedModelOutput(logged.model_id, step=0)
         client.log_outputs(info.run_id, [output])
-        self.mlflow.log_metrics(dict(figures), model_id=logged.model_id)
+        # As evaluate spells them: MLflow shows each figure once.
+        spelt = {f"test_{name.replace('.', '_')}": value for name, value in figures.items()}
+        self.mlflow.log_metrics(spelt, model_id=logged.model_id)
         version = client.create_model_version(
             self.name,
             source=f"models:/{logged.model_id}",
@@ -169,6 +172,17 @@ class Registry:
         for key, value in tags.items():
             if known.get(key) != value:
                 self.client.set_model_version_tag(self.name, version, key, value)
+
+    def show(self, verdict: Mapping[str, Any], card: ModelCard) -> None:
+        """Describe a version and the model to those who look at MLflow's pages."""
+        text = describe_version(verdict, card, self.mlflow.active_run().info.experiment_id)
+        self.client.update_model_version(self.name, verdict["version"], text)
+        self.client.update_registered_model(self.name, describe_model(self.name, card))
+
+    def log_images(self, card: ModelCard, lineage: Mapping[str, str], source: str) -> None:
+        """Say which images the active run has seen."""
+        found = create_datasets(self.mlflow.entities, card, lineage, source)
+        self.client.log_inputs(self.mlflow.active_run().info.run_id, found)
 
     def set_alias(self, alias: str, version: str) -> None:
         """Point an alias at a version."""

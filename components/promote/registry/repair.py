@@ -17,7 +17,7 @@ from components.promote.registry.book import (
     Book,
 )
 from components.promote.registry.ledger import HEAD, Ledger, TakenError
-from components.promote.registry.moves import Move, Mover
+from components.promote.registry.moves import Move, Mover, OvertakenError
 from components.promote.registry.registry import Registry
 from components.promote.registry.strays import (
     create_command,
@@ -127,7 +127,10 @@ def _heal_champion(mover: Mover, why: str) -> list[str]:
     after, evidence = stray.expected or "", {"found": stray.found or "none"}
     if stray.is_gone:
         after, evidence = "", evidence | {ANEW: "true"}
-    mover.move(Move(REPAIR, CHAMPION, stray.expected, after, why, evidence))
+    try:
+        mover.move(Move(REPAIR, CHAMPION, stray.expected, after, why, evidence))
+    except OvertakenError:
+        raise DarkroomError("others moved the champion at this moment; run again") from None
     return [stray.words]
 
 
