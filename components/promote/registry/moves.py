@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.addresses import refuse_credentials
 from components.common.terminal import say
 from components.common.tracking.tags import CHALLENGER, CHAMPION
 from components.promote.registry.account import read_account
@@ -137,6 +138,7 @@ class Mover:
         return entry
 
     def _append(self, book: Book, move: Move) -> tuple[Entry, str]:
+        refuse_credentials(f"{self.who} {move.why}", "--by or --reason")  # entries stay for good
         last = book.entries[-1].number if book.entries else 0
         parts = {key: value for key, value in vars(move).items() if key != "seen"}
         evidence = move.evidence | {"account": read_account(self.registry.mlflow)}

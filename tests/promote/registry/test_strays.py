@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from ruamel.yaml import YAML
 
-from benchmarks._registry import World, always_fit
+from benchmarks._registry import World
 from benchmarks.registry import simulate
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
@@ -135,37 +133,6 @@ CLICKS: dict[str, tuple[Click, str]] = {
 }
 # What nothing hinges on until the stage itself sets it anew.
 HARMLESS = ("the verdict edited", "the digest removed", "challenger moved by hand")
-
-
-@pytest.fixture
-def world(mlflow_store: Path) -> Iterator[World]:
-    """A registry of empty models, which the served check passes."""
-    with always_fit():
-        yield World(mlflow_store, "darkroom", seed=0)
-
-
-@pytest.fixture(scope="session")
-def store_with_two(mlflow_database: Path, shared_folder: Path) -> Path:
-    """A store with two versions that were champion, to be copied."""
-    folder = shared_folder / "two champions"
-    with FileLock(shared_folder / "two.lock"), pytest.MonkeyPatch.context() as patch:
-        if not folder.exists():
-            folder.mkdir()
-            shutil.copy(mlflow_database, folder / "mlflow.db")
-            patch.chdir(folder)
-            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-            with always_fit():
-                world = World(folder, "darkroom", seed=0)
-                world.promote(0.7)
-                world.promote(0.8)
-    return folder
-
-
-@pytest.fixture
-def two_champions(store_with_two: Path, world: World) -> World:
-    shutil.copy(store_with_two / "mlflow.db", world.folder / "mlflow.db")
-    world.models = {"0": 0.7, "1": 0.8}
-    return world
 
 
 @pytest.mark.parametrize("what", CLICKS)
@@ -347,6 +314,9 @@ def test_rollback_goes_to_former_champions_alone(
     assert "a former champion (1)" in text
     assert "approve 3 --name darkroom --by NAME --reason TEXT" in text
     call("rollback", "--reason", "complaints")
+    secret = "see https://me:geheim@host/ticket"
+    assert "geheim" not in fails(capsys, "approve", "2", "--by", "Ada", "--reason", secret)
+    assert all("geheim" not in entry.to_text() for entry in read().entries)
     text = fails(capsys, "rollback", "2", "--reason", "x")
     assert "took it back" in text
     assert "(complaints)" in text
