@@ -83,6 +83,7 @@ class World:
         self.reigns: list[str] = []  # sources that were champion and not taken back; the last is
         self.has_champion = False
         self.orders: list[tuple[str, str, bool]] = []  # what was asked: action, source, forced
+        self.surprises: list[str] = []  # errors that are no words for a person
         self.texts: list[str] = []  # entries of the ledger, as they were
 
     # What Darkroom does
@@ -139,11 +140,19 @@ class World:
     def race(self) -> None:
         """Two of these at once."""
         acts = self.random.choice([self.promote, self.approve, self.roll_back, self.repair], 2)
-        threads = [threading.Thread(target=_quietly, args=(act,)) for act in acts]
+        threads = [threading.Thread(target=self._act_quietly, args=(act,)) for act in acts]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def _act_quietly(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except DarkroomError:
+            pass  # it is told
+        except Exception as error:  # what a thread raises is lost
+            self.surprises.append(f"{type(error).__name__}: {error}")
 
     # What one clicks in MLflow's page
 
@@ -190,6 +199,8 @@ class World:
             WrongError: where it shows what it must not, or does not tell.
         """
         self._account()
+        if self.surprises:
+            raise WrongError(f"a traceback: {self.surprises}")
         shown = self.find_source(self.find_alias("champion"))
         if shown == self.champion or self._is_on_its_way():
             return False
@@ -367,11 +378,6 @@ def always_fit() -> Iterator[None]:
         yield
     finally:
         people.starting_server, Registry.check_served, Registry.read_sample = kept  # type: ignore[method-assign]
-
-
-def _quietly(act: Callable[[], None]) -> None:
-    with contextlib.suppress(DarkroomError):
-        act()
 
 
 def silence() -> contextlib.redirect_stdout[io.StringIO]:

@@ -79,7 +79,7 @@ class Mover:
                 if stray is None:
                     continue
                 if alias == CHALLENGER:
-                    self.put_back(book, stray)
+                    self.put_back(stray)
                 elif not keep_strays:
                     raise DarkroomError(stray.describe(self.registry.name))
             elif stray is None:
@@ -94,7 +94,7 @@ class Mover:
             book = self.ledger.read()
         return book
 
-    def put_back(self, book: Book, stray: Stray) -> None:
+    def put_back(self, stray: Stray) -> None:
         """Point an alias where the ledger says; where that version is gone, take it away."""
         say(f"{stray.words}: put back")
         if stray.expected and not stray.is_gone:
@@ -103,7 +103,8 @@ class Mover:
         self.registry.remove_alias(stray.alias)
         if stray.expected:
             why = f"version {stray.expected} is gone from MLflow"
-            self.write(book, Move(FOUND, stray.alias, stray.expected, "", why))
+            with contextlib.suppress(OvertakenError):  # somebody else found it first
+                self.move(Move(FOUND, stray.alias, stray.expected, "", why))
 
     def move(self, move: Move) -> Entry:
         """Point an alias at a version, and return what the ledger holds of it.

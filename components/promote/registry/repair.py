@@ -94,7 +94,7 @@ def repair(mover: Mover, why: str, accept_breaks: bool = False) -> None:
     if healed:
         _write(mover, book, Move(REPAIR, LEDGER, None, "", why, evidence))
     if stray := find_stray(registry, ledger.read(), CHALLENGER):
-        mover.put_back(ledger.read(), stray)
+        mover.put_back(stray)
         healed.append(stray.words)
     healed += _heal_champion(mover, why)
     for words in healed:
