@@ -90,8 +90,7 @@ class World:
 
     def promote(self, accuracy: float = 0.0) -> None:
         """A pipeline has trained a model, of some accuracy."""
-        if missing := describe_missing(self.registry):
-            raise DarkroomError(missing)
+        self._refuse_missing()
         self.registry.create_model()
         mover = Mover(self.registry, "pipeline")
         mover.catch_up()
@@ -113,12 +112,14 @@ class World:
 
     def approve(self, forced: bool = False) -> None:
         """A person approves some version."""
+        self._refuse_missing()
         version = self.pick()
         self.orders.append(("approve", self.find_source(version), forced))
         people.approve(self.registry, version, PERSON, WHY, rules=RULES, against_verdict=forced)
 
     def roll_back(self, named: bool = False) -> None:
         """A person goes back."""
+        self._refuse_missing()
         version = self.pick() if named else None
         self.orders.append(("rollback", "", False))
         people.roll_back(self.registry, version, PERSON, WHY)
@@ -127,6 +128,11 @@ class World:
         """A person repairs; where the chain is broken, it is taken as it is."""
         self.orders.append(("repair", "", False))
         repair(Mover(self.registry, PERSON), WHY, accept_breaks=True)
+
+    def _refuse_missing(self) -> None:
+        """Stop where the model is not there, as the stage and the commands do."""
+        if missing := describe_missing(self.registry):
+            raise DarkroomError(missing)
 
     def crash(self) -> None:
         """The power goes in the middle of one of these."""
