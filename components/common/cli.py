@@ -18,6 +18,7 @@ from typing import Any
 from components import ROOMS
 from components.common.errors import DarkroomError
 from components.common.files.ownership import check_apart, check_file, check_folder
+from components.common.settings.addresses import refuse_credentials
 from components.common.settings.kubeflow import Kubeflow
 from components.common.settings.params import read_params, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
@@ -165,6 +166,8 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
 
 
 def _read_values(file: Path) -> dict[str, Any]:
+    """Check all settings: those of the file, and of the environment what would be written down."""
+    refuse_credentials(os.environ.get("MLFLOW_TRACKING_URI", ""), "MLFLOW_TRACKING_URI")
     return read_params(file, create_schema())
 
 

@@ -190,6 +190,24 @@ def _download(mlflow: Any, version: Any, folder: str) -> Path:
         if "API request to" in str(error):
             raise
         raise DarkroomError(
-            f"models:/{version.name}/{version.version}: its artifacts hold no model.keras; predict "
-            "wants a version that promote registered"
+            f"models:/{version.name}/{version.version}: {_describe_loss(mlflow, version)}"
         ) from None
+
+
+def _describe_loss(mlflow: Any, version: Any) -> str:
+    """Return why the files of a version are not to be had, as far as MLflow knows."""
+    none = f"its artifacts hold no {MODEL_FILE}; predict wants a version that promote registered"
+    source = str(version.source)
+    if not source.startswith("models:/"):
+        return none
+    try:
+        place = str(mlflow.get_logged_model(source.removeprefix("models:/")).artifact_location)
+    except mlflow.exceptions.MlflowException:
+        return "its files were deleted in MLflow; promote again, or name another version"
+    path = Path(place.removeprefix("file://"))
+    if "://" in str(path) or path.exists():
+        return none
+    return (
+        f"its files are not where they were stored, {path}; bring that folder back, or promote "
+        "again"
+    )

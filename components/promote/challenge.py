@@ -13,6 +13,7 @@ from components.common.artifacts.validation import read_validation
 from components.common.files.writing import compute_sha256, read_json
 from components.common.serving.decisions import Decisions, parse_decisions
 from components.common.tracking.tags import (
+    DATA,
     DECISIONS_DIGEST,
     EVALUATION_RUN,
     MODEL_DIGEST,
@@ -21,8 +22,10 @@ from components.common.tracking.tags import (
 )
 from components.promote.gate.evidence import Evidence, parse_evidence
 from components.promote.gate.gate import check_rules
+from components.promote.registry.book import Book
 from components.promote.registry.lineage import find_lineage
 from components.promote.registry.registry import Registry
+from components.promote.registry.strays import is_there
 from components.promote.serving.exports import check_installed
 from components.promote.serving.reference import write_reference
 from components.promote.serving.sample import take_sample
@@ -55,6 +58,7 @@ class Challenge:
         """Return what a version carries: its origins, to be searched by."""
         tags = {PREFIX + key: value for key, value in self.lineage.items()}
         tags |= {EVALUATION_RUN: run_id, f"{PREFIX}run_id": run_id, MODEL_DIGEST: self.digest}
+        tags[DATA] = self.data_status
         if self.decisions.unsure_below is not None:
             tags[UNSURE_BELOW] = repr(self.decisions.unsure_below)
         if self.decisions.has_more:
@@ -96,12 +100,18 @@ def keep_evaluation(registry: Registry, inputs: Inputs, challenge: Challenge) ->
 
 
 def register(
-    registry: Registry, challenge: Challenge, model: Path, run_id: str
+    registry: Registry, book: Book, challenge: Challenge, model: Path, run_id: str
 ) -> tuple[str, bool]:
     """Return the version that holds the model, and whether it is new."""
     tags = challenge.create_tags(run_id)
-    version = registry.find_version(challenge.digest, tags)
-    if version is not None:
-        return version, False
+    wanted = {key: tags.get(key, "") for key in (MODEL_DIGEST, UNSURE_BELOW, DECISIONS_DIGEST)}
+    for version in book.list_sealed():  # the ledger knows better than tags that anybody edits
+        seal = book.find_seal(version)
+        is_same = all(seal.get(key, "") == value for key, value in wanted.items())
+        if is_same and is_there(registry, book, version):
+            return version, False
+    found = registry.find_version(challenge.digest, tags)
+    if found is not None and not book.find_seal(found):
+        return found, False
     figures, limits = challenge.figures, challenge.decisions
     return registry.register(model, challenge.card, tags, figures, decisions=limits), True

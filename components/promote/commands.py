@@ -1,4 +1,4 @@
-"""What a person types: `python -m components.promote approve|rollback|history`."""
+"""What a person types: `python -m components.promote approve|rollback|history|repair|rules`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.cli import Command, read_room_params
+from components.common.settings.spec import check_name
 
 if TYPE_CHECKING:
     from components.promote.registry.registry import Registry
@@ -19,19 +20,17 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", nargs="?", help="default: the challenger")
     parser.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    _add_champion(parser)
     parser.add_argument(
         "--against-verdict",
         action="store_true",
-        help="also where the gate rejected it, or judged without rules",
+        help="also where a rule fails, or there are none",
     )
-    parser.add_argument(
-        "--accept-broken-ledger",
-        action="store_true",
-        help="accept a ledger that was changed as it is now; its breaks stay in the entry",
-    )
+    _add_accept(parser)
 
 
 def _approve(flags: argparse.Namespace) -> None:
+    params = _read_params(flags)
     with _opening(flags) as registry:
         from components.promote.people import approve
 
@@ -40,6 +39,9 @@ def _approve(flags: argparse.Namespace) -> None:
             flags.version,
             flags.by,
             flags.reason,
+            rules=params and params.rules,
+            approvals=params.approvals if params else 1,
+            champion=flags.champion,
             against_verdict=flags.against_verdict,
             accept_breaks=flags.accept_broken_ledger,
         )
@@ -47,18 +49,65 @@ def _approve(flags: argparse.Namespace) -> None:
 
 def _add_rollback(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("version", nargs="?", help="default: the champion before this one")
-    parser.add_argument(
-        "--by", default="", metavar="NAME", help="default: DARKROOM_WHO, or the login name"
-    )
-    parser.add_argument("--reason", default="no reason given", metavar="TEXT", help="why")
+    parser.add_argument("version", nargs="?", help="a former champion; default: the one before")
+    _add_who(parser)
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    _add_champion(parser)
 
 
 def _roll_back(flags: argparse.Namespace) -> None:
     with _opening(flags) as registry:
         from components.promote.people import roll_back
 
-        roll_back(registry, flags.version, flags.by, flags.reason)
+        roll_back(registry, flags.version, flags.by, flags.reason, flags.champion)
+
+
+def _add_repair(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    _add_who(parser)
+    parser.add_argument(
+        "--reason",
+        default="MLflow was changed by hand",
+        metavar="TEXT",
+        help="default: %(default)s",
+    )
+    _add_accept(parser)
+
+
+def _repair(flags: argparse.Namespace) -> None:
+    with _opening(flags, may_be_missing=True) as registry:
+        from components.promote.registry.account import name_person
+        from components.promote.registry.moves import Mover
+        from components.promote.registry.repair import repair
+
+        mover = Mover(registry, name_person(flags.by))
+        repair(mover, flags.reason, flags.accept_broken_ledger)
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="judge all registered versions and reports/ by them, one after the other; nothing is "
+        "registered or moved",
+    )
+    parser.add_argument(
+        "--reports", type=Path, default=Path("reports"), metavar="FOLDER", help="of evaluate"
+    )
+
+
+def _show_rules(flags: argparse.Namespace) -> None:
+    params = read_room_params(flags.params, "promote")
+    from components.promote.trial import show_rules, try_rules
+
+    if not flags.dry_run:
+        show_rules(params.rules)
+        return
+    from components.common.tracking.failures import explain_failures
+
+    with explain_failures():
+        try_rules(flags.name or params.mlflow.registered_model, params.rules, flags.reports)
 
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
@@ -84,33 +133,69 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
 
 
+def _add_who(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by", default="", metavar="NAME", help="default: DARKROOM_WHO, or the login name"
+    )
+
+
+def _add_champion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--champion",
+        default="",
+        metavar="VERSION",
+        help="the champion that you decide against, or none; if it is another now, nothing is done",
+    )
+
+
+def _add_accept(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-broken-ledger",
+        action="store_true",
+        help="accept a ledger that was changed as it is now; its breaks stay in the entry",
+    )
+
+
+def _read_params(flags: argparse.Namespace) -> Any:
+    """Return the settings; None where a name is given and there are none."""
+    if flags.name and not flags.params.exists():
+        return None
+    return read_room_params(flags.params, "promote")
+
+
 @contextmanager
-def _opening(flags: argparse.Namespace) -> Iterator[Registry]:
+def _opening(flags: argparse.Namespace, may_be_missing: bool = False) -> Iterator[Registry]:
     """Yield the registry of the model that is meant, if it is there."""
     name = flags.name or read_room_params(flags.params, "promote").mlflow.registered_model
+    check_name(name, "--name")
     from components.common.errors import DarkroomError
     from components.common.tracking.failures import explain_failures
     from components.common.tracking.server import describe_uri, import_mlflow
     from components.promote.registry.registry import Registry
+    from components.promote.registry.repair import describe_missing
 
     mlflow = import_mlflow(create=False)
     with explain_failures():
-        try:
-            mlflow.MlflowClient().get_registered_model(name)
-        except mlflow.exceptions.MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        registry = Registry(mlflow, name)
+        missing = describe_missing(registry)
+        if missing and not may_be_missing:
+            raise DarkroomError(missing)
+        if not missing and registry.find_named(name) is None:
             raise DarkroomError(
                 f"MLflow at {describe_uri(mlflow)} has no model {name}; run the pipeline first, or "
                 "say which with --name"
-            ) from None
-        yield Registry(mlflow, name)
+            )
+        yield registry
 
 
 COMMANDS = {
     "approve": Command("make a version champion, with a name and a reason", _add_approve, _approve),
-    "rollback": Command("back to the champion before, or to a version", _add_rollback, _roll_back),
+    "rollback": Command("back to a former champion, with a reason", _add_rollback, _roll_back),
     "history": Command(
         "the ledger, and where each version comes from", _add_history, _show_history
+    ),
+    "repair": Command("heal what was changed by hand in MLflow's page", _add_repair, _repair),
+    "rules": Command(
+        "what it takes to be champion; try it on past versions", _add_rules, _show_rules
     ),
 }

@@ -10,14 +10,16 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.tracking.tags import PREFIX
-from components.promote.registry.ledger import Book, Entry, Ledger
+from components.promote.registry.book import Book, Entry
+from components.promote.registry.ledger import Ledger
 from components.promote.registry.registry import Registry
+from components.promote.registry.strays import list_findings
 
 MIN_PREFIX = 4  # characters: shorter ones fit by accident
 
 
 def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
-    """Print the ledger and the versions that a query means; exit with 1 if the ledger is broken.
+    """Print the ledger and the versions that a query means; exit with 1 if something is amiss.
 
     Args:
         registry: of the model.
@@ -25,6 +27,7 @@ def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
         as_json: print JSON.
     """
     book = Ledger(registry.mlflow, registry.name).read()
+    findings = list(list_findings(registry, book))
     versions = find_versions(registry, query)
     if query and not versions:
         raise DarkroomError(
@@ -37,13 +40,14 @@ def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
             "model": registry.name,
             "ledger": [asdict(entry) for entry in entries],
             "breaks": book.breaks,
+            "findings": findings,
             "versions": versions,
         }
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        for line in describe(registry.name, book, entries, versions):
+        for line in describe(registry.name, book, entries, versions, findings):
             print(line)
-    if book.breaks:
+    if findings:
         sys.exit(1)
 
 
@@ -74,7 +78,11 @@ def find_versions(registry: Registry, query: str | None) -> list[dict[str, Any]]
 
 
 def describe(
-    name: str, book: Book, entries: list[Entry], versions: list[dict[str, Any]]
+    name: str,
+    book: Book,
+    entries: list[Entry],
+    versions: list[dict[str, Any]],
+    findings: list[str],
 ) -> Iterator[str]:
     """Yield the lines of the history."""
     yield f"{name}: {len(book.entries)} changes of aliases"
@@ -86,10 +94,10 @@ def describe(
             f"{entry.before or '–'} → {entry.after or '–'}  {entry.who}: {entry.why}"
             f"{late if is_last else ''}"
         )
-    for text in book.breaks:
-        yield f"  ✗ the ledger is broken: {text}"
-    if entries and not book.breaks:
-        yield "  ✓ the chain of the ledger holds"
+    for text in findings:
+        yield f"  ✗ {text}"
+    if entries and not findings:
+        yield "  ✓ the chain of the ledger holds, and MLflow is as it says"
     for version in versions:
         yield ""
         names = "".join(f" @{alias}" for alias in version["aliases"])

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from components.common.terminal import say
-from components.common.tracking.tags import CHALLENGER, CHAMPION
+from components.common.tracking.tags import (
+    CHALLENGER,
+    CHAMPION,
+    PREFIX,
+    VERDICT,
+    VERDICT_WORDS,
+)
 from components.promote.challenge import Challenge
 from components.promote.gate.gate import decide, judge_data
 from components.promote.gate.outcomes import (
@@ -16,32 +23,20 @@ from components.promote.gate.outcomes import (
     Outcome,
     create_check,
 )
-from components.promote.registry.ledger import CHALLENGE, PROMOTE, Book
+from components.promote.registry.book import CHALLENGE, PROMOTE, SEAL, SOURCE, Book
 from components.promote.registry.moves import Move, Mover, OvertakenError
 from components.promote.registry.registry import Registry
 from components.promote.serving.check import Served
 from components.promote.spec import Params
 
 
-def challenge_aliases(mover: Mover, version: str, run_id: str) -> None:
-    """Point `challenger` at the version that is judged now."""
-    while True:
-        before = mover.ledger.read().get_version(CHALLENGER)
-        if before == version:
-            return
-        try:
-            reason, evidence = "it is judged now", {"run_id": run_id}
-            mover.move(Move(CHALLENGE, CHALLENGER, before, version, reason, evidence))
-        except OvertakenError:
-            continue
-
-
 def judge_and_move(
     mover: Mover, challenge: Challenge, served: Served, version: str, params: Params
 ) -> tuple[Decision, Champion | None]:
-    """Judge a version against the champion of this moment and move the alias if it wins.
+    """Judge a version against the champion of this moment and move the aliases that follow from it.
 
-    If another promotion gets through first, it is judged again, against that champion.
+    `challenger` goes to it in any case, `champion` if it wins. If another promotion gets through
+    first, it is judged again, against that champion.
     """
     evidence = challenge.evidence.with_figures(served.figures)
     while True:
@@ -50,27 +45,59 @@ def judge_and_move(
         checks = [judge_data(challenge.data_status), judge_served(served)]
         checks += judge_return(book, version)
         decision = decide(params.rules, evidence, champion, checks)
-        if decision.verdict != PROMOTED or (champion and champion.is_challenger):
-            return decision, champion
-        if params.mode == "approve":
+        wins = decision.verdict == PROMOTED and not (champion and champion.is_challenger)
+        if wins and params.mode == "approve":
             words = (
                 "every rule holds; a person decides: python -m components.promote approve "
                 f"{version} --by NAME --reason TEXT"
             )
-            return Decision(AWAITING, words, decision.outcomes), champion
-        before = champion.version if champion else None
-        reasons: dict[str, Any] = {
-            "verdict": decision.verdict,
-            "model_digest": challenge.digest,
-            "figures": challenge.figures,
-            "rules": [f"{o.rule}: {o.outcome}" for o in decision.outcomes][:20],
-        }
+            decision = Decision(AWAITING, words, decision.outcomes)
         try:
-            mover.move(Move(PROMOTE, CHAMPION, before, version, decision.words, reasons))
+            _challenge(mover, challenge, served, version, decision)
+            if not wins or decision.verdict == AWAITING:
+                return decision, champion
+            reasons: dict[str, Any] = {
+                "verdict": decision.verdict,
+                "model_digest": challenge.digest,
+                "figures": challenge.figures,
+                "rules": [f"{o.rule}: {o.outcome}" for o in decision.outcomes][:20],
+            }
+            before, last = book.get_version(CHAMPION), book.find_last(CHAMPION)
+            seen = last.number if last else 0
+            move = Move(PROMOTE, CHAMPION, before, version, decision.words[:1500], reasons, seen)
+            mover.move(move)
         except OvertakenError as overtaken:
             say(f"another promotion was faster: version {overtaken.version} is champion now")
             continue
         return decision, champion
+
+
+def _challenge(
+    mover: Mover,
+    challenge: Challenge,
+    served: Served,
+    version: str,
+    decision: Decision,
+) -> None:
+    """Point `challenger` at the version, with its tags under seal: who edits them is found out."""
+    registry = mover.registry
+    run_id = registry.mlflow.active_run().info.run_id
+    tags = challenge.create_tags(run_id) | {VERDICT: decision.verdict}
+    tags[f"{PREFIX}served"] = "failed" if served.problem else "passed"
+    seal = {SOURCE: registry.find(version).source} | tags
+    while True:
+        book = mover.ledger.read()
+        before = book.get_version(CHALLENGER)
+        if before != version or book.find_seal(version) != seal:
+            evidence = {"run_id": run_id, SEAL: seal}
+            try:
+                mover.move(
+                    Move(CHALLENGE, CHALLENGER, before, version, "it is judged now", evidence)
+                )
+            except OvertakenError:
+                continue
+        registry.set_tags(version, tags | {VERDICT_WORDS: decision.words})
+        return
 
 
 def find_champion(registry: Registry, book: Book, challenger: str) -> Champion | None:
@@ -80,8 +107,17 @@ def find_champion(registry: Registry, book: Book, challenger: str) -> Champion |
         return None
     if version == challenger:
         return Champion(version, None, is_challenger=True)
-    found = registry.client.get_model_version(registry.name, version)
-    return Champion(version, registry.read_evidence(found, with_predictions=True))
+    found = find_sealed(registry, book, version)
+    return Champion(version, found and registry.read_evidence(found, with_predictions=True))
+
+
+def find_sealed(registry: Registry, book: Book, version: str) -> Any:
+    """Return a version with its tags as they were when it was judged; None if it is not there."""
+    found = registry.find(version)
+    if found is None:
+        return None
+    tags = dict(found.tags) | book.find_seal(version)
+    return SimpleNamespace(version=str(found.version), run_id=found.run_id, tags=tags)
 
 
 def judge_served(served: Served) -> Outcome:

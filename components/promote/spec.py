@@ -1,6 +1,6 @@
 """Register the model and let the rules decide whether it becomes champion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -12,6 +12,8 @@ PAIRED = ("better_by", "not_worse_by")
 LIMITS = (*ABSOLUTE, "champion_margin", *PAIRED)
 # What a paired test can compare: figures that predictions.parquet gives anew for any resample.
 PAIRED_METRICS = ("accuracy", "macro.f1", "macro.recall", "log_loss")
+# Of a class or slice: so many of its images are right, which an exact test can judge.
+SHARES = ("accuracy", "recall")
 # Figures that promote measures itself, on the registered model behind HTTP.
 SERVED = ("served.p95_ms", "served.median_ms", "served.mb", "served.difference")
 
@@ -69,6 +71,13 @@ class Rule:
         0, "a class or slice with fewer test images is not judged"
     )
 
+    small: Literal["skip", "test"] = param(
+        "skip",
+        "of classes or slices with fewer than `min_images`: `skip`: not judged, and where all are "
+        "so small, the evidence is not enough; `test`: fails where an exact test at `level` shows "
+        "one to be below the floor",
+    )
+
     def __post_init__(self) -> None:
         """Refuse a rule that says nothing, or two things; the check of params.yaml reports it."""
         if not self.metric or len(self.limits) != 1 or not isfinite(self.threshold):
@@ -77,6 +86,10 @@ class Rule:
             raise ValueError(f"each: goes with {' or '.join(ABSOLUTE)}, not with {self.limit}")
         if self.min_images and not self.each:
             raise ValueError("min_images: goes with each: classes or each: slices")
+        if self.small == "test" and (self.metric not in SHARES or self.limit != "at_least"):
+            raise ValueError(f"small: test goes with {' or '.join(SHARES)} at_least")
+        if self.small == "test" and not self.min_images:
+            raise ValueError("small: test goes with min_images, which says what is small")
         if self.limit in PAIRED:
             if self.metric not in PAIRED_METRICS:
                 raise ValueError(f"{self.limit}: can compare {', '.join(PAIRED_METRICS)}")
@@ -99,6 +112,13 @@ class Rule:
         return float(getattr(self, self.limit))
 
     @property
+    def settings(self) -> dict[str, object]:
+        """The keys that are set, as in params.yaml."""
+        return {
+            f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default
+        }
+
+    @property
     def words(self) -> str:
         """The rule as a person says it."""
         text = f"{self.metric} {self.limit.replace('_', ' ')} {self.threshold:g}"
@@ -106,7 +126,10 @@ class Rule:
             text += f" at level {self.level:g}"
         if self.each:
             text += f" in each of the {self.each}"
-        return text + (f" with {self.min_images} images" if self.min_images else "")
+        text += f" with {self.min_images} images" if self.min_images else ""
+        return text + (
+            f", smaller ones tested at level {self.level:g}" if self.small == "test" else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +140,9 @@ class Params:
     mode: Literal["automatic", "approve"] = param(
         "automatic",
         "automatic: the rules move `champion`; approve: a named person does, after them",
+    )
+    approvals: Annotated[int, Between(1, 5)] = param(
+        1, "persons that it takes to approve a version by hand; rollback takes one"
     )
     served_images: Annotated[int, Between(1, 1000)] = param(
         16, "test images that are sent to the served model before an alias moves"

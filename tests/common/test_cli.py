@@ -30,7 +30,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
             assert read_commands(room)[name].help in listed
     assert {room: names for room, names in named.items() if names} == {
         "train": ["--list-backbones", "weights"],
-        "promote": ["approve", "rollback", "history"],
+        "promote": ["approve", "rollback", "history", "repair", "rules"],
         "predict": ["watch"],
     }
 
@@ -54,8 +54,11 @@ def test_every_command_has_a_help_of_its_own(room: str, capsys: pytest.CaptureFi
             "unknown command rolback; did you mean `rollback`? legal commands are "
             "approve, rollback, history",
         ),
-        ("promote", "xyz", "unknown command xyz; legal commands are approve, rollback, history"),
-        ("promote", "", "unknown command ; legal commands are approve, rollback, history"),
+        (
+            "promote",
+            "",
+            "unknown command ; legal commands are approve, rollback, history, repair, rules",
+        ),
         ("train", "xyz", "unknown command xyz; legal commands are --list-backbones, weights"),
     ],
 )

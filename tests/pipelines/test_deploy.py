@@ -112,6 +112,10 @@ def test_what_refers_to_another_object_finds_it() -> None:
             assert volume["persistentVolumeClaim"]["claimName"] in claims
     (service,) = find("Service").values()
     assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (policy,) = find("NetworkPolicy").values()
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    assert {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]} <= ports
     address = (DEPLOY / "secrets" / "mlflow.env.example").read_text()
     assert f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}" in address
     (binding,) = find("RoleBinding").values()

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from PIL import Image
 
+from benchmarks._registry import World, always_fit
 from components.common.artifacts.predictions import Predictions, write_predictions
 from components.common.artifacts.sample import Sample
 from components.common.files.writing import compute_sha256
@@ -151,6 +153,37 @@ def promote(mlflow_store: Path, lay_out: Callable[..., Inputs], quick_server: No
         return found
 
     return act
+
+
+@pytest.fixture
+def world(mlflow_store: Path) -> Iterator[World]:
+    """A registry of empty models, which the served check passes."""
+    with always_fit():
+        yield World(mlflow_store, "darkroom", seed=0)
+
+
+@pytest.fixture(scope="session")
+def store_with_two(mlflow_database: Path, shared_folder: Path) -> Path:
+    """A store with two versions that were champion, to be copied."""
+    folder = shared_folder / "two champions"
+    with FileLock(shared_folder / "two.lock"), pytest.MonkeyPatch.context() as patch:
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copy(mlflow_database, folder / "mlflow.db")
+            patch.chdir(folder)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+            with always_fit():
+                world = World(folder, "darkroom", seed=0)
+                world.promote(0.7)
+                world.promote(0.8)
+    return folder
+
+
+@pytest.fixture
+def two_champions(store_with_two: Path, world: World) -> World:
+    shutil.copy(store_with_two / "mlflow.db", world.folder / "mlflow.db")
+    world.models = {"0": 0.7, "1": 0.8}
+    return world
 
 
 def aliases(name: str = "darkroom") -> dict[str, str]:

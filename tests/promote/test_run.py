@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -66,9 +67,20 @@ def test_first_model_is_registered_with_all_that_it_carries(
     }
     assert expected.items() <= version.tags.items()
     logged = mlflow.get_logged_model(version.source.removeprefix("models:/"))
-    assert {"accuracy": 0.9, "macro.f1": 0.85}.items() <= {
-        m.key: m.value for m in logged.metrics
-    }.items()
+    # One spelling: that of evaluate.
+    ends = {"test_accuracy_low": 0.9 - 0.05, "test_accuracy_high": 0.9 + 0.05}
+    shown = {"test_accuracy": 0.9, "test_macro_f1": 0.85} | ends
+    assert {m.key: m.value for m in logged.metrics} == shown
+    tracked = mlflow.get_run(run_id).data.metrics
+    assert {k: v for k, v in tracked.items() if not k.startswith("system/")} == shown
+    assert "**promoted**: every rule holds" in version.description
+    assert "- accuracy **90.0%** (85.0% to 95.0%)" in version.description
+    assert "models:/darkroom/1 PATH" in version.description
+    model = mlflow.MlflowClient().get_registered_model("darkroom")
+    assert "2 classes a photo shows: cat, dog" in model.description
+    (used,) = mlflow.get_run(run_id).inputs.dataset_inputs
+    assert used.dataset.name == "test split of images"
+    assert json.loads(used.dataset.source) == {"uri": "data/images"}
     assert logged.status == "READY"
     assert verdict["lineage"]["params_digest"] == version.tags["darkroom.params_digest"]
     # From any of its origins one finds the version.

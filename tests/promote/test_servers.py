@@ -72,8 +72,9 @@ def promote(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., dict[str, Any]]:
     """Promote there, under a model name of this test."""
-    address = place.registry.address.replace("://", f"://someone:{PASSWORD}@")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.registry.address)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "someone")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setattr(failures.time, "sleep", lambda seconds: None)
     name = f"model-{mlflow_store.name}"[:40]
@@ -116,6 +117,7 @@ def test_promotion_rollback_prediction_and_no_secret_anywhere(
     assert [entry.action for entry in book.entries if entry.alias == "champion"] == [
         "promote", "promote", "rollback",
     ]  # fmt: skip
+    assert book.entries[-1].evidence["account"]["mlflow_user"] == "someone"
     model = f"models:/{name}@champion"
     answers = predict.Outputs(str(mlflow_store / "answers.csv"), False, None)
     predict.run(predict.Inputs(model, [photos]), answers, predict.Params())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Mapping
+from typing import Any
 
 from components.common.errors import DarkroomError
 
@@ -13,6 +15,25 @@ _SECRET = re.compile(
     r"token|secret|passw|signature|credential|api_?key|access_?key|accessid|^(sig|auth|pwd|rlkey)$",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@(?P<rest>[^\s]*)")
+_WEB = (
+    "of MLflow, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN; of git, DARKROOM_GIT_TOKEN; of Kubeflow, KFP_TOKEN; of downloads, "
+    "~/.netrc"
+)
+# Where credentials belong, by scheme.
+_PLACES = {
+    "http": _WEB,
+    "https": _WEB,
+    "git": _WEB,
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS",
+    "hf": "set HF_TOKEN",
+    "ssh": "let ssh-agent or ~/.ssh/config hold the key",
+    "postgresql": "set PGPASSWORD, or write ~/.pgpass",
+    "postgres": "set PGPASSWORD, or write ~/.pgpass",
+    "mysql": "write ~/.my.cnf and append ?read_default_file=~/.my.cnf",
+}
 _LOOKS_LIKE_KEY = re.compile(r"[A-Za-z0-9_-]{8,}")  # ?key=Abc123…, but not ?key=photos.zip
 
 
@@ -38,6 +59,56 @@ def refuse_secrets(source: str, setting: str) -> None:
             "GOOGLE_APPLICATION_CREDENTIALS, for hf:// into HF_TOKEN; or download it by hand and "
             "name the file"
         )
+
+
+def refuse_credentials(text: str, setting: str) -> None:
+    """Refuse any address with a user and password in it, whatever its scheme.
+
+    A user alone is one where a key or a file holds the password: ssh://git@host, a database.
+
+    Args:
+        text: a setting; it need not be an address, or may hold several.
+        setting: its name, for the message.
+
+    Raises:
+        DarkroomError: without the secret in its words, with the place where it belongs.
+    """
+    for found in _ADDRESS.finditer(text):
+        scheme, user, rest = found["scheme"].lower(), found["user"], found["rest"]
+        is_web = scheme.split("+")[-1] in ("http", "https", "s3", "gs", "hf", "ftp")
+        # Of s3://key:secret@bucket a browser would make a user; of http://token@host, a login.
+        if user and (":" in user or is_web):
+            raise DarkroomError(
+                f"{setting}: the address {scheme}://{rest} holds a user or password, and addresses "
+                f"are written into records and logs. Leave it out: {_describe_place(scheme)}"
+            )
+
+
+def find_credentials(values: Any, name: str = "") -> None:
+    """Refuse credentials in any text of settings, wherever it stands in lists and keys.
+
+    Args:
+        values: a setting, or a list or mapping of settings.
+        name: dotted key of it.
+
+    Raises:
+        DarkroomError: naming the key.
+    """
+    if isinstance(values, str):
+        refuse_credentials(values, name)
+        refuse_secrets(values, name)
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            refuse_credentials(str(key), f"a key of {name}")
+            find_credentials(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, (list, tuple)):
+        for position, value in enumerate(values):
+            find_credentials(value, f"{name}[{position}]")
+
+
+def _describe_place(scheme: str) -> str:
+    kind = scheme.split("+", maxsplit=1)[0]
+    return _PLACES.get(kind, "put it where the program that opens it looks, out of the address")
 
 
 def hide_secrets(source: str) -> str:

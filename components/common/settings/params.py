@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.addresses import find_credentials
 from components.common.settings.spec import PLACES, is_shared
 
 # Dotted key that was → where its setting is now.
@@ -47,6 +48,7 @@ def check_params(
         schema: section name → frozen dataclass whose fields are the section's keys.
     """
     refuse_moved(str(file), flatten(found))
+    find_credentials(found)
     _check_keys(file, "", found, schema)
     values = {}
     for name, kind in schema.items():

@@ -12,6 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from components.common.errors import DarkroomError
+
+# MLflow takes 255 characters; the ledger's experiment adds a word, and folders are named after it.
+MAX_NAME = 200
+
 
 def param(default: Any, meaning: str) -> Any:
     """Declare a setting of params.yaml: its default, and its meaning with the unit."""
@@ -94,6 +99,39 @@ class HexColour:
 
 
 @dataclass(frozen=True)
+class StoredName:
+    """A name under which MLflow keeps something: ``Annotated[str, StoredName()]``."""
+
+    more: str = ""  # signs that are legal too
+
+    def check(self, value: str) -> str:
+        """Return the value, or raise ValueError with the legal form."""
+        signs = re.escape(self.more)
+        is_plain = re.fullmatch(rf"[\w{signs}]([\w .{signs}-]*[\w.{signs}-])?", value)
+        if is_plain and len(value) <= MAX_NAME:
+            return value
+        listed = " ".join(["-", "_", ".", *self.more])
+        raise ValueError(
+            f"must be 1 to {MAX_NAME} letters, digits, spaces and {listed}, with no space, - or . "
+            "before them and no space behind"
+        )
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which checks params.yaml, to apply :meth:`check`."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+def check_name(value: str, setting: str) -> None:
+    """Raise DarkroomError if a name, given elsewhere than in params.yaml, is none for MLflow."""
+    try:
+        StoredName().check(value)
+    except ValueError as error:
+        raise DarkroomError(f"{setting}: {value!r} is no legal name; it {error}") from None
+
+
+@dataclass(frozen=True)
 class Data:
     """The images: where they lie, and which of them show the same picture."""
 
@@ -111,8 +149,10 @@ class Data:
 class Mlflow:
     """Names on the MLflow server; its address comes from MLFLOW_TRACKING_URI."""
 
-    experiment: str = param("darkroom", "experiment that holds the runs")
-    registered_model: str = param("darkroom", "name in the model registry")
+    experiment: Annotated[str, StoredName("/:@+()")] = param(
+        "darkroom", "experiment that holds the runs"
+    )
+    registered_model: Annotated[str, StoredName()] = param("darkroom", "name in the model registry")
 
 
 SHARED_SECTIONS = {"data": Data, "mlflow": Mlflow}

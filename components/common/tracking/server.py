@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.addresses import refuse_credentials
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures, hide_password
+from components.common.tracking.relocation import follow_folder
 
-DEFAULT_URI = "sqlite:///mlflow.db"
+URI, DEFAULT_URI = "MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"
+PULLED = "models/model.keras"  # the model of dvc.yaml, which `dvc pull` brings
 # Set only where the environment says nothing: a stage prints its own findings, and sends none away.
 QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -47,12 +50,11 @@ def import_mlflow(create: bool = True) -> Any:
 
     uri = find_uri()
     file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not file.exists():
+    if uri.startswith("sqlite:///") and file.exists():
+        follow_folder(file)
+    elif uri.startswith("sqlite:///"):
         if not create:
-            raise DarkroomError(
-                f"{file}: no MLflow database here; run the pipeline first, or set "
-                "MLFLOW_TRACKING_URI"
-            )
+            raise DarkroomError(f"{file}: no MLflow database here; {_describe_way(Path())}")
         say(f"creating {file}, the database of MLflow: once, and about ten seconds")
     mlflow.set_tracking_uri(uri)
     if not is_answering(uri, seconds=5):  # MLflow itself tries for a minute, in silence
@@ -63,14 +65,43 @@ def import_mlflow(create: bool = True) -> Any:
     return mlflow
 
 
+def _describe_way(folder: Path) -> str:
+    """Return how to get to a registry where there is none: a pulled model is there already."""
+    either = "set MLFLOW_TRACKING_URI to that of your team, or"
+    if not (folder / PULLED).is_file():
+        return f"{either} run the pipeline first: dvc repro"
+    return (
+        f"{either} register {PULLED}, judged by the rules on its evaluation: "
+        "dvc repro --force --single-item promote. It can be asked without a registry: "
+        f"python -m components.predict --model {PULLED} PATH…"
+    )
+
+
 def find_uri() -> str:
-    """Return the address of MLflow, from the environment or the default."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    """Return the address of MLflow, from the environment or the default; it holds no password."""
+    found = os.environ.get(URI) or DEFAULT_URI
+    refuse_credentials(found, URI)
+    return found
 
 
 def describe_uri(mlflow: Any) -> str:
     """Return where MLflow is, without a password."""
     return hide_password(mlflow.get_tracking_uri())
+
+
+def is_begun() -> bool:
+    """Whether there is a database where MLflow is to be, or a server, which has its own."""
+    uri = find_uri()
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def find_user(mlflow: Any) -> str:
+    """Return the user under whom a server of MLflow knows us, empty where it asks for none."""
+    if not mlflow.get_tracking_uri().startswith(("http://", "https://")):
+        return ""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    return str(read_mlflow_creds().username or "")
 
 
 def is_answering(uri: str, seconds: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from components.promote.gate.outcomes import (
     Outcome,
     create_outcome,
 )
+from components.promote.gate.sharing import share_images
 from components.promote.spec import Rule
 
 POWER = 0.8  # the images needed are those that would show a true difference this often
@@ -54,7 +54,10 @@ def _judge_margin(
         return create_outcome(rule, challenger, champion, outcome, words)
 
     if evidence.test_digest != challenger.test_digest:
-        return answer(INCOMPARABLE, f"{_name(champion)} was measured on other test images")
+        words = f"{_name(champion)} was measured on other test images"
+        if challenger.predictions is not None and evidence.predictions is not None:
+            words += share_images(challenger.predictions, evidence.predictions).differences
+        return answer(INCOMPARABLE, words)
     if reason := challenger.unmeasured.get(rule.metric):
         return answer(TOO_FEW, f"not enough evidence: {reason}")
     theirs = evidence.figures.get(rule.metric)
@@ -85,17 +88,18 @@ def _judge_paired(
 
     if challenger.predictions is None or evidence.predictions is None:
         return answer(INCOMPARABLE, f"{_name(champion)} has no predictions to compare with")
-    ours, theirs = share_images(challenger.predictions, evidence.predictions)
-    whole = max(len(challenger.predictions), len(evidence.predictions))
-    if len(ours) < MIN_SHARED * whole:
+    shared = share_images(challenger.predictions, evidence.predictions)
+    ours, theirs = shared.ours, shared.theirs
+    if not len(ours) or len(ours) < MIN_SHARED * shared.whole:
         words = f"{_name(champion)} was measured on other test images"
-        return answer(INCOMPARABLE, f"{words}: {len(ours):,} of {whole:,} are the same")
+        same = f"{len(ours):,} of {shared.whole:,} are the same{shared.differences}"
+        return answer(INCOMPARABLE, f"{words}: {same}")
     gain = compute_gain(rule, ours, theirs)
     outcome, rest, needed = weigh(rule, gain, len(ours), count_groups(ours))
     side = "better" if gain.value >= 0 else "worse"
     words = (
         f"{rule.metric} is {abs(gain.value):.4g} {side} than the champion's on {len(ours):,} same "
-        f"images ({rest})"
+        f"images ({rest}){shared.differences}"
     )
     if outcome == TOO_FEW:
         words = f"not enough evidence: {words}; some {needed:,} images would be needed"
@@ -141,36 +145,6 @@ def weigh(rule: Rule, gain: Gain, images: int, groups: int) -> tuple[str, str, i
     reach = norm.isf(rule.level) + norm.ppf(POWER)
     needed = math.ceil(images * (gain.error * reach / (gain.value - bound)) ** 2)
     return TOO_FEW, f"{rest}, {wanted}", max(needed, images + 1)
-
-
-def share_images(ours: Predictions, theirs: Predictions) -> tuple[Predictions, Predictions]:
-    """Return the rows of both for the images that both saw under the same label, in one order."""
-
-    def place(found: Predictions) -> dict[tuple[str, str], int]:
-        names = found.class_names
-        keys = zip(found.sha256, found.labels, strict=True)
-        return {(digest, names[label]): row for row, (digest, label) in enumerate(keys)}
-
-    if ours.class_names != theirs.class_names:
-        return take(ours, []), take(theirs, [])
-    mine, other = place(ours), place(theirs)
-    common = [key for key in mine if key in other]
-    return take(ours, [mine[key] for key in common]), take(theirs, [other[key] for key in common])
-
-
-def take(found: Predictions, rows: list[int]) -> Predictions:
-    """Return some rows of predictions."""
-    index = np.array(rows, np.int64)
-    return replace(
-        found,
-        paths=[found.paths[row] for row in rows],
-        sha256=[found.sha256[row] for row in rows],
-        labels=found.labels[index],
-        logits=found.logits[index],
-        probabilities=found.probabilities[index],
-        groups=[found.groups[row] for row in rows] if found.groups else [],
-        decided=None if found.decided is None else found.decided[index],
-    )
 
 
 def find_groups(ours: Predictions) -> np.ndarray | None:

@@ -51,37 +51,70 @@ def judge_absolute(rule: Rule, challenger: Evidence, champion: Champion | None) 
 def _judge_parts(rule: Rule, challenger: Evidence, champion: Champion | None) -> Outcome:
     parts = list(challenger.list_parts(rule.each, rule.metric))
     judged = [part for part in parts if part[2] >= rule.min_images]
-    small = len(parts) - len(judged)
-    left_out = f"; {small} with fewer than {rule.min_images} images not judged" if small else ""
+    small = [part for part in parts if part[2] < rule.min_images]
 
     def answer(outcome: str, words: str, **more: object) -> Outcome:
         return create_outcome(rule, challenger, champion, outcome, words, **more)
 
     if not parts:
         return answer(SKIPPED, f"{rule.metric}: the evaluation has no {rule.each} with it")
-    if not judged:
+    if not judged and rule.small == "skip":
+        most = max(images for _, _, images in parts)
         words = (
             f"not enough evidence: none of {len(parts)} {rule.each} has the {rule.min_images} test "
-            "images that the rule wants"
+            f"images that the rule `{rule.words}` wants (the largest has {most}); it is there so "
+            "that no weak part hides behind the mean. More images, or for a small set "
+            f"`min_images: {most}` or `small: test` in that rule, let it be judged"
         )
         return answer(TOO_FEW, words, images_needed=rule.min_images)
+    weak = _find_shown_weak(rule, small) if rule.small == "test" else []
+    left_out = _describe_small(rule, small) if small and not weak else ""
     # The worst comes first; NaN is worse than all.
     judged.sort(key=lambda part: (not math.isnan(part[1]), part[1]), reverse=False)
     if rule.limit == "at_most":
         judged.sort(key=lambda part: (math.isnan(part[1]), part[1]), reverse=True)
-    name, figure, images = judged[0]
-    bad = [part for part in judged if not _holds(rule, part[1])]
-    more: dict[str, object] = {"figure": figure, "images": images, "interval": None}
+    bad = [part for part in judged if not _holds(rule, part[1])] + weak
+    worst = (bad or judged or sorted(small, key=lambda part: part[1]))[0]
+    more: dict[str, object] = {"figure": worst[1], "images": worst[2], "interval": None}
+    if not bad and not judged:
+        return answer(
+            PASSED, f"{rule.metric} by {rule.each}: {left_out.removeprefix('; ')}", **more
+        )
     if not bad:
         words = (
             f"{rule.metric} is {_describe_limit(rule)} in each of {len(judged)} {rule.each}, worst "
-            f"{name} {figure:.4g}{left_out}"
+            f"{worst[0]} {worst[1]:.4g}{left_out}"
         )
         return answer(PASSED, words, **more)
     named = ", ".join(f"{part[0]} {part[1]:.4g} ({part[2]:,} images)" for part in bad[:3])
     named += f" and {len(bad) - 3} more" if len(bad) > 3 else ""
     words = f"{rule.metric} is not {_describe_limit(rule)} in {rule.each} {named}{left_out}"
     return answer(FAILED, words, **more)
+
+
+def _find_shown_weak(
+    rule: Rule, parts: list[tuple[str, float, int]]
+) -> list[tuple[str, float, int]]:
+    """Return the parts whose share is below the floor, and not by luck: the worst first.
+
+    The exact one-sided binomial test of each at `level`, shared out among them (Bonferroni).
+    """
+    from scipy.stats import binom
+
+    hits = [(part, round(part[1] * part[2])) for part in parts if not math.isnan(part[1])]
+    weak = [
+        part
+        for part, count in hits
+        if binom.cdf(count, part[2], rule.threshold) <= rule.level / len(hits)
+    ]
+    return sorted(weak, key=lambda part: part[1])
+
+
+def _describe_small(rule: Rule, small: list[tuple[str, float, int]]) -> str:
+    few = f"; {len(small)} with fewer than {rule.min_images} images "
+    if rule.small == "skip":
+        return f"{few}not judged"
+    return f"{few}tested: none is shown to be below {rule.threshold:g} at level {rule.level:g}"
 
 
 def _holds(rule: Rule, figure: float) -> bool:

@@ -2,102 +2,40 @@
 
 It is one MLflow run of the experiment `<model> ledger`; its params are the entries. A param can be
 written once and never changed, so of two writers of one entry one wins and the other is told, and
-the ledger outlives local files. Each entry holds the sha256 of the one before it; a tag of the
+the ledger outlives local files. Each entry holds the sha256 of the one before; a tag of the
 registered model names the last one. So what was changed or cut off in the database is seen.
 
 An entry is written before its alias moves, its mark `done-…` after. A crash in between leaves the
 old version serving, and whoever comes next finishes the move.
+
+A run and an experiment that were deleted in MLflow's page are there still, and are found: a second
+ledger is begun only where nothing says that there was a first.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import dataclasses
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from components.common.errors import DarkroomError
-
-# Actions: the gate moved it; a person did; a person undid it; it was found moved by hand.
-CHALLENGE, PROMOTE, APPROVE, ROLLBACK, FOUND = (
-    "challenge",
-    "promote",
-    "approve",
-    "rollback",
-    "found",
+from components.common.tracking.tags import PREFIX
+from components.promote.registry.book import (
+    DONE,
+    ENTRY,
+    FORKS,
+    NO_HASH,
+    Book,
+    Entry,
+    compute_hash,
+    parse_book,
+    split_head,
 )
-NO_HASH = "0" * 64
+
 HEAD = "darkroom.ledger"  # tag of the registered model: run, number and hash of the last entry
 MAX_CHARACTERS = 6000  # MLflow cuts longer params off, in silence
-ENTRY, DONE = "entry-", "done-"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One change of an alias."""
-
-    number: int  # from 1
-    time: str  # ISO 8601, UTC
-    action: str
-    alias: str
-    before: str | None  # version
-    after: str  # empty: the alias was found removed
-    who: str
-    why: str
-    evidence: dict[str, Any] = field(default_factory=dict)
-    previous: str = NO_HASH  # sha256 of the entry before, as it was written
-    token: str = ""  # tells two writers of the same change apart
-
-    def to_text(self) -> str:
-        """Return the entry as it is written and hashed."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-@dataclass(frozen=True)
-class Book:
-    """The ledger as it was read."""
-
-    entries: list[Entry]
-    head: str  # hash of the last entry
-    done: frozenset[int]  # numbers of entries whose alias has moved
-    breaks: list[str]  # where the chain does not hold, and nobody has accepted it
-
-    def find_last(self, alias: str) -> Entry | None:
-        """Return the last entry about an alias."""
-        return next((entry for entry in reversed(self.entries) if entry.alias == alias), None)
-
-    def get_version(self, alias: str) -> str | None:
-        """Return the version that an alias should point at."""
-        last = self.find_last(alias)
-        return (last.after or None) if last else None
-
-    def list_reigns(self, alias: str) -> list[str]:
-        """Return the versions that may be gone back to, the present one last.
-
-        A rollback takes away all that came after the version it goes back to.
-        """
-        reigns: list[str] = []
-        for entry in self.entries:
-            if entry.alias != alias:
-                continue
-            if entry.action == ROLLBACK and entry.after in reigns:
-                last = len(reigns) - 1 - reigns[::-1].index(entry.after)
-                reigns = reigns[: last + 1]
-            elif entry.after and (not reigns or reigns[-1] != entry.after):
-                reigns.append(entry.after)
-        return reigns
-
-    def find_rollback(self, alias: str, version: str) -> Entry | None:
-        """Return the rollback that took an alias off a version, unless it came back later."""
-        found = None
-        for entry in self.entries:
-            if entry.alias == alias and entry.action == ROLLBACK and entry.before == version:
-                found = entry
-            elif entry.alias == alias and entry.after == version:
-                found = None
-        return found
+DELETED = "deleted"  # as MLflow says it
 
 
 class TakenError(Exception):
@@ -111,123 +49,190 @@ class Ledger:
     mlflow: Any
     name: str
 
-    def read(self) -> Book:
-        """Read and check the whole ledger."""
-        head = self._client.get_registered_model(self.name).tags.get(HEAD, "")
-        run_id = head.split(":")[0] or self._find_run()
-        if not run_id:
-            return Book([], NO_HASH, frozenset(), [])
-        try:
-            params = self._client.get_run(run_id).data.params
-        except self.mlflow.exceptions.MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            params = {}
-        return parse_book(params, head)
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment that holds it."""
+        return f"{self.name} ledger"
 
-    def append(self, entry: Entry) -> None:
-        """Write an entry; raise TakenError if there is one of its number."""
+    def read(self) -> Book:
+        """Read and check the whole ledger, also of a model that is not there any more."""
+        head = self._read_head()
+        named_id = split_head(head)[0]
+        runs = [run for run in self._list_runs() if _has_entries(run)]
+        if not runs:  # the model or the experiment has another name now
+            elsewhere = [self._get_run(named_id) or self._find_run()]
+            runs = [run for run in elsewhere if run is not None and _has_entries(run)]
+        if not runs:
+            return self._describe_loss(head)
+        own = next((run for run in runs if run.info.run_id == named_id), runs[0])
+        is_named = own.info.run_id == named_id
+        found = parse_book(own.data.params, head if is_named else "")
+        wounds = found.wounds
+        if head and not is_named:
+            wounds = [f"the model's tag darkroom.ledger was edited (it says {head[:40]})"]
+        forks = tuple(sorted(run.info.run_id for run in runs if run is not own))
+        known = {run_id for e in found.entries for run_id in e.evidence.get(FORKS, [])}
+        wounds = [*wounds, *self._describe_place(own)]
+        if new := [run_id for run_id in forks if run_id not in known]:
+            wounds.append(
+                f"there are {len(runs)} ledgers; run {own.info.run_id} goes on, run "
+                f"{', '.join(new)} was begun beside it"
+            )
+        return dataclasses.replace(found, wounds=wounds, run_id=own.info.run_id, forks=forks)
+
+    def append(self, entry: Entry, run_id: str) -> str:
+        """Write an entry, and return the run that holds it now.
+
+        Args:
+            entry: follows the last one of the book that was read.
+            run_id: of that book; empty: the ledger is begun.
+
+        Raises:
+            TakenError: if there is one of its number.
+            DarkroomError: if it is too long, or the run was deleted a moment ago.
+        """
         text = entry.to_text()
         if len(text) > MAX_CHARACTERS:
             raise DarkroomError(
                 f"an entry of the ledger has {len(text):,} characters, {MAX_CHARACTERS:,} fit; say "
                 "it with fewer words"
             )
-        run_id = self._find_run() or self._create_run()
+        run_id, key = run_id or self._create_run(), f"{ENTRY}{entry.number:06d}"
         try:
-            self._client.log_param(run_id, f"{ENTRY}{entry.number:06d}", text)
+            self._client.log_param(run_id, key, text)
         except self.mlflow.exceptions.MlflowException as error:
             if error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-            raise TakenError from None
+            if key in self._client.get_run(run_id).data.params:
+                raise TakenError from None
+            raise DarkroomError(
+                f"the ledger of {self.name} was deleted at this moment: python -m "
+                f"components.promote repair --name '{self.name}'"
+            ) from None
+        return run_id
 
-    def finish(self, entry: Entry) -> None:
-        """Mark that the alias of an entry has moved, and name it as the last one."""
-        run_id = self._find_run()
-        self._client.log_param(run_id, f"{DONE}{entry.number:06d}", "done")
-        head = f"{run_id}:{entry.number}:{compute_hash(entry.to_text())}"
+    def finish(self, entry: Entry, run_id: str) -> None:
+        """Mark that the alias of an entry has moved, and name it as the last one.
+
+        Both hold its hash, so of the tag, which can be edited, one knows whether it was.
+        """
+        text = self._client.get_run(run_id).data.params[f"{ENTRY}{entry.number:06d}"]
+        try:
+            self._client.log_param(run_id, f"{DONE}{entry.number:06d}", compute_hash(text))
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise  # else an earlier Darkroom marked it, in its own words
+        head = f"{run_id}:{entry.number}:{compute_hash(text)}"
         self._client.set_registered_model_tag(self.name, HEAD, head)
+
+    def restore(self, book: Book) -> None:
+        """Bring back the run and the experiment of the ledger, under its name."""
+        if not book.run_id:
+            return
+        run = self._client.get_run(book.run_id)
+        experiment = self._client.get_experiment(run.info.experiment_id)
+        if experiment.lifecycle_stage == DELETED:
+            self._client.restore_experiment(experiment.experiment_id)
+        if self._client.get_run(book.run_id).info.lifecycle_stage == DELETED:
+            self._client.restore_run(book.run_id)
+        if self._is_renamed(experiment):
+            self._client.rename_experiment(experiment.experiment_id, self.experiment)
 
     @property
     def _client(self) -> Any:
         return self.mlflow.MlflowClient()
 
-    @property
-    def _experiment(self) -> str:
-        return f"{self.name} ledger"
-
-    def _find_run(self) -> str:
-        """Return the id of the run that holds the ledger, empty if there is none yet."""
-        found = self._client.get_experiment_by_name(self._experiment)
-        if found is None:
+    def _read_head(self) -> str:
+        try:
+            return str(self._client.get_registered_model(self.name).tags.get(HEAD, ""))
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return ""
-        if found.lifecycle_stage == "deleted":
-            raise DarkroomError(
-                f"the ledger of {self.name} was deleted; bring it back with `mlflow experiments "
-                f"restore -x {found.experiment_id}`"
+
+    def _get_run(self, run_id: str) -> Any:
+        try:
+            return self._client.get_run(run_id) if run_id else None
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return None
+
+    def _find_run(self) -> Any:
+        """Return the run by its own name, wherever it is now; None if there is none."""
+        every = self.mlflow.entities.ViewType.ALL
+        places = [one.experiment_id for one in self._client.search_experiments(view_type=every)]
+        name = f"attributes.run_name = 'ledger of {self.name}'"
+        found = self._client.search_runs(places, name, run_view_type=every) if places else []
+        return next((run for run in found if _has_entries(run)), None)
+
+    def _list_runs(self) -> list[Any]:
+        """Return the runs of the ledger's experiment, the oldest first, deleted ones too."""
+        found = self._client.get_experiment_by_name(self.experiment)
+        if found is None:
+            return []
+        every = self.mlflow.entities.ViewType.ALL
+        order = ["start_time ASC"]
+        return list(
+            self._client.search_runs([found.experiment_id], run_view_type=every, order_by=order)
+        )
+
+    def _describe_loss(self, head: str) -> Book:
+        """Return an empty ledger; it is broken where something says that there was one."""
+        lost = []
+        if head:
+            lost = [f"its run {split_head(head)[0]} is gone for good, as after `mlflow gc`"]
+        elif judged := self._find_judged():
+            lost = [f"version {judged} was judged, and nothing of the ledger is left"]
+        return Book([], NO_HASH, frozenset(), lost)
+
+    def _find_judged(self) -> str:
+        found = self._client.search_model_versions(
+            f"name = '{self.name}' and tags.`{PREFIX}verdict` LIKE '%'", max_results=1
+        )
+        return str(found[0].version) if found else ""
+
+    def _describe_place(self, run: Any) -> list[str]:
+        """Return what was clicked on the run and on its experiment."""
+        experiment = self._client.get_experiment(run.info.experiment_id)
+        if experiment.lifecycle_stage == DELETED:
+            return [f"its experiment {experiment.name} was deleted in MLflow"]
+        wounds = []
+        if run.info.lifecycle_stage == DELETED:
+            wounds.append(f"its run {run.info.run_id} was deleted in MLflow")
+        if self._is_renamed(experiment):
+            wounds.append(
+                f"its experiment is called {experiment.name}, not {self.experiment}: the model or "
+                "the experiment was renamed"
             )
-        runs = self._client.search_runs([found.experiment_id], order_by=["start_time ASC"])
-        return str(runs[0].info.run_id) if runs else ""
+        return wounds
+
+    def _is_renamed(self, experiment: Any) -> bool:
+        """Whether the experiment lost its name, and no other has it."""
+        return (
+            experiment.name != self.experiment
+            and self._client.get_experiment_by_name(self.experiment) is None
+        )
 
     def _create_run(self) -> str:
         """Open the ledger; only one process can create the experiment, the others wait for it."""
         try:
-            experiment_id = self._client.create_experiment(self._experiment)
+            experiment_id = self._client.create_experiment(self.experiment)
         except self.mlflow.exceptions.MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+            found = self._client.get_experiment_by_name(self.experiment)
+            experiment_id = found.experiment_id
+            if found.lifecycle_stage == DELETED:
+                self._client.restore_experiment(experiment_id)
             for _ in range(20):
-                if run_id := self._find_run():
-                    return run_id
-                time.sleep(0.25)
-            # Its creator broke down in between.
-            experiment_id = self._client.get_experiment_by_name(self._experiment).experiment_id
+                if runs := self._list_runs():
+                    return str(runs[0].info.run_id)
+                time.sleep(0.25)  # else its creator broke down in between
         run = self._client.create_run(experiment_id, run_name=f"ledger of {self.name}")
         self._client.set_terminated(run.info.run_id)
-        return self._find_run()
+        return str(self._list_runs()[0].info.run_id)
 
 
-def parse_book(params: Mapping[str, str], head: str = "") -> Book:
-    """Return the ledger of a run's params, and what is wrong with it.
-
-    Args:
-        params: of the run.
-        head: the tag of the registered model, `<run>:<number>:<hash>`; empty if there is none.
-    """
-    texts = {int(key.removeprefix(ENTRY)): value for key, value in params.items() if _is(key)}
-    entries: list[Entry] = []
-    breaks: dict[int, str] = {}
-    previous = NO_HASH
-    for number in range(1, max(texts, default=0) + 1):
-        text = texts.get(number)
-        try:
-            entry = Entry(**json.loads(text)) if text is not None else None
-        except (ValueError, TypeError):
-            entry = None
-        if entry is None or entry.number != number:
-            breaks[number] = f"entry {number} is {'missing' if text is None else 'not readable'}"
-            previous = compute_hash(text or "")
-            continue
-        if entry.previous != previous:
-            breaks[number] = f"entry {number} does not follow entry {number - 1} as it is now"
-        previous = compute_hash(text or "")
-        entries.append(entry)
-    _, _, rest = head.partition(":")
-    number_text, _, expected = rest.partition(":")
-    if number_text:
-        last = int(number_text)
-        if compute_hash(texts.get(last, "")) != expected:
-            breaks[last] = f"entry {last} is not the one that was written"
-    accepted = max((e.number for e in entries if e.evidence.get("accepted_breaks")), default=0)
-    done = frozenset(int(key.removeprefix(DONE)) for key in params if key.startswith(DONE))
-    left = [breaks[number] for number in sorted(breaks) if number > accepted]
-    return Book(entries, previous, done, left)
-
-
-def compute_hash(text: str) -> str:
-    """Return the sha256 of a text, hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _is(key: str) -> bool:
-    return key.startswith(ENTRY) and key.removeprefix(ENTRY).isdigit()
+def _has_entries(run: Any) -> bool:
+    return any(key.startswith(ENTRY) for key in run.data.params)

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
+import contextlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.addresses import refuse_credentials
 from components.common.terminal import say
 from components.common.tracking.tags import CHALLENGER, CHAMPION
-from components.promote.registry.ledger import FOUND, Book, Entry, Ledger, TakenError
+from components.promote.registry.account import read_account
+from components.promote.registry.book import ACCEPTED, FOUND, Book, Entry
+from components.promote.registry.ledger import Ledger, TakenError
 from components.promote.registry.registry import Registry
+from components.promote.registry.strays import Stray, check_chain, find_stray
 
-WHO = "DARKROOM_WHO"  # says who acts, where the login name does not: in CI, in a container
 TRIES = 50  # of one move; each failure means that another got through
 
 
 class OvertakenError(Exception):
     """The alias has moved since it was looked at; `version` is where it points now."""
 
-    def __init__(self, version: str | None) -> None:
-        """Keep the version."""
+    def __init__(self, version: str | None, entry: Entry | None = None) -> None:
+        """Keep the version, and the entry that moved it there."""
         super().__init__(version)
-        self.version = version
+        self.version, self.entry = version, entry
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Move:
     after: str
     why: str
     evidence: dict[str, Any] = field(default_factory=dict)  # what the reason rests on
+    seen: int | None = None  # number of the alias's last entry then, 0: none; None: any
 
 
 @dataclass(frozen=True)
@@ -53,50 +55,75 @@ class Mover:
         """The ledger of the registered model."""
         return Ledger(self.registry.mlflow, self.registry.name)
 
-    def catch_up(self, accept_breaks: bool = False) -> Book:
-        """Make ledger and registry agree: end what broke off, write down what was done by hand.
+    def catch_up(self, accept_breaks: bool = False, keep_strays: bool = False) -> Book:
+        """End what broke off, and make sure that the aliases are where the ledger says.
+
+        A challenger that was moved by hand is put back: nobody is served by it. A champion that
+        was, or that is gone, is for a person to decide on.
+
+        Args:
+            accept_breaks: take a broken chain as it is.
+            keep_strays: leave a champion that was moved by hand where it is.
 
         Raises:
-            DarkroomError: if the chain is broken, and nobody accepts that.
+            DarkroomError: if the chain is broken, or the champion is not where it should be.
         """
         book = self.ledger.read()
-        if not accept_breaks:
-            check_chain(book)
+        check_chain(book, self.registry.name, accept_breaks)
+        if not book.entries and not book.breaks:
+            book = self._write_down(book)
         for alias in (CHALLENGER, CHAMPION):
-            found = self.registry.find_alias(alias)
-            version = None if found is None else str(found.version)
             last = book.find_last(alias)
-            expected = book.get_version(alias)
-            if version == expected:
-                if last and last.number not in book.done:
-                    self.ledger.finish(last)
-            elif last and last.number not in book.done and version == last.before:
+            stray = find_stray(self.registry, book, alias)
+            if last is None or last.number in book.done:
+                if stray is None:
+                    continue
+                if alias == CHALLENGER:
+                    self.put_back(stray)
+                elif not keep_strays:
+                    raise DarkroomError(stray.describe(self.registry.name))
+            elif stray is None:
+                self.ledger.finish(last, book.run_id)
+            elif stray.found == last.before:
                 say(f"{alias} was on its way to version {last.after} when a run broke off: done")
                 self._settle(alias)
+            elif alias == CHAMPION and not keep_strays:
+                raise DarkroomError(stray.describe(self.registry.name))
             else:
-                where = f"moved by hand to version {version}" if version else "removed by hand"
-                say(f"{alias} was {where}: written into the ledger")
-                why = "found so: not moved by Darkroom"
-                try:
-                    self._append(book, Move(FOUND, alias, expected, version or "", why))
-                except TakenError:
-                    return self.catch_up(accept_breaks)
                 self._settle(alias)
             book = self.ledger.read()
         return book
+
+    def put_back(self, stray: Stray) -> None:
+        """Point an alias where the ledger says; where that version is gone, take it away."""
+        say(f"{stray.words}: put back")
+        if stray.expected and not stray.is_gone:
+            self.registry.set_alias(stray.alias, stray.expected)
+            return
+        self.registry.remove_alias(stray.alias)
+        if stray.expected:
+            why = f"version {stray.expected} is gone from MLflow"
+            with contextlib.suppress(OvertakenError):  # somebody else found it first
+                self.move(Move(FOUND, stray.alias, stray.expected, "", why))
 
     def move(self, move: Move) -> Entry:
         """Point an alias at a version, and return what the ledger holds of it.
 
         Raises:
-            OvertakenError: if it points no longer at `before`; nothing is changed then.
+            OvertakenError: if it points no longer at `before`, or went elsewhere and came back
+                since `seen`; nothing is changed then.
+            DarkroomError: if the chain does not hold.
         """
         for _ in range(TRIES):
             book = self.ledger.read()
-            if book.get_version(move.alias) != move.before:
-                raise OvertakenError(book.get_version(move.alias))
+            check_chain(book, self.registry.name, bool(move.evidence.get(ACCEPTED)))
+            last = book.find_last(move.alias)
+            if book.get_version(move.alias) != move.before or (
+                move.seen is not None and (last.number if last else 0) != move.seen
+            ):
+                raise OvertakenError(book.get_version(move.alias), last)
             try:
-                entry = self._append(book, move)
+                entry, _ = self._append(book, move)
             except TakenError:
                 continue
             self._settle(move.alias)
@@ -105,18 +132,38 @@ class Mover:
             f"{self.registry.name}: {TRIES} others wrote into the ledger at this moment; run again"
         )
 
-    def _append(self, book: Book, move: Move) -> Entry:
+    def write(self, book: Book, move: Move) -> Entry:
+        """Write what moves no alias, or what is so already; raise TakenError if others wrote."""
+        entry, run_id = self._append(book, move)
+        self.ledger.finish(entry, run_id)
+        return entry
+
+    def _append(self, book: Book, move: Move) -> tuple[Entry, str]:
+        refuse_credentials(f"{self.who} {move.why}", "--by or --reason")  # entries stay for good
         last = book.entries[-1].number if book.entries else 0
+        parts = {key: value for key, value in vars(move).items() if key != "seen"}
+        evidence = move.evidence | {"account": read_account(self.registry.mlflow)}
         entry = Entry(
             number=last + 1,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             who=self.who,
             previous=book.head,
             token=uuid.uuid4().hex[:12],
-            **vars(move),
+            **(parts | {"evidence": evidence}),
         )
-        self.ledger.append(entry)
-        return entry
+        return entry, self.ledger.append(entry, book.run_id)
+
+    def _write_down(self, book: Book) -> Book:
+        """Begin the ledger with the champion that was there before it."""
+        found = self.registry.find_alias(CHAMPION)
+        if found is None:
+            return book
+        version = str(found.version)
+        say(f"champion is version {version} already: the ledger begins with it")
+        why = "it was champion before the ledger began"
+        with contextlib.suppress(TakenError):
+            self.write(book, Move(FOUND, CHAMPION, None, version, why))
+        return self.ledger.read()
 
     def _settle(self, alias: str) -> None:
         """Point an alias where the ledger says, until the ledger says so still afterwards.
@@ -124,34 +171,15 @@ class Mover:
         Of several that do this at once, the last to move the alias looks once more.
         """
         while True:
-            last = self.ledger.read().find_last(alias)
+            book = self.ledger.read()
+            last = book.find_last(alias)
             if last is None:
                 return
             if last.after:
                 self.registry.set_alias(alias, last.after)
-            self.ledger.finish(last)
+            else:
+                self.registry.remove_alias(alias)
+            self.ledger.finish(last, book.run_id)
             now = self.ledger.read().find_last(alias)
             if now is not None and now.token == last.token:
                 return
-
-
-def name_person(given: str = "") -> str:
-    """Return who acts: as given, as DARKROOM_WHO says, or the login name and machine."""
-    named = given.strip() or os.environ.get(WHO, "").strip()
-    if named:
-        return " ".join(named.split())
-    try:
-        login = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        login = f"user {os.getuid()}"
-    return f"{login}@{socket.gethostname()}"
-
-
-def check_chain(book: Book) -> None:
-    """Raise DarkroomError if the chain of the ledger is broken."""
-    if book.breaks:
-        raise DarkroomError(
-            f"the ledger is broken: {'; '.join(book.breaks)}. Somebody changed MLflow's database: "
-            "restore it, or let a person accept it as it is: python -m components.promote approve "
-            "--accept-broken-ledger"
-        )

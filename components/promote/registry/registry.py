@@ -21,6 +21,7 @@ from components.common.tracking.failures import retry
 from components.common.tracking.tags import (
     DECISIONS_DIGEST,
     EVALUATION,
+    EVALUATION_RUN,
     METRICS,
     MODEL_DIGEST,
     PACKAGE_BYTES,
@@ -30,8 +31,12 @@ from components.common.tracking.tags import (
     UNSURE_BELOW,
 )
 from components.promote.gate.evidence import Evidence, parse_evidence
+from components.promote.registry.page import create_datasets, describe_model, describe_version
 from components.promote.serving.check import Served, Server
 from components.promote.serving.package import save_package
+from components.promote.spec import Rule
+
+VERDICT_FILE = "promote/verdict.json"  # among the artifacts of the run that measured a version
 
 
 @dataclass(frozen=True)
@@ -49,17 +54,28 @@ class Registry:
     def create_model(self) -> None:
         """Make the registered model, unless it is there."""
         try:
-            if "'" in self.name or '"' in self.name:  # MLflow takes them, but finds them no more
-                raise self.mlflow.exceptions.MlflowException.invalid_parameter_value("quotes")
             self.client.create_registered_model(self.name)
         except self.mlflow.exceptions.MlflowException as error:
-            if error.error_code == "INVALID_PARAMETER_VALUE":
-                raise DarkroomError(
-                    f"mlflow.registered_model: {self.name!r} is no legal name ({error.message}); "
-                    "letters, digits, spaces, - and _ are"
-                ) from None
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def find(self, version: str) -> Any:
+        """Return a model version, None if there is none of this number."""
+        try:
+            return self.client.get_model_version(self.name, version)
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            return None
+
+    def find_named(self, name: str) -> Any:
+        """Return a registered model, None if there is none of this name."""
+        try:
+            return self.client.get_registered_model(name)
+        except self.mlflow.exceptions.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
 
     def find_version(self, digest: str, limits: Mapping[str, str]) -> str | None:
         """Return the version that holds a model file of this sha256, None if there is none.
@@ -132,7 +148,9 @@ class Registry:
             raise
         output = self.mlflow.entities.LoggedModelOutput(logged.model_id, step=0)
         client.log_outputs(info.run_id, [output])
-        self.mlflow.log_metrics(dict(figures), model_id=logged.model_id)
+        # As evaluate spells them: MLflow shows each figure once.
+        spelt = {f"test_{name.replace('.', '_')}": value for name, value in figures.items()}
+        self.mlflow.log_metrics(spelt, model_id=logged.model_id)
         version = client.create_model_version(
             self.name,
             source=f"models:/{logged.model_id}",
@@ -155,9 +173,24 @@ class Registry:
             if known.get(key) != value:
                 self.client.set_model_version_tag(self.name, version, key, value)
 
+    def show(self, verdict: Mapping[str, Any], card: ModelCard) -> None:
+        """Describe a version and the model to those who look at MLflow's pages."""
+        text = describe_version(verdict, card, self.mlflow.active_run().info.experiment_id)
+        self.client.update_model_version(self.name, verdict["version"], text)
+        self.client.update_registered_model(self.name, describe_model(self.name, card))
+
+    def log_images(self, card: ModelCard, lineage: Mapping[str, str], source: str) -> None:
+        """Say which images the active run has seen."""
+        found = create_datasets(self.mlflow.entities, card, lineage, source)
+        self.client.log_inputs(self.mlflow.active_run().info.run_id, found)
+
     def set_alias(self, alias: str, version: str) -> None:
         """Point an alias at a version."""
         self.client.set_registered_model_alias(self.name, alias, version)
+
+    def remove_alias(self, alias: str) -> None:
+        """Let an alias point at nothing."""
+        self.client.delete_registered_model_alias(self.name, alias)
 
     def list_aliases(self, version: str) -> list[str]:
         """Return the aliases that point at a version, sorted."""
@@ -205,6 +238,28 @@ class Registry:
                 return evidence.with_predictions(None if file is None else read_predictions(file))
             except DarkroomError:
                 return evidence
+
+    def read_rules(self, version: Any) -> list[Rule]:
+        """Return the rules that a version was judged by last; none if that is not known."""
+        found = self._read_verdict(version).get("settings", {}).get("rules", [])
+        return [Rule(**one) for one in found]
+
+    def read_served(self, version: Any) -> dict[str, float]:
+        """Return the figures of the served model as they were measured last; none if unknown."""
+        found = self._read_verdict(version).get("served", {})
+        return Served(**found).figures if found else {}
+
+    def _read_verdict(self, version: Any) -> dict[str, Any]:
+        """Return verdict.json of a version, empty where it is of another, or not kept."""
+        run_id = version.tags.get(EVALUATION_RUN) or version.run_id
+        with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+            try:
+                file = self.client.download_artifacts(run_id, VERDICT_FILE, folder)
+                verdict = read_json(Path(file))
+            except (self.mlflow.exceptions.MlflowException, OSError, DarkroomError):
+                return {}
+        is_own = isinstance(verdict, dict) and verdict.get("version") == version.version
+        return verdict if is_own else {}
 
     def read_sample(self, version: Any) -> Sample:
         """Return the test images that are kept with a version; none if it has none."""

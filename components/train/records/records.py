@@ -33,9 +33,7 @@ def describe_start(backbone: Backbone, weights: str, dataset: Dataset) -> str:
 
 
 def track_start(mlflow: Any, params: Params, dataset: Dataset) -> None:
-    """Log the settings of this room and of the data, and the data set with its digest."""
-    import pandas as pd
-
+    """Log the settings of this room and of the data, and the digests of the data."""
     log_params(mlflow, settings_of(params) | dataset.params)
     mlflow.set_tags(
         {
@@ -43,19 +41,6 @@ def track_start(mlflow: Any, params: Params, dataset: Dataset) -> None:
             for name, value in (digests_of(dataset) | digest_weights(params)).items()
         }
     )
-    for context in ("train", "val", "test"):
-        split = dataset.splits[context]
-        counts = pd.DataFrame(
-            {
-                "class": list(split.examples_per_class),
-                "images": list(split.examples_per_class.values()),
-            }
-        )
-        # MLflow keeps 36 characters of a digest; the tags hold the whole one.
-        found = mlflow.data.from_pandas(counts, name=f"{context} split", digest=split.digest[:36])
-        mlflow.log_input(
-            found, context={"train": "training", "val": "validation"}.get(context, context)
-        )
 
 
 def track_epoch(mlflow: Any, epochs: list[Epoch], epoch: Epoch) -> None:

@@ -10,10 +10,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from components.common.artifacts.predictions import Predictions
-from components.promote.gate.comparison import compute_gain, share_images
+from components.promote.gate.comparison import compute_gain
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.gate import decide
 from components.promote.gate.outcomes import Champion, Outcome
+from components.promote.gate.sharing import share_images
 from components.promote.spec import Rule
 
 BETTER = Rule("accuracy", better_by=0)
@@ -125,9 +126,9 @@ def test_same_images_are_compared_in_any_order_and_number() -> None:
         theirs.logits[order],
         theirs.probabilities[order],
     )
-    mine, other = share_images(ours, shuffled)
-    assert mine.sha256 == other.sha256
-    assert len(mine) == 90
+    shared = share_images(ours, shuffled)
+    assert shared.ours.sha256 == shared.theirs.sha256
+    assert len(shared.ours) == 90
     # The splits grew: what both saw is enough.
     found = judge(BETTER, ours, shuffled, "tu")
     assert (found.outcome, found.images) == ("passed", 90)

@@ -215,6 +215,14 @@ def test_evidence_names_numbers_and_ends_of_intervals() -> None:
     [
         ({"metric": "recall", "each": "classes", "better_by": 0.0}, "each: goes with at_least"),
         ({"metric": "recall", "at_least": 0.5, "min_images": 3}, "min_images: goes with each"),
+        (
+            {"metric": "f1", "each": "classes", "at_least": 0.5, "min_images": 9, "small": "test"},
+            "small: test goes with accuracy or recall at_least",
+        ),
+        (
+            {"metric": "recall", "each": "classes", "at_least": 0.5, "small": "test"},
+            "small: test goes with min_images",
+        ),
         ({"metric": "ece", "better_by": 0.0}, "better_by: can compare accuracy, macro.f1"),
         ({"metric": "accuracy", "not_worse_by": -0.1}, "not_worse_by: must be 0 or more"),
     ],
@@ -239,6 +247,7 @@ def measure_classes(**classes: tuple[float, int]) -> Evidence:
         ({"a": (0.9, 40), "b": (math.nan, 30)}, "failed", "classes b nan"),
         ({"a": (0.9, 40), "b": (0.1, 5)}, "passed", "1 with fewer than 20 images not judged"),
         ({"a": (0.9, 9), "b": (0.1, 5)}, "not_enough_evidence", "none of 2 classes has the 20"),
+        ({"a": (0.9, 9), "b": (0.1, 5)}, "not_enough_evidence", "`small: test` in that rule"),
         ({}, "skipped", "the evaluation has no classes with it"),
     ],
 )
@@ -251,6 +260,28 @@ def test_floor_for_each_class_with_images_enough(
     assert words in decision.outcomes[0].words
     passes = outcome in ("passed", "skipped")
     assert decision.verdict == ("promoted" if passes else "rejected")
+
+
+@pytest.mark.parametrize(
+    ("classes", "outcome", "words"),
+    [
+        ({"a": (0.9, 9), "b": (0.4, 5)}, "passed", "2 with fewer than 20 images tested: none is"),
+        ({"a": (0.9, 40), "b": (0.4, 5)}, "passed", "worst a 0.9; 1 with fewer than 20 images"),
+        # 1 of 9 right: 0.5 ** 9 * (1 + 9) = 0.0195, less than 0.05 / 2
+        ({"a": (0.9, 10), "b": (1 / 9, 9)}, "failed", "classes b 0.1111 (9 images)"),
+        # 1 of 8: 0.0352, and with one such class alone less than 0.05
+        ({"a": (0.9, 10), "b": (1 / 8, 8)}, "passed", "none is shown"),
+        ({"a": (0.9, 40), "b": (1 / 8, 8)}, "failed", "classes b 0.125 (8 images)"),
+        ({"a": (0.4, 40), "b": (0.9, 8)}, "failed", "classes a 0.4 (40 images)"),
+        ({}, "skipped", "the evaluation has no classes with it"),
+    ],
+)
+def test_small_classes_fail_where_an_exact_test_shows_them_weak(
+    classes: dict[str, tuple[float, int]], outcome: str, words: str
+) -> None:
+    rule = Rule("recall", each="classes", at_least=0.5, min_images=20, small="test")
+    found = decide([rule], measure_classes(**classes), None).outcomes[0]
+    assert (found.outcome, words in found.words) == (outcome, True), found.words
 
 
 def test_ceiling_for_each_class_names_the_highest() -> None:

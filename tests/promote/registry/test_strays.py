@@ -1,0 +1,353 @@
+"""Whatever one can click in MLflow's page: found, named, healed by the command that is given."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from benchmarks._registry import World
+from benchmarks.registry import simulate
+from components.common.cli import run_room
+from components.common.errors import DarkroomError
+from components.common.tracking.server import import_mlflow
+from components.promote import people
+from components.promote.registry.book import Book
+from components.promote.registry.ledger import HEAD, Ledger
+from components.promote.spec import Rule
+from tests.promote.conftest import Promote, aliases
+
+ROOT = Path(__file__).parents[3]
+EASY = [Rule("accuracy", at_least=0.1)]
+Click = Callable[[Any], object]
+
+
+def client() -> Any:
+    return import_mlflow().MlflowClient()
+
+
+def read() -> Book:
+    return Ledger(import_mlflow(), "darkroom").read()
+
+
+def ledger_run() -> str:
+    return read().run_id
+
+
+def ledger_experiment() -> str:
+    return str(client().get_run(ledger_run()).info.experiment_id)
+
+
+def count_chains() -> int:
+    """The runs of all experiments, deleted ones too, that hold entries of a ledger."""
+    every = import_mlflow().entities.ViewType.ALL
+    places = [e.experiment_id for e in client().search_experiments(view_type=every)]
+    runs = client().search_runs(places, run_view_type=every)
+    return sum("entry-000001" in run.data.params for run in runs)
+
+
+def call(*words: str) -> None:
+    run_room("promote", [*words, "--name", "darkroom"])
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run a command that must fail, and return all that it says."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        call(*words)
+    told = capsys.readouterr()
+    return told.out + told.err
+
+
+def obey(text: str, which: str = "repair") -> None:
+    """Run the command that a message gives, as it stands there."""
+    found = re.findall(rf"python -m components\.promote ({which}[^;,\n(]*)", text)
+    assert found, text
+    words = found[0].split(" to have it so")[0].strip().rstrip(".")
+    words = words.replace("NAME", "Ada").replace("TEXT", "'it was a slip'")
+    run_room("promote", shlex.split(words))
+
+
+CLICKS: dict[str, tuple[Click, str]] = {
+    "the run of the ledger deleted": (
+        lambda c: c.delete_run(ledger_run()),
+        "its run .* was deleted in MLflow",
+    ),
+    "its experiment deleted": (
+        lambda c: c.delete_experiment(ledger_experiment()),
+        "its experiment darkroom ledger was deleted in MLflow",
+    ),
+    "its experiment renamed": (
+        lambda c: c.rename_experiment(ledger_experiment(), "old things"),
+        "its experiment is called old things",
+    ),
+    "the tag of the ledger removed": (
+        lambda c: c.delete_registered_model_tag("darkroom", HEAD),
+        "tag darkroom.ledger was removed",
+    ),
+    "the tag of the ledger edited": (
+        lambda c: c.set_registered_model_tag("darkroom", HEAD, "nothing"),
+        "tag darkroom.ledger was edited",
+    ),
+    "the hash in it edited": (
+        lambda c: c.set_registered_model_tag("darkroom", HEAD, f"{ledger_run()}:4:{'0' * 64}"),
+        "tag darkroom.ledger was edited",
+    ),
+    "run and tag at once": (
+        lambda c: (
+            c.delete_run(ledger_run()),
+            c.delete_registered_model_tag("darkroom", HEAD),
+        ),
+        "was deleted in MLflow",
+    ),
+    "the verdict edited": (
+        lambda c: c.set_model_version_tag("darkroom", "1", "darkroom.verdict", "splendid"),
+        r"tags of version 1 were edited in MLflow \(darkroom.verdict\)",
+    ),
+    "the digest removed": (
+        lambda c: c.delete_model_version_tag("darkroom", "2", "darkroom.model_digest"),
+        "tags of version 2 were edited",
+    ),
+    "champion moved by hand": (
+        lambda c: c.set_registered_model_alias("darkroom", "champion", "1"),
+        "champion was moved by hand to version 1; the ledger says 2",
+    ),
+    "champion removed": (
+        lambda c: c.delete_registered_model_alias("darkroom", "champion"),
+        "champion was removed by hand from version 2",
+    ),
+    "challenger moved by hand": (
+        lambda c: c.set_registered_model_alias("darkroom", "challenger", "1"),
+        "challenger was moved by hand to version 1",
+    ),
+    "the model renamed": (
+        lambda c: c.rename_registered_model("darkroom", "light room"),
+        "darkroom was renamed in MLflow: its ledger belongs to light room",
+    ),
+}
+# What nothing hinges on until the stage itself sets it anew.
+HARMLESS = ("the verdict edited", "the digest removed", "challenger moved by hand")
+
+
+@pytest.mark.parametrize("what", CLICKS)
+def test_click_is_found_named_and_healed(
+    what: str, two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    click, words = CLICKS[what]
+    click(client())
+    text = fails(capsys, "history")
+    assert re.search(words, " ".join(text.split())), text
+    if what not in HARMLESS:
+        with pytest.raises(DarkroomError, match=r"components\.promote repair"):
+            two_champions.promote(0.9)
+        assert count_chains() == 1
+    obey(text)
+    call("history")
+    assert aliases() == {"challenger": "2", "champion": "2"}
+    two_champions.promote(0.9)
+    assert aliases() == {"challenger": "3", "champion": "3"}
+    book = read()
+    assert (book.breaks, book.wounds, count_chains()) == ([], [], 1)
+    assert [e.number for e in book.entries] == list(range(1, len(book.entries) + 1))
+
+
+def test_deleted_champion_is_not_replaced_unseen(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the next challenger would have nobody to beat."""
+    client().delete_model_version("darkroom", "2")
+    with pytest.raises(
+        DarkroomError, match=r"champion, version 2, was deleted in MLflow.*rollback"
+    ):
+        two_champions.promote(0.9)
+    text = fails(capsys, "history")
+    assert "rollback --name darkroom --reason TEXT (to version 1)" in text
+    assert "was deleted" in fails(capsys, "repair")  # it does not decide that
+    obey(text, "rollback")
+    assert aliases()["champion"] == "1"
+    call("history")
+    two_champions.promote(0.9)
+    assert read().entries[-1].before == "1"
+
+
+def test_only_champion_that_was_deleted_and_all_versions_with_the_model(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.promote(0.9)
+    client().delete_model_version("darkroom", "1")
+    with pytest.raises(DarkroomError, match=r"components\.promote repair"):
+        world.promote(0.7)
+    obey(fails(capsys, "history"))
+    world.promote(0.7)
+    assert aliases()["champion"] == "2"
+    client().delete_registered_model("darkroom")
+    with pytest.raises(
+        DarkroomError, match="darkroom was deleted in MLflow, with all its versions"
+    ):
+        world.promote(0.7)
+    obey(fails(capsys, "history"))
+    world.promote(0.7)
+    assert aliases()["champion"] == "1"
+    # Version 1 is another model now: there is no way back to that of before.
+    assert "no champion before this one" in fails(capsys, "rollback", "--reason", "x")
+    assert count_chains() == 1
+    call("history")
+
+
+def test_hand_that_moved_the_alias_may_answer_for_it(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = YAML(typ="safe").load(ROOT / "params.yaml")
+    settings["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.6}]
+    YAML().dump(settings, two_champions.folder / "params.yaml")
+    client().set_registered_model_alias("darkroom", "champion", "1")
+    text = fails(capsys, "history")
+    obey(text, "approve")
+    book = read()
+    last = book.entries[-1]
+    assert (last.action, last.before, last.after, last.who) == ("approve", "2", "1", "Ada")
+    assert "moved by hand to version 1" in last.evidence["found"]
+    assert aliases()["champion"] == "1"
+    call("history")
+
+
+def test_champion_set_by_hand_where_the_rules_made_none(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.promote(0.5)
+    client().set_registered_model_alias("darkroom", "champion", "1")
+    text = fails(capsys, "history")
+    assert "the ledger knows none" in text
+    with pytest.raises(DarkroomError, match="moved by hand"):
+        world.promote(0.9)
+    obey(text)
+    assert "champion" not in aliases()
+    call("history")
+
+
+def test_edited_tags_do_not_talk_a_person_past_the_rules(
+    promote: Promote, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote(0, rules=EASY)
+    promote(1, rules=[Rule("accuracy", at_least=0.99)], data="failed")
+    for key, value in {"verdict": "promoted", "data": "passed", "verdict_words": "fine"}.items():
+        client().set_model_version_tag("darkroom", "2", f"darkroom.{key}", value)
+    text = fails(capsys, "approve", "2", "--by", "Ada", "--reason", "x")
+    assert "the verdict on the data is failed" in text
+    assert "accuracy 0.9 is not at least 0.99" in text
+    call("approve", "2", "--by", "Ada", "--reason", "x", "--against-verdict")
+    evidence = read().entries[-1].evidence
+    assert evidence["verdict"] == "rejected"
+    assert any("at least 0.99" in words for words in evidence["fails"])
+    assert set(evidence["account"]) == {"login", "host"}
+
+
+def test_second_ledger_of_earlier_times_is_told_and_goes_on_as_one(
+    two_champions: World, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As Darkroom made one where the first was deleted."""
+    first = read()
+    other = client().create_run(ledger_experiment())
+    text = first.entries[0].to_text()
+    client().log_param(other.info.run_id, "entry-000001", text)
+    found = fails(capsys, "history")
+    assert f"there are 2 ledgers; run {first.run_id} goes on, run {other.info.run_id}" in found
+    obey(found)
+    call("history")
+    two_champions.promote(0.9)
+    assert (read().run_id, aliases()["champion"]) == (first.run_id, "3")
+
+
+def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
+    two_champions: World, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(mlflow_store / "mlflow.db") as database:
+        database.execute("DELETE FROM params WHERE key LIKE 'entry-%' OR key LIKE 'done-%'")
+    database.close()
+    text = fails(capsys, "history")
+    assert "the ledger is broken" in text
+    with pytest.raises(DarkroomError, match="the ledger is broken"):
+        two_champions.promote(0.9)
+    obey(text)
+    book = read()
+    assert (book.breaks, book.entries[0].who) == ([], "Ada")
+    assert "gone for good" in book.entries[0].evidence["accepted_breaks"][0]
+
+
+def test_decision_holds_against_the_champion_that_was_seen(
+    two_champions: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rollback gets in while the served model is asked; also one that leads back to before."""
+    two_champions.promote(0.5)  # version 3, rejected
+    ask = people.Registry.check_served
+
+    def be_slow(self: Any, *arguments: Any) -> Any:
+        monkeypatch.setattr(people.Registry, "check_served", ask)
+        people.roll_back(two_champions.registry, None, "Grace", "complaints about boots")
+        people.approve(two_champions.registry, "2", "Grace", "a mistake", against_verdict=True)
+        return ask(self, *arguments)
+
+    monkeypatch.setattr(people.Registry, "check_served", be_slow)
+    text = fails(capsys, "approve", "3", "--by", "Ada", "--reason", "x", "--against-verdict")
+    assert "champion is version 2, since" in text
+    assert "another was faster: approve by Grace (a mistake); version 2 is champion now" in text
+    assert aliases()["champion"] == "2"
+    assert "--champion 1: the champion is version 2 now" in fails(
+        capsys, "rollback", "--reason", "x", "--champion", "1"
+    )
+    call("rollback", "--reason", "x", "--champion", "2")
+    assert aliases()["champion"] == "1"
+
+
+def test_rollback_goes_to_former_champions_alone(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_champions.promote(0.5)
+    text = fails(capsys, "rollback", "3", "--reason", "x")
+    assert "version 3: it never was champion (verdict: rejected)" in text
+    assert "a former champion (1)" in text
+    assert "approve 3 --name darkroom --by NAME --reason TEXT" in text
+    call("rollback", "--reason", "complaints")
+    secret = "see https://me:geheim@host/ticket"
+    assert "geheim" not in fails(capsys, "approve", "2", "--by", "Ada", "--reason", secret)
+    assert all("geheim" not in entry.to_text() for entry in read().entries)
+    text = fails(capsys, "rollback", "2", "--reason", "x")
+    assert "took it back" in text
+    assert "(complaints)" in text
+    assert aliases()["champion"] == "1"
+
+
+def test_two_persons_approve_and_one_alone_does_not(
+    two_champions: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two_champions.promote(0.5)
+
+    def approve(who: str) -> None:
+        people.approve(
+            two_champions.registry, "3", who, "looked", approvals=2, against_verdict=True
+        )
+
+    for who in ("Ada", "ada"):
+        approve(who)
+        assert aliases()["champion"] == "2"
+    assert "1 of 2; it becomes champion when another person does" in capsys.readouterr().out
+    call("rollback", "--reason", "x")  # what was agreed was against another champion
+    approve("Grace")
+    assert aliases()["champion"] == "1"
+    approve("Ada")
+    last = read().entries[-1]
+    assert (aliases()["champion"], last.who, last.evidence["approved_with"]) == (
+        "3", "Ada", ["Grace"],
+    )  # fmt: skip
+    call("history")
+
+
+def test_random_hands_never_get_around_the_rules(mlflow_store: Path) -> None:
+    found = simulate(mlflow_store, 6)
+    assert sum(one["times"] for one in found.values()) == 60
