@@ -32,6 +32,11 @@ from components.common.tracking.runs import (
     set_experiment,
 )
 from components.common.tracking.server import describe_uri, import_mlflow
+from components.common.tracking.signals import (
+    TerminatedError,
+    find_status,
+    raising_on_sigterm,
+)
 
 
 @contextmanager
@@ -79,8 +84,17 @@ def continue_run(names: Mlflow, file: Path) -> Iterator[Any]:
     continues next finds the new one by that tag.
     """
     mlflow = import_mlflow()
-    with explain_failures(), resume_run(mlflow, names, file):
-        yield mlflow
+    with explain_failures():
+        resume_run(mlflow, names, file)
+        status = "FINISHED"
+        try:
+            with raising_on_sigterm():
+                yield mlflow
+        except BaseException as error:
+            status = find_status(error)
+            raise
+        finally:
+            mlflow.end_run(status)
 
 
 def resume_run(mlflow: Any, names: Mlflow, file: Path) -> Any:
@@ -114,10 +128,15 @@ def continue_recorded_run(names: Mlflow, file: Path) -> Iterator[Any]:
 
 @contextmanager
 def _until_its_end(recorder: Recorder) -> Iterator[None]:
-    status = "FAILED"
+    status = "FINISHED"
     try:
-        yield
-        status = "FINISHED"
+        with raising_on_sigterm():
+            yield
+    except BaseException as error:
+        status = find_status(error)
+        if isinstance(error, TerminatedError):
+            say(f"SIGTERM: run {recorder.run_id} ends as {status}")
+        raise
     finally:
         with explain_failures():
             recorder.end(status)
