@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from components.common.artifacts.dataset import Shard, write_dataset
+from components.common.artifacts.groups import write_groups
 from components.common.artifacts.splits import read_splits, write_splits
 from components.common.errors import DarkroomError
 from components.common.files.writing import (
@@ -120,6 +121,7 @@ def collect(
             splits_file=splits,
             params=list_settings("preprocess", params),
         )
+        write_groups(temporary, whole.table)
         write_dataset(temporary, dataset)
     say(f"{len(plans)} shards collected")
 

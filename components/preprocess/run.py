@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.common.artifacts.dataset import write_dataset
+from components.common.artifacts.groups import write_groups
 from components.common.artifacts.splits import write_splits
 from components.common.errors import DarkroomError
 from components.common.files.writing import writing_folder
@@ -47,6 +48,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 splits_file=outputs.splits,
                 params=list_settings("preprocess", params),
             )
+            write_groups(folder, splits)
             write_dataset(folder, dataset)
     except OSError as error:
         raise DarkroomError(

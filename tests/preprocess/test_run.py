@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.dataset import Dataset, compute_split_digest, read_dataset
+from components.common.artifacts.groups import read_groups
 from components.common.artifacts.manifest import QUARANTINED
 from components.common.cli import read_room_params
 from components.common.errors import DarkroomError
@@ -57,6 +58,10 @@ def test_shards_hold_what_dataset_json_says(
         "data.near_duplicate_bits"
     }
     assert len(dataset.splits["train"].shards) == 2
+    shared = splits["group_id"].duplicated(keep=False)
+    paths, digests = list(splits["path"]), list(splits["sha256"])
+    groups = read_groups(outputs.shards, paths, digests)
+    assert groups == list(splits["group_id"].where(shared, splits["sha256"]))
     for name, split in dataset.splits.items():
         rows = splits[splits["split"] == name].set_index("path")
         examples = read_split(outputs.shards, name)  # by TensorFlow, which checks every checksum
@@ -120,7 +125,7 @@ def test_only_shards_of_changed_images_are_written_again(
         capsys.readouterr().out
     )
     on_disk = {file.name for file in outputs.shards.iterdir()}
-    assert on_disk == {*after, "dataset.json", ".darkroom"}
+    assert on_disk == {*after, "dataset.json", "groups.parquet", ".darkroom"}
 
 
 def read_files(dataset: Dataset, folder: Path) -> dict[str, tuple[str, int]]:

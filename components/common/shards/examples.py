@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ class Examples:
     labels: np.ndarray  # int64 (examples,)
     paths: list[str]
     sha256: list[str]
+    groups: list[str] = field(default_factory=list)  # what stays together; empty: not asked for
+
+    @property
+    def units(self) -> list[str]:
+        """The group of each image; where they were not asked for, equal bytes are one."""
+        return self.groups or self.sha256
 
 
 def stream_split(folder: Path, split: str, batch_size: int) -> Any:
