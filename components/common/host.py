@@ -7,10 +7,15 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")  # where Linux shows the limits of a group of processes
 OWN_GROUPS = Path("/proc/self/cgroup")  # which groups this process is in: `number:controllers:path`
+
+# Multiplications that a thread must have before it may be one of several: some 0.1 s of a core, in
+# which a wait of a few milliseconds is lost.
+THREAD_OPERATIONS = 1e9
 
 LIMITS = (  # files of a group, of version 2 and of version 1, and entries of its memory.stat
     ("memory.max", "memory.current", ("inactive_file", "active_file")),
@@ -45,6 +50,27 @@ def count_cores(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
         if quota and min(quota) > 0:  # none is `max` or, in version 1, -1
             cores = min(cores, math.ceil(quota[0] / quota[1]))
     return cores
+
+
+@contextmanager
+def limit_blas(operations: float) -> Iterator[int]:
+    """Let NumPy, SciPy and scikit-learn have as many threads as the work inside is worth.
+
+    By itself BLAS takes a thread for each core that it sees, and they wait for each other in a
+    loop: where another program, or a container's quota, takes one of these cores away, a product
+    of a millisecond lasts as long as the kernel's turn of the others, 50 to 120 times as long.
+
+    Args:
+        operations: multiplications in one product of matrices, the unit in which threads meet.
+
+    Yields:
+        How many threads there are.
+    """
+    from threadpoolctl import threadpool_limits
+
+    threads = max(1, min(count_cores(), int(operations / THREAD_OPERATIONS)))
+    with threadpool_limits(threads, user_api="blas"):
+        yield threads
 
 
 def find_free_memory(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from components.common.artifacts.dataset import read_dataset
-from components.common.artifacts.findings import FindingFiles
+from components.common.artifacts.findings import FindingFiles, read_held_back
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.model import LOGITS, read_card, take_part
@@ -102,6 +102,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             card=card,
             gallery=gallery,
             suspects=suspects,
+            held_back=read_held_back(files),
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
             augmented=encode_file(files.augmented, "train"),
             latency=latency,

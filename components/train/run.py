@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from components.common.artifacts.dataset import Dataset, read_dataset
 from components.common.artifacts.history import Epoch
+from components.common.artifacts.model import take_part
 from components.common.backend import keras, tf
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.recording import start_recorded_run
@@ -15,16 +17,20 @@ from components.train.feed.material import Material
 from components.train.feed.memory import read_train_and_val
 from components.train.feed.recipe import Recipe
 from components.train.finetuning.finetune import run_finetuning
+from components.train.finetuning.optimizers import has_batchnorm
 from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
-from components.train.networks.network import create_network, unfreeze
-from components.train.probe.probe import run_probe
+from components.train.networks.network import HEAD_INPUT, create_network, unfreeze
+from components.train.probe.harm import drop_harmful
+from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
 from components.train.records.delivery import Delivery
 from components.train.records.trial import Trial
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.runtime.devices import set_precision
+from components.train.runtime.devices import create_forward, set_precision
 from components.train.runtime.machines import Machines, agree, join_machines, only_first_writes
-from components.train.spec import Inputs, Outputs, Params
+from components.train.selection.kept import Contest
+from components.train.selection.rules import Choice, Plan, plan_finetuning
+from components.train.spec import AUTO, Inputs, Outputs, Params
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = None) -> None:
@@ -36,13 +42,15 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
         params: see the spec.
         trial: of a search, which wants the epochs and no outputs.
     """
+    watch = Stopwatch()
+    minutes = params.budget_minutes
+    deadline = time.perf_counter() + minutes * 60 if minutes else None
     machines = join_machines(params.seed)
     with only_first_writes(machines, outputs) as own:
         dataset = read_dataset(inputs.shards)
         identity = records.identify(params, dataset, machines)
         checkpoint = Checkpoint(outputs.model, identity, writes=machines.is_first)
         purpose = trial or Delivery(inputs.shards, own, params, dataset)
-        watch = Stopwatch()
         network, material = _prepare(inputs.shards, dataset, params, machines)
 
         silent = not machines.is_first
@@ -54,12 +62,26 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
             probe = run_probe(network, material, params, features)
             epochs: list[Epoch] = []
             records.track_epoch(mlflow, epochs, probe.epoch)
-            purpose.tell(probe.epoch, mlflow)
-            purpose.leave_findings(network, material, probe, mlflow)
-            for epoch in _finetune(network, material, params, probe.epoch, checkpoint):
-                records.track_epoch(mlflow, epochs, epoch)
-                purpose.tell(epoch, mlflow)
-            kept = purpose.finish(network, material, epochs, mlflow)
+            purpose.tell(probe.judged, mlflow)
+            plan, material = _plan(network, material, params, probe, dataset.class_names)
+            records.track_choices(mlflow, plan.choices)
+            purpose.leave_findings(network, material, probe, plan, mlflow)
+            contest = Contest(probe.judged)
+            if plan.finetune.epochs:
+                scratch = params.weights == NO_WEIGHTS
+                trainable = unfreeze(network, params.finetune.unfreeze, scratch)
+                say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
+                for epoch in run_finetuning(
+                    network,
+                    material,
+                    contest=contest,
+                    checkpoint=checkpoint,
+                    plan=plan,
+                    deadline=deadline,
+                ):
+                    records.track_epoch(mlflow, epochs, epoch)
+                    purpose.tell(contest.epochs[-1], mlflow)
+            kept = purpose.finish(network, material, contest, mlflow)
         if kept is not None:
             say(
                 f"kept {kept.phase} epoch {kept.epoch}: validation accuracy "
@@ -92,7 +114,7 @@ def _prepare(
     recipe = Recipe(
         params.finetune,
         params.augment,
-        flip=bool(agree(choose_flip(params.augment.flip, train, val))),
+        flip=bool(agree(choose_flip(params.augment.flip, train, val, names))),
         seed=params.seed,
         classes=len(names),
         process=machines.process,
@@ -102,18 +124,24 @@ def _prepare(
     return network, Material(train, val, recipe)
 
 
-def _finetune(
-    network: keras.Model, material: Material, params: Params, first: Epoch, checkpoint: Checkpoint
-) -> Iterator[Epoch]:
-    """Unfreeze the network and yield the epochs of the second phase, if there is one."""
-    if not params.finetune.epochs:
-        return
-    trainable = unfreeze(network, params.finetune.unfreeze, params.weights == NO_WEIGHTS)
-    say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
-    yield from run_finetuning(
-        network,
-        material,
-        first=first,
-        checkpoint=checkpoint,
-        budget_minutes=params.budget_minutes,
+def _plan(
+    network: keras.Model, material: Material, params: Params, probe: Probe, names: list[str]
+) -> tuple[Plan, Material]:
+    """Return how fine-tuning goes, and what with, now that the probe is known."""
+    plan = plan_finetuning(
+        params,
+        images=len(material.train.labels),
+        batch_size=material.batch_size,
+        accuracy=probe.accuracy,
+        has_batchnorm=has_batchnorm(network),
     )
+    recipe, dropped = material.recipe, tuple[Choice, ...]()
+    if params.recipe == AUTO and plan.finetune.epochs:
+        forward = create_forward(take_part(network, HEAD_INPUT))
+        size = params.probe_batch_size
+        recipe, dropped = drop_harmful(forward, material, probe, names, size)
+    plan = replace(plan, choices=(*plan.choices, *dropped))
+    for choice in plan.choices:
+        say(choice.describe())
+    recipe = replace(recipe, finetune=plan.finetune, passes=plan.passes)
+    return plan, replace(material, recipe=recipe)

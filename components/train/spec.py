@@ -26,12 +26,17 @@ class Outputs:
     run: Path = path("JSON file: the MLflow run that later stages go on with")
 
 
+AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class Finetune:
     """Second phase: the whole network or a part of it is trained, from the probe on."""
 
-    epochs: Annotated[int, Between(0, 1000)] = param(
-        8, "passes over the training split; 0: probe only"
+    epochs: Annotated[int, Between(0, 1000)] | Literal["auto"] = param(
+        "auto",
+        "passes over the training split; 0: probe only; auto: as many steps as that many images "
+        "want, and none that gain nothing",
     )
     patience: Annotated[int, Between(0, 1000)] = param(
         0, "stop after so many epochs without a better one; 0: never"
@@ -40,7 +45,9 @@ class Finetune:
         32, "images in one step, of all machines together"
     )
     optimizer: Literal["adamw", "adam", "sgd"] = param("adamw", "optimizer; sgd has momentum 0.9")
-    learning_rate: Annotated[float, Between(1e-8, 10)] = param(5e-4, "highest learning rate")
+    learning_rate: Annotated[float, Between(1e-8, 10)] | Literal["auto"] = param(
+        "auto", "highest learning rate; auto: by the backbone, lower if that gains nothing"
+    )
     layer_decay: Annotated[float, Between(0.1, 1)] = param(
         1.0,
         "factor on the learning rate from a layer with a kernel, or a block, to the one below",
@@ -59,7 +66,8 @@ class Finetune:
     )
     ema_momentum: Annotated[float, Between(0, 0.9999)] = param(
         0.98,
-        "the weights that are judged and kept are a running mean over about 1 / (1 - this) steps",
+        "the weights that are judged and kept are a running mean over about 1 / (1 - this) steps, "
+        "over fewer at the beginning",
     )
     dropout: Annotated[float, Between(0, 0.9)] = param(
         0.2, "share of features dropped before the head"
@@ -69,6 +77,11 @@ class Finetune:
         "layers with a kernel, or blocks of a transformer, that train, counted from the top of the "
         "backbone; all, or 0: the head alone",
     )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate as a number; where none was chosen, that of networks with BatchNorm."""
+        return 5e-4 if isinstance(self.learning_rate, str) else self.learning_rate
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,11 @@ class Augment:
 class Params:
     """Section `train` of params.yaml."""
 
+    recipe: Literal["auto", "fixed"] = param(
+        "auto",
+        "auto: what is set to `auto` follows from images, probe and short trials, and what would "
+        "harm is left out; fixed: eight epochs, as everything is set",
+    )
     backbone: str = param(
         "EfficientNetLite0",
         "a name that `python -m components.train --list-backbones` prints, or a folder with a "
@@ -125,7 +143,7 @@ class Params:
         "auto", "numbers the network computes in; auto: what the device is fastest at"
     )
     budget_minutes: Annotated[float, Between(0, 100_000)] = param(
-        0, "fine-tuning gets as many epochs as fit into this time; 0: all of finetune.epochs"
+        0, "time of the stage, from its start: fine-tuning gets as many epochs as fit; 0: no limit"
     )
     probe_batch_size: Annotated[int, Between(1, 4096)] = param(64, "images in one forward pass")
     probe_views: Annotated[int, Between(1, 32)] = param(

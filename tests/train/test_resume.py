@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train.finetuning.finetune import Saving
+from components.train.finetuning.saving import Saving
 from components.train.runtime.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,11 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(stream)]
 
 
+def read_status(folder: Path) -> list[str]:
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        return [status for (status,) in store.execute("select status from runs")]
+
+
 def wait_for(process: subprocess.Popen[str], part: Path, seconds: float = 120) -> None:
     """Wait until a part of the checkpoint is written, or the process ends."""
     end = time.monotonic() + seconds
@@ -61,22 +66,24 @@ def test_killed_in_both_phases_ends_as_if_left_alone(
     assert start(shards, whole, mlflow_database).wait() == 0
     chance = random.Random(os.urandom(8))
     seen = []
-    for part in ("features-train-00000", "finetune"):
+    for part, number in (("features-train-00000", signal.SIGKILL), ("finetune", signal.SIGTERM)):
         # Images that do not fit into memory are read from their shards, in the same order.
         process = start(shards, killed, mlflow_database, little_memory=True)
         wait_for(process, killed / "model.checkpoint" / f"{part}.npz")
         delay = chance.uniform(0, 0.3)
         time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(number)
         process.wait()
         seen.append((part, round(delay, 3), process.returncode))
+    assert read_status(killed) == ["KILLED"], seen  # SIGTERM leaves time to say so
     process = start(shards, killed, mlflow_database, little_memory=True)
     told, _ = process.communicate()
     assert "read from the shards" in told
     assert process.returncode == 0, seen
-    assert [code for _, _, code in seen] == [-signal.SIGKILL] * 2, seen
-    with sqlite3.connect(killed / "mlflow.db") as store:  # all three went on in one run
-        assert store.execute("select status from runs").fetchall() == [("FINISHED",)]
+    codes = [-signal.SIGKILL, 128 + signal.SIGTERM]
+    assert [code for _, _, code in seen] == codes, seen
+    assert read_status(killed) == ["FINISHED"]  # all three went on in one run
+    with sqlite3.connect(killed / "mlflow.db") as store:
         steps = store.execute("select distinct step from metrics where key = 'val_loss'").fetchall()
     assert sorted(step for (step,) in steps) == list(range(7))
     assert read_rows(killed) == read_rows(whole), (seen, told)

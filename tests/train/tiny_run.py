@@ -46,7 +46,7 @@ def make_outputs(folder: Path) -> Outputs:
 
 def make_params(finetune: dict[str, Any], augment: dict[str, Any], **others: Any) -> Params:
     return replace(
-        Params(),
+        Params(recipe="fixed"),
         backbone="Tiny",
         weights="none",
         probe_batch_size=4,

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.files.writing import read_json
+
+HELD_BACK = "label_issues"  # among the choices: why there is no list of label issues
+
 
 @dataclass(frozen=True)
 class FindingFiles:
@@ -30,3 +34,15 @@ class FindingFiles:
     def augmented(self) -> Path:
         """A picture: training images as fine-tuning sees them."""
         return self.folder / "augmented.png"
+
+    @property
+    def choices(self) -> Path:
+        """What `train.recipe: auto` chose: a list of setting, value and reason."""
+        return self.folder / "choices.json"
+
+
+def read_held_back(files: FindingFiles) -> str:
+    """Return why there is no list of label issues; empty where there is one."""
+    # A model of an earlier version left no choices.
+    chosen = read_json(files.choices) if files.choices.is_file() else []
+    return next((str(one["reason"]) for one in chosen if one["setting"] == HELD_BACK), "")

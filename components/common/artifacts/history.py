@@ -40,6 +40,7 @@ class Epoch:
     val_accuracy: float
     seconds: float
     images_per_second: float | None = None  # of training; for the probe of all that it did
+    blend: float | None = None  # share of fine-tuned weights, where they are blended with the probe
 
     @property
     def rank(self) -> tuple[float, float]:

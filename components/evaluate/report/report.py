@@ -44,6 +44,7 @@ class Content:
     card: ModelCard
     gallery: Gallery
     suspects: list[dict[str, Any]]  # rows of label_issues.csv, the most suspicious first
+    held_back: str  # why there are none to be had; empty: there are, or no label looks wrong
     suspects_pictures: dict[str, str]  # path → data URI, of the first SUSPECTS_PICTURED
     augmented: str  # data URI of the picture of augmented images
     latency: dict[str, Any]  # of latency.json
@@ -76,6 +77,7 @@ def render_report(content: Content) -> str:
             "cells_json": Markup(_write_cells(content.gallery, cells)),  # noqa: S704 - escaped there
             "confusion_box": box,
             "suspects": content.suspects[:SUSPECTS_SHOWN],
+            "held_back": content.held_back[:1].upper() + content.held_back[1:],
             "suspects_more": max(0, len(content.suspects) - SUSPECTS_SHOWN),
             "style": Markup(style),  # noqa: S704 - our own file
             "figures": {name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704

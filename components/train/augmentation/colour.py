@@ -22,11 +22,11 @@ def change_colours(pixels: Any, limit: float, dice: Dice) -> Any:
         dice: of this batch.
     """
     factors = [1.0 + dice.around(number, limit)[:, None, None, None] for number in (30, 31, 32)]
-    return _jitter(pixels, *factors)
+    return apply_factors(pixels, *factors)
 
 
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-def _jitter(pixels: Any, brightness: Any, contrast: Any, saturation: Any) -> Any:
+def apply_factors(pixels: Any, brightness: Any, contrast: Any, saturation: Any) -> Any:
     """Apply the three factors (b, 1, 1, 1), one after the other, in one pass over the images.
 
     Written out, because each is a mean with the image's grey level or with its own grey pixels; by

@@ -55,20 +55,25 @@ class Feed:
         """Return this machine's rows of a batch."""
         recipe = self.recipe
         own = np.arange(self.size).reshape(recipe.processes, -1)[recipe.process]
-        pixels, targets, labels = self._load(epoch, step, own)
-        weighted = recipe.finetune.balance == "weights"
-        extra = (tf.gather(tf.constant(self.weights), labels),) if weighted else ()
+        pixels, targets = self._load(epoch, step, own)
         if mixes(recipe.augment):
             if recipe.processes == 1:
                 partners = (pixels[::-1], targets[::-1])
             else:
-                partners = self._load(epoch, step, self.size - 1 - own)[:2]
+                partners = self._load(epoch, step, self.size - 1 - own)
             dice = create_dice(recipe.seed, epoch, step, self.size, own)
             pixels, targets = mix((pixels, targets), partners, recipe.augment, dice)
-        return pixels, targets, *extra
+        if recipe.finetune.balance != "weights":
+            return pixels, targets
+        # A mixed image counts as much as each of its two labels says, by the label's share.
+        weights = tf.reduce_sum(targets, axis=1)
+        return pixels, targets / weights[:, None], weights
 
-    def _load(self, epoch: Any, step: Any, rows: np.ndarray) -> tuple[Any, Any, Any]:
-        """Return augmented pixels, one-hot targets and labels of some rows of a batch."""
+    def _load(self, epoch: Any, step: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        """Return augmented pixels and targets of some rows of a batch.
+
+        A target holds the weight of its class, 1 without `balance: weights`, and else zeros.
+        """
         recipe, train = self.recipe, self.train
 
         def gather(epoch_: np.ndarray, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +86,10 @@ class Feed:
         labels.set_shape((len(rows),))
         dice = create_dice(recipe.seed, epoch, step, self.size, rows)
         changed = augment(pixels, recipe.augment, recipe.flip, dice)
-        return changed, tf.one_hot(labels, recipe.classes), labels
+        targets = tf.one_hot(labels, recipe.classes)
+        if recipe.finetune.balance == "weights":
+            targets *= tf.constant(self.weights)
+        return changed, targets
 
 
 def create_batches(
@@ -97,12 +105,17 @@ def create_dice(seed: int, epoch: Any, step: Any, size: int, rows: np.ndarray) -
 
 
 def create_order(labels: np.ndarray, recipe: Recipe, epoch: int) -> np.ndarray:
-    """Return the order in which the images of one epoch come: positions, (images,).
+    """Return the order in which the images of one epoch come: positions, (passes · images,).
 
     With `balance: sampling` each class comes as often as every other: images of rare classes come
     more than once, of common ones not all.
     """
     random = np.random.default_rng((recipe.seed, epoch))
+    return np.concatenate([_order_pass(labels, recipe, random) for _ in range(recipe.passes)])
+
+
+def _order_pass(labels: np.ndarray, recipe: Recipe, random: np.random.Generator) -> np.ndarray:
+    """Return the order of one pass over the images."""
     if recipe.finetune.balance != "sampling":
         return random.permutation(len(labels))
     present = np.unique(labels)

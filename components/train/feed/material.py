@@ -22,6 +22,11 @@ class Material:
         return self.recipe.batch_size(len(self.train.labels))
 
     @property
+    def images(self) -> int:
+        """Images that one epoch shows, those that come again counted again."""
+        return len(self.train.labels) * self.recipe.passes
+
+    @property
     def steps(self) -> int:
         """Steps of one epoch."""
         return self.recipe.count_steps(len(self.train.labels))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from components.common.artifacts.dataset import Dataset
+from components.common.artifacts.groups import read_groups
 from components.common.host import find_free_memory
 from components.common.shards.examples import Examples, read_split
 from components.common.shards.stored import open_split
@@ -25,9 +27,14 @@ def read_train_and_val(folder: Path, dataset: Dataset) -> tuple[Examples, Exampl
     sizes = f"train and val are {_describe(needed)} as pixels, {_describe(free)} of memory are free"
     if needed <= SHARE * free:
         say(f"{sizes}: kept in memory")
-        return read_split(folder, "train"), read_split(folder, "val")
-    say(f"{sizes}, of which {SHARE:.0%} may be used: read from the shards as they are wanted")
-    return open_split(folder, "train", dataset), open_split(folder, "val", dataset)
+        found = read_split(folder, "train"), read_split(folder, "val")
+    else:
+        say(f"{sizes}, of which {SHARE:.0%} may be used: read from the shards as they are wanted")
+        found = open_split(folder, "train", dataset), open_split(folder, "val", dataset)
+    train, val = (
+        replace(split, groups=read_groups(folder, split.paths, split.sha256)) for split in found
+    )
+    return train, val
 
 
 def _describe(size: int) -> str:

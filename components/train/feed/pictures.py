@@ -23,7 +23,7 @@ def write_augmented(file: Path, material: Material) -> None:
         file: PNG file.
         material: of the second phase.
     """
-    train, own = material.train, replace(material.recipe, process=0, processes=1)
+    train, own = material.train, replace(material.recipe, process=0, processes=1, passes=1)
     rows = create_order(train.labels, own, 1)[: min(ROWS, own.finetune.batch_size)]
     few = choose_examples(train, rows)
     versions = [few.pixels]

@@ -19,10 +19,11 @@ class Recipe:
     process: int = 0  # which rows of each batch are made here …
     processes: int = 1  # … of so many equal parts
     devices: int = 1  # that a batch is split over, of all processes together
+    passes: int = 1  # over the images in one epoch: a few images make no epoch worth judging
 
     def count_steps(self, images: int) -> int:
         """Return the steps of one epoch; the last batch is filled up from its beginning."""
-        return -(-images // self.batch_size(images))
+        return -(-images * self.passes // self.batch_size(images))
 
     def batch_size(self, images: int) -> int:
         """Return the images in one step: as set, or as many as there are."""

@@ -1,153 +1,305 @@
-"""Second phase: the unfrozen network is trained from the probe on; one epoch of it is kept."""
+"""Second phase: the unfrozen network is trained from the probe on; one state of it is kept."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from components.common.artifacts.history import Epoch
 from components.common.backend import keras
-from components.common.terminal import bar, say
+from components.common.terminal import bar, describe_seconds, say
 from components.train.feed.material import Material
-from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
+from components.train.finetuning.blend import (
+    SHARES,
+    blend,
+    holding,
+    read_weights,
+    write_weights,
+)
+from components.train.finetuning.fitting import Finetuning, Progress
 from components.train.finetuning.optimizers import read_learning_rate
 from components.train.finetuning.preflight import start_phase
+from components.train.finetuning.saving import PART, Clock, Saving
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.runtime.machines import agree
-from components.train.selection.kept import find_best, find_kept
+from components.train.runtime.machines import agree, any_of
+from components.train.selection.kept import (
+    Contest,
+    Judged,
+    compute_gain,
+    compute_honest_losses,
+)
+from components.train.selection.rules import Plan
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 
 # Steps between two looks at the run, which may save it.
 SEGMENT_STEPS = 50
-# A checkpoint is written when the last one is so many times older than it took to write: large
-# networks would else wait for their disk.
-REST = 25
-PART = "finetune"
+# What a first look must show for training to go on: so much of the probe's log loss gained, or one
+# standard error.
+LEAST_GAIN = 0.02
+FEW = 150  # of fewer validation images it must show a loss, by one standard error
+HALF_WAY = 0.5  # a blend that shows early what full strength shows late
 
 
 def run_finetuning(
     network: keras.Model,
     material: Material,
     *,
-    first: Epoch,
+    contest: Contest,
     checkpoint: Checkpoint,
-    budget_minutes: float = 0,
+    plan: Plan,
+    deadline: float | None = None,
 ) -> Iterator[Epoch]:
     """Train the network, yield each epoch as it ends, and leave the weights to keep in it.
 
-    Which those are says :func:`find_kept`; the probe, from which training starts, competes as
-    well. BatchNorm keeps its ImageNet statistics. Epochs of an earlier run that was killed are
-    yielded again, as they were.
+    Which those are says the contest; the probe, from which training starts, competes as well.
+    BatchNorm keeps its ImageNet statistics. Epochs of an earlier run that was killed are yielded
+    again, as they were.
 
     Args:
         network: with the probe's head, unfrozen as far as wanted.
         material: the splits, and the recipe.
-        first: the probe's row of the history.
+        contest: with the probe in it.
         checkpoint: where the run stands.
-        budget_minutes: the schedule gets as many epochs as fit; 0: all.
+        plan: learning rates, and when to stop.
+        deadline: of the stage, as `time.perf_counter` counts; None: it may take as long as it does.
     """
-    best_weights = [to_numpy(weight) for weight in network.weights]
-    patience, val_images = material.recipe.finetune.patience, len(material.val.labels)
-    epochs, phase = [first], None
-    if found := checkpoint.load(PART):
+    second = _Second(network, material, contest, Saving(checkpoint), plan=plan, deadline=deadline)
+    yield from second.go_on()
+    while second.is_wanted():
+        yield from second.train()
+    yield from second.finish()
+
+
+class _Second:
+    """The second phase under way: one attempt, or with a lower learning rate another."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        material: Material,
+        contest: Contest,
+        saving: Saving,
+        *,
+        plan: Plan,
+        deadline: float | None,
+    ) -> None:
+        self.network, self.material, self.contest = network, material, contest
+        self.saving, self.plan, self.deadline = saving, plan, deadline
+        self.start = self.tuned = read_weights(network)
+        self.phase: Finetuning | None = None
+        self.is_over = False
+        self.clock = Clock()
+
+    @property
+    def progress(self) -> Progress:
+        """Where it stands."""
+        assert self.phase is not None
+        return self.phase.progress
+
+    def go_on(self) -> Iterator[Epoch]:
+        """Take over what an earlier run that was killed has done."""
+        found = self.saving.checkpoint.load(PART)
+        if not found:
+            return
         meta, arrays = found
-        phase = Finetuning(network, material, Progress(**meta))
-        best_weights = [arrays.pop(f"b{number}") for number in range(len(network.weights))]
-        phase.write_state(arrays)
-        for row in phase.progress.done:
-            epochs.append(Epoch(**row))
-            yield epochs[-1]
-        where = f"epoch {phase.progress.epoch}, step {phase.progress.step}"
+        progress = Progress(**meta)
+        self.phase = Finetuning(self.network, self._at_rate(progress.attempt), progress)
+        count = len(self.start)
+        self.tuned = [arrays.pop(f"b{number}") for number in range(count)]
+        losses = [arrays.pop(f"l{number}") for number in range(len(progress.done))]
+        self.phase.write_state(arrays)
+        for number, (row, own) in enumerate(zip(progress.done, losses, strict=True)):
+            if number == progress.before:
+                self.contest.begin_anew()
+            self.contest.add(Judged(Epoch(**row), own))
+            yield self.contest.epochs[-1].epoch
+        where = f"epoch {progress.epoch}, step {progress.step}"
         say(f"going on where an earlier run was stopped: fine-tuning, {where}")
-    if phase is None:
-        phase = start_phase(network, material, budget_minutes)
-    progress, saving, clock = phase.progress, Saving(checkpoint), Clock()
 
-    def save() -> None:
-        kept = {f"b{number}": weight for number, weight in enumerate(best_weights)}
-        saving.save(asdict(progress), phase.read_state() | kept)
+    def is_wanted(self) -> bool:
+        """Whether another epoch is to be trained; begins, or begins anew, where that is due."""
+        if self.phase is None:
+            self._begin(0)
+        progress = self.progress
+        if self.is_over or progress.epoch > progress.epochs:
+            return False
+        if progress.step:  # of an epoch that was interrupted
+            return True
+        return not (self._is_stuck() or self._is_late() or self._gains_nothing())
 
-    with bar("fine-tuning", "steps", phase.steps * progress.epochs) as shown:
-        shown.update((progress.epoch - 1) * phase.steps + progress.step)
+    def train(self) -> Iterator[Epoch]:
+        """Train one epoch and judge it."""
+        phase, progress, clock = self.phase, self.progress, self.clock
+        assert phase is not None
+        what = f"fine-tuning, epoch {progress.epoch} of {progress.epochs}"
+        with bar(what, "steps", phase.steps) as shown:
+            shown.update(progress.step)
 
-        def look() -> None:
-            shown.update(SEGMENT_STEPS)
-            progress.seconds += clock.lap()
-            if saving.is_due():
-                save()
+            def look() -> None:
+                shown.update(SEGMENT_STEPS)
+                progress.seconds += clock.lap()
+                if self.saving.is_due():
+                    self._save()
 
-        while progress.epoch <= progress.epochs and not _is_stuck(epochs, patience):
             clock.lap()
             means = phase.fit(range(progress.step, phase.steps), SEGMENT_STEPS, look)
-            shown.update(phase.steps % SEGMENT_STEPS or SEGMENT_STEPS)
-            progress.seconds += clock.lap()
-            with phase.averaged():
-                epochs.append(_judge(phase, means, clock))
-                if find_kept(epochs, val_images) is epochs[-1]:
-                    best_weights = [to_numpy(weight) for weight in network.weights]
-            progress.end_epoch(asdict(epochs[-1]))
-            save()
-            yield epochs[-1]
-    for weight, value in zip(network.weights, best_weights, strict=True):
-        weight.assign(value)
+        progress.seconds += clock.lap()
+        with phase.averaged():
+            judged = _judge(phase, means, clock)
+            if self.contest.add(judged):
+                self.tuned = read_weights(self.network)
+        progress.end_epoch(asdict(judged.epoch))
+        self._save()
+        yield judged.epoch
+
+    def finish(self) -> Iterator[Epoch]:
+        """Leave the weights to keep in the network; a blend that is better is one more epoch."""
+        if self.plan.blends and self.contest.tuned is not None:
+            yield from self._blend()
+        is_tuned = self.contest.kept is not self.contest.probe
+        write_weights(self.network, self.tuned if is_tuned else self.start)
+
+    def _begin(self, attempt: int) -> None:
+        """Start an attempt from the probe, with the plan's learning rate for it."""
+        write_weights(self.network, self.start)
+        self.contest.begin_anew()
+        epochs, before = self.material.recipe.finetune.epochs, len(self.contest.epochs)
+        assert not isinstance(epochs, str)
+        done = list(self.progress.done) if self.phase else []
+        progress = Progress(epochs, attempt=attempt, before=before, done=done)
+        if self.phase is not None:
+            progress.accumulate = self.progress.accumulate
+        left = None if self.deadline is None else self.deadline - time.perf_counter()
+        self.phase = start_phase(self.network, self._at_rate(attempt), progress, left)
+
+    def _at_rate(self, attempt: int) -> Material:
+        """Return the material with the learning rate of an attempt."""
+        recipe, rate = self.material.recipe, self.plan.rates[attempt]
+        finetune = replace(recipe.finetune, learning_rate=rate)
+        return replace(self.material, recipe=replace(recipe, finetune=finetune))
+
+    def _is_stuck(self) -> bool:
+        """Whether the best epoch lies too many epochs back; 0: never."""
+        patience, contest = self.material.recipe.finetune.patience, self.contest
+        if not patience or contest.since_best < patience:
+            return False
+        is_any = contest.since_best < len(contest.epochs) and contest.best is not None
+        best = f"epoch {contest.best.epoch.epoch}" if is_any and contest.best else "the probe"
+        say(f"stopping early: nothing better since {best}")
+        self.is_over = True
+        return True
+
+    def _is_late(self) -> bool:
+        """Whether the next epoch would end after the budget's."""
+        if self.deadline is None or not self.contest.epochs:
+            return False
+        took = self.contest.epochs[-1].epoch.seconds
+        if not any_of(time.perf_counter() + took > self.deadline):
+            return False
+        progress = self.progress
+        say(
+            f"train.budget_minutes: {progress.epochs - progress.epoch + 1} epochs are left out, "
+            f"each takes {describe_seconds(took)}"
+        )
+        self.is_over = True
+        return True
+
+    def _gains_nothing(self) -> bool:
+        """Whether the first epoch, or half of them, show that nothing is to be gained.
+
+        After the first another learning rate may be tried; then training begins anew with it.
+        """
+        progress, plan = self.progress, self.plan
+        is_first, is_half = progress.epoch == 2, progress.epoch - 1 == progress.epochs // 2
+        if not plan.may_stop or not (is_first or is_half):
+            return False
+        best, error = self._look()
+        probe = self.contest.probe.loss
+        few = len(self.contest.probe.losses) < FEW  # they would end what is good by luck
+        if best > (-error if few else min(error, LEAST_GAIN * probe)):
+            return False
+        said = f"validation log loss {probe - best:.3f} at best, the probe's is {probe:.3f}"
+        following = progress.attempt + 1
+        if is_first and following < len(plan.rates):
+            say(f"{said}: once more from the probe, with learning rate {plan.rates[following]:g}")
+            self._begin(following)
+            return self.progress.epochs == 0
+        say(f"{said}: fine-tuning ends, nothing is to be gained")
+        self.is_over = True
+        return True
+
+    def _look(self) -> tuple[float, float]:
+        """Return what this attempt has gained over the probe at best, and the error of that."""
+        rivals = [one.losses for one in self.contest.epochs[self.progress.before :]]
+        rivals.append(self._judge_blend(HALF_WAY).losses)
+        return max(compute_gain(losses, self.contest.probe.losses) for losses in rivals)
+
+    def _blend(self) -> Iterator[Epoch]:
+        """Yield the best blend of the probe with the epoch that is held, if it is better."""
+        rivals = [(self._judge_blend(share), share) for share in SHARES]
+        best, share = min(rivals, key=lambda rival: rival[0].loss)
+        tuned = self.contest.tuned
+        if tuned is None or best.loss >= tuned.loss:
+            return
+        say(
+            f"{share:.0%} of the fine-tuned weights, the rest the probe's: validation log loss "
+            f"{best.loss:.3f}, before {tuned.loss:.3f}"
+        )
+        self.contest.take(best)
+        self.tuned = blend(self.start, self.tuned, share)
+        yield best.epoch
+
+    def _judge_blend(self, share: float) -> Judged:
+        assert self.phase is not None
+        clock, latest = Clock(), self.contest.epochs[-1].epoch
+        with holding(self.network, blend(self.start, self.tuned, share)):
+            found = self.phase.judge()
+        losses, log_loss, accuracy = _score(found, self.material.val.labels)
+        return Judged(
+            replace(
+                latest,
+                epoch=latest.epoch + 1,
+                learning_rate=None,
+                val_loss=log_loss,
+                val_accuracy=accuracy,
+                seconds=clock.lap(),
+                images_per_second=None,
+                blend=share,
+            ),
+            losses,
+        )
+
+    def _save(self) -> None:
+        assert self.phase is not None
+        arrays = self.phase.read_state()
+        arrays |= {f"b{number}": weight for number, weight in enumerate(self.tuned)}
+        arrays |= {f"l{number}": one.losses for number, one in enumerate(self.contest.epochs)}
+        self.saving.save(asdict(self.progress), arrays)
 
 
-def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Epoch:
+def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Judged:
     """Return the row of an epoch that was just trained, by the weights as they are."""
-    progress, labels = phase.progress, phase.material.val.labels
-    logits = phase.judge()
-    found = compute_log_loss(logits, labels), compute_accuracy(logits, labels)
-    val_loss, val_accuracy = (float(number) for number in agree(np.array(found)))
-    return Epoch(
+    progress = phase.progress
+    losses, val_loss, val_accuracy = _score(phase.judge(), phase.material.val.labels)
+    row = Epoch(
         phase="fine-tune",
-        epoch=progress.epoch,
+        epoch=progress.number,
         learning_rate=read_learning_rate(phase.optimizer),
         train_loss=means[0],
         train_accuracy=means[1],
         val_loss=val_loss,
         val_accuracy=val_accuracy,
         seconds=progress.seconds + clock.lap(),
-        images_per_second=len(phase.material.train.labels) / progress.seconds,
+        images_per_second=phase.material.images / progress.seconds,
     )
+    return Judged(row, losses)
 
 
-class Clock:
-    """Seconds between one look at it and the next."""
-
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-
-    def lap(self) -> float:
-        """Return the seconds since the last time."""
-        before, self.last = self.last, time.perf_counter()
-        return self.last - before
-
-
-class Saving:
-    """When to write a checkpoint: often, as long as it costs little."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint, self.took, self.last = checkpoint, 0.0, 0.0
-
-    def is_due(self) -> bool:
-        """Whether the last one is old enough; the first is due at once."""
-        return self.checkpoint.writes and time.perf_counter() - self.last >= REST * self.took
-
-    def save(self, meta: dict[str, object], arrays: dict[str, np.ndarray]) -> None:
-        """Write one."""
-        start = time.perf_counter()
-        self.checkpoint.save(PART, meta, arrays)
-        self.last = time.perf_counter()
-        self.took = self.last - start
-
-
-def _is_stuck(epochs: list[Epoch], patience: int) -> bool:
-    """Whether the best epoch lies too many epochs back; 0: never."""
-    best = find_best(epochs).epoch
-    if not patience or epochs[-1].epoch - best < patience:
-        return False
-    say(f"stopping early: no better epoch since epoch {best}")
-    return True
+def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Return each image's loss, the mean loss of the logits as they are, and the accuracy."""
+    losses = agree(compute_honest_losses(logits, labels))
+    found = agree(np.array([compute_log_loss(logits, labels), compute_accuracy(logits, labels)]))
+    return losses, float(found[0]), float(found[1])

@@ -25,6 +25,8 @@ class Progress:
     """Where the phase stands; with the arrays beside it, all that going on needs."""
 
     epochs: int  # that the schedule is made for
+    attempt: int = 0  # which of the plan's learning rates it has
+    before: int = 0  # epochs of earlier attempts
     accumulate: int = 1  # parts into which a batch is cut for want of memory
     epoch: int = 1
     step: int = 0  # of the epoch, done
@@ -32,6 +34,11 @@ class Progress:
     accuracy: float = 0.0
     seconds: float = 0.0
     done: list[dict[str, Any]] = field(default_factory=list)  # epochs, as Epoch has them
+
+    @property
+    def number(self) -> int:
+        """The epoch's number in the history."""
+        return self.before + self.epoch
 
     def end_epoch(self, row: dict[str, Any]) -> None:
         """Go on to the next epoch; `row` is the history's."""

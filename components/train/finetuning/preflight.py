@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from components.train.runtime.machines import agree, any_of
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
+# What follows fine-tuning, of a stage with a budget: blends and calibration are looks at validation
+# as one epoch has one; then the model is written.
+LOOKS_AFTER, WRITING_SECONDS = 5, 10.0
 
 
 @dataclass(frozen=True)
@@ -26,21 +29,26 @@ class Speed:
 
     input: float  # images/s that input makes with nothing else running
     compute: float  # images/s of training steps with the batch in memory
-    train_images: int
+    train_images: int  # that one epoch shows
     val_images: int
     shared: bool  # input and compute run on the same cores
     memory_mb: float  # of this process, resident
 
     @property
+    def look_seconds(self) -> float:
+        """Predicted time of judging the network on validation once."""
+        return self.val_images * FORWARD_SHARE / self.compute
+
+    @property
     def epoch_seconds(self) -> float:
         """Predicted time of one epoch, judging included."""
         made, computed = self.train_images / self.input, self.train_images / self.compute
-        judged = self.val_images * FORWARD_SHARE / self.compute
-        return (made + computed if self.shared else max(made, computed)) + judged
+        return (made + computed if self.shared else max(made, computed)) + self.look_seconds
 
-    def count_epochs(self, minutes: float) -> int:
-        """Return how many epochs fit, at least one."""
-        return max(1, int(minutes * 60 / self.epoch_seconds))
+    def count_epochs(self, seconds: float) -> int:
+        """Return how many epochs fit, and what follows them."""
+        rest = seconds - LOOKS_AFTER * self.look_seconds - WRITING_SECONDS
+        return max(0, int(rest / self.epoch_seconds))
 
     def describe(self, epochs: int) -> str:
         """Return it in a sentence."""
@@ -53,39 +61,59 @@ class Speed:
         )
 
 
-def start_phase(network: keras.Model, material: Material, budget_minutes: float) -> Finetuning:
+def start_phase(
+    network: keras.Model, material: Material, progress: Progress, seconds_left: float | None = None
+) -> Finetuning:
     """Measure the speed, fit the schedule into the budget, and find a batch that memory holds.
+
+    Args:
+        network: with the weights to begin with.
+        material: the splits, and the recipe.
+        progress: of a beginning, with the epochs that are wanted.
+        seconds_left: of the stage's budget; None: it has none.
+
+    Returns:
+        The phase; its progress has the epochs that fit, none if not even one does.
 
     Raises:
         DarkroomError: if not even one image at a time fits.
     """
     recipe, size = material.recipe, material.batch_size
-    epochs, accumulate = recipe.finetune.epochs, 1
+    began = time.perf_counter()
     own = size // max(recipe.processes, recipe.devices)  # images of a step on one device
     while True:
-        phase = Finetuning(network, material, Progress(epochs, accumulate))
+        phase = Finetuning(network, material, progress)
         before = phase.read_state()
         speed = _measure_within_memory(phase)
         phase.write_state(before)
         if any_of(speed is None):
-            if accumulate == own:
+            if progress.accumulate == own:
                 raise DarkroomError(TOO_LITTLE)
-            too_many = size // accumulate
+            fits = size // progress.accumulate
             # Equal parts, so that the mean of their gradients is that of the whole batch.
-            accumulate = next(n for n in range(2 * accumulate, own + 1) if own % n == 0)
+            parts = next(n for n in range(2 * progress.accumulate, own + 1) if own % n == 0)
+            progress = replace(progress, accumulate=parts)
             say(
-                f"out of memory with {too_many} images at once: going on with "
-                f"{size // accumulate}, and {accumulate} parts to a step"
+                f"out of memory with {fits} images at once: going on with {size // parts}, and "
+                f"{parts} parts to a step"
             )
             continue
         assert speed is not None
-        fitting = int(agree(np.int64(speed.count_epochs(budget_minutes)))) if budget_minutes else 0
-        wanted = min(epochs, fitting) if budget_minutes else epochs
-        say(speed.describe(wanted))
-        if wanted == epochs:
+        if seconds_left is None:
+            say(speed.describe(progress.epochs))
             return phase
-        say(f"train.budget_minutes: {budget_minutes:g} min are enough for {wanted} epochs")
-        return Finetuning(network, material, Progress(wanted, accumulate))
+        left = seconds_left - (time.perf_counter() - began)
+        fitting = min(progress.epochs, int(agree(np.int64(speed.count_epochs(left)))))
+        say(speed.describe(fitting))
+        if fitting == progress.epochs:
+            return phase
+        more = LOOKS_AFTER * speed.look_seconds + WRITING_SECONDS
+        more += progress.epochs * speed.epoch_seconds - left
+        say(
+            f"train.budget_minutes: what is left of it is enough for {fitting} epochs; all "
+            f"{progress.epochs} would want {describe_seconds(max(0.0, more))} more"
+        )
+        return Finetuning(network, material, replace(progress, epochs=fitting))
 
 
 def _measure_within_memory(phase: Finetuning) -> Speed | None:
@@ -124,7 +152,7 @@ def measure_speed(phase: Finetuning) -> Speed:
     return Speed(
         input=input_speed,
         compute=compute,
-        train_images=len(material.train.labels),
+        train_images=material.images,
         val_images=len(material.val.labels),
         shared=not any("gpu" in name.lower() for name in keras.distribution.list_devices()),
         memory_mb=psutil.Process().memory_info().rss / 1e6,

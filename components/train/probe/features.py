@@ -62,6 +62,7 @@ def extract_view(
         augment=replace(recipe.augment, mixup=0.0, cutmix=0.0),
         process=0,
         processes=1,
+        passes=1,
     )
     order, features = create_order(train.labels, plain, view), []
     for batch in create_batches(train, plain, view):

@@ -7,7 +7,7 @@ is also the baseline that fine-tuning must beat.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,14 @@ from components.common.shards.forward import answer_split
 from components.common.terminal import Stopwatch
 from components.train.feed.material import Material
 from components.train.networks.network import HEAD_INPUT, set_head
+from components.train.probe.choice import Known, choose_head
 from components.train.probe.features import extract_features, extract_view
-from components.train.probe.heads import Head, fit_head
+from components.train.probe.folds import number_groups
+from components.train.probe.heads import Head, Way
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward, within_memory
 from components.train.runtime.machines import agree
+from components.train.selection.kept import Judged, compute_honest_losses
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Params
 
@@ -40,6 +43,13 @@ class Probe:
     head: Head
     features: np.ndarray  # float32 (images, channels) of the training split
     val_features: np.ndarray  # of the validation split
+    losses: np.ndarray  # of each validation image, see compute_honest_losses
+    accuracy: float  # on validation; where that is tiny, cross-validated on all images
+
+    @property
+    def judged(self) -> Judged:
+        """Its epoch as a competitor of those that follow."""
+        return Judged(self.epoch, self.losses, self.head.compute_logits(self.val_features))
 
 
 def run_probe(network: Any, material: Material, params: Params, checkpoint: Checkpoint) -> Probe:
@@ -60,16 +70,21 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
     for view in range(1, params.probe_views):
         known.append(extract_view(forward, material, view, checkpoint))
         labels.append(train.labels)
-    if found := checkpoint.load(PART):
-        head = Head(found[1]["weights"], found[1]["bias"], float(found[0]["penalty"]))
+    found = checkpoint.load(PART)
+    if found and found[0]["seed"] == params.seed:
+        head = Head(found[1]["weights"], found[1]["bias"], Way(**found[0]["way"]))
+        crossed = found[0]["crossed"]
     else:
         classes = material.recipe.classes
-        head = fit_head(
-            np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes
+        groups = number_groups([*train.units * len(known), *val.units])
+        everything = Known(
+            np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes, groups
         )
-        head = Head(agree(head.weights), agree(head.bias), float(agree(head.penalty)))
+        head, crossed = choose_head(everything, params.seed)
+        head = Head(agree(head.weights), agree(head.bias), head.way)
         arrays = {"weights": head.weights, "bias": head.bias}
-        checkpoint.save(PART, {"penalty": head.penalty}, arrays)
+        meta = {"seed": params.seed, "way": asdict(head.way), "crossed": crossed}
+        checkpoint.save(PART, meta, arrays)
     set_head(network, head.weights, head.bias)
     logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
     epoch = Epoch(
@@ -83,7 +98,9 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
         seconds=watch.seconds,
         images_per_second=(len(labels) * len(features) + len(val_features)) / watch.seconds,
     )
-    return Probe(epoch, head, features, val_features)
+    losses = agree(compute_honest_losses(val_logits, val.labels))
+    accuracy = epoch.val_accuracy if crossed is None else min(crossed, epoch.val_accuracy)
+    return Probe(epoch, head, features, val_features, losses, float(agree(accuracy)))
 
 
 def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:

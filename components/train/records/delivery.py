@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from components.common.artifacts.dataset import Dataset
-from components.common.artifacts.findings import FindingFiles
+from components.common.artifacts.findings import HELD_BACK, FindingFiles
 from components.common.artifacts.history import Epoch, write_history
 from components.common.artifacts.label_issues import write_label_issues
 from components.common.artifacts.model import LOGITS, save_model, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.backend import keras
-from components.common.files.writing import writing_folder
+from components.common.files.writing import write_json, writing_folder
 from components.common.terminal import say
 from components.train.feed.material import Material
 from components.train.feed.pictures import write_augmented
 from components.train.networks.backbones import find_backbone
 from components.train.networks.network import to_float32
-from components.train.probe.label_issues import describe_label_issues, find_label_issues
+from components.train.probe.label_issues import (
+    Issues,
+    describe_label_issues,
+    find_label_issues,
+)
 from components.train.probe.probe import Probe, answer_test
 from components.train.records import records
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward, within_memory
 from components.train.runtime.passes import run_forward
 from components.train.selection.calibration import fit_calibration
-from components.train.selection.kept import find_kept
+from components.train.selection.kept import Contest, Judged
+from components.train.selection.rules import Choice, Plan
 from components.train.spec import Outputs, Params
 
 
@@ -44,11 +49,11 @@ class Delivery:
         """Return what holds the features of the frozen network: the run's own checkpoint."""
         return own
 
-    def tell(self, epoch: Epoch, mlflow: Any) -> None:
+    def tell(self, epoch: Judged, mlflow: Any) -> None:
         """Do nothing: nobody waits for single epochs."""
 
     def leave_findings(
-        self, network: keras.Model, material: Material, probe: Probe, mlflow: Any
+        self, network: keras.Model, material: Material, probe: Probe, plan: Plan, mlflow: Any
     ) -> None:
         """Write what the first phase knows of the images, and what the second will see."""
         params, dataset = self.params, self.dataset
@@ -57,24 +62,37 @@ class Delivery:
         say(describe_label_issues(issues))
         with writing_folder(self.outputs.findings, "train") as folder:
             files = FindingFiles(folder)
-            write_label_issues(files.label_issues, issues)
+            write_label_issues(files.label_issues, issues.issues)
             write_augmented(files.augmented, material)
             baseline = answer_test(network, self.shards, dataset, params.probe_batch_size)
             write_predictions(files.probe, baseline)
+            write_json(files.choices, [asdict(choice) for choice in _list_choices(plan, issues)])
         records.track_label_issues(mlflow, issues, self.outputs)
 
     def finish(
-        self, network: keras.Model, material: Material, epochs: Sequence[Epoch], mlflow: Any
+        self, network: keras.Model, material: Material, contest: Contest, mlflow: Any
     ) -> Epoch:
         """Write model and history; return the epoch whose weights were kept."""
-        params, val = self.params, material.val
-        forward = create_forward(take_part(network, LOGITS))
-        logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
+        recipe, val = material.recipe, material.val
+        params = replace(self.params, finetune=recipe.finetune, augment=recipe.augment)
+        logits = contest.kept.logits
+        if logits is None:
+            forward = create_forward(take_part(network, LOGITS))
+            logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
         calibration = fit_calibration(params.calibration, logits, val.labels)
-        kept = find_kept(epochs, len(val.labels))
+        kept = contest.kept.epoch
+        epochs = [contest.probe.epoch, *(one.epoch for one in contest.epochs)]
         backbone, names = find_backbone(params.backbone), self.dataset.class_names
         card = records.create_card(params, backbone, self.dataset, kept, calibration)
         save_model(self.outputs.model, to_float32(network, backbone, names, calibration), card)
         write_history(self.outputs.history, epochs, kept)
         records.track_end(mlflow, kept, card, self.outputs)
         return kept
+
+
+def _list_choices(plan: Plan, issues: Issues) -> list[Choice]:
+    """Return what was chosen, for the report."""
+    found = list(plan.choices)
+    if issues.is_held_back:
+        found.append(Choice(HELD_BACK, "held back", describe_label_issues(issues)))
+    return found

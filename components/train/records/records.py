@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import Epoch
-from components.common.artifacts.label_issues import LabelIssue
 from components.common.artifacts.model import Calibration, ModelCard
 from components.common.files.writing import compute_sha256
 from components.common.settings.params import list_settings
@@ -17,7 +17,9 @@ from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.catalogue import Backbone
 from components.train.networks.shelf import compute_digest
+from components.train.probe.label_issues import Issues
 from components.train.runtime.machines import Machines
+from components.train.selection.rules import Choice
 from components.train.spec import Outputs, Params
 
 VERSIONS = ("keras", "tensorflow", "numpy", "pillow", "scikit-learn")
@@ -54,9 +56,16 @@ def track_epoch(mlflow: Any, epochs: list[Epoch], epoch: Epoch) -> None:
     )
 
 
-def track_label_issues(mlflow: Any, issues: list[LabelIssue], outputs: Outputs) -> None:
-    """Log how many labels are probably wrong, and the list."""
-    mlflow.log_metric("label_issues", len(issues))
+def track_choices(mlflow: Any, choices: Sequence[Choice]) -> None:
+    """Set what was chosen, and why, as tags: MLflow has the settings as they were given."""
+    mlflow.set_tags({f"darkroom.chosen.{one.setting}": one.describe() for one in choices})
+
+
+def track_label_issues(mlflow: Any, found: Issues, outputs: Outputs) -> None:
+    """Log how many labels are probably wrong, unless the probe knows too little, and the list."""
+    mlflow.log_metric("label_agreement", found.agreement)
+    if not found.is_held_back:
+        mlflow.log_metric("label_issues", len(found.issues))
     mlflow.log_artifact(str(FindingFiles(outputs.findings).label_issues), "train")
 
 

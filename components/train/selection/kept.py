@@ -1,35 +1,103 @@
-"""Which epoch of a training run is kept."""
+"""Which state of the network is kept: the probe, or one of the epochs after it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from components.common.artifacts.history import Epoch
+from components.train.selection.calibration import fit_temperature
+from components.train.selection.scores import compute_log_losses
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An epoch, and what the network was like after it."""
+
+    epoch: Epoch
+    losses: np.ndarray  # (images,) of validation, nats, see compute_honest_losses
+    logits: np.ndarray | None = None  # of validation, where they are held
+
+    @property
+    def loss(self) -> float:
+        """Their mean."""
+        return float(self.losses.mean())
+
+
+def compute_honest_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the log loss of each image, (images,), at the temperature that the logits will get.
+
+    So a network that was trained to be modest, by label smoothing, can be compared with one that
+    was not.
+    """
+    return compute_log_losses(logits / fit_temperature(logits, labels), labels)
+
+
+def compute_gain(losses: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return by how much `losses` lie below `other` on average, and the standard error of that.
+
+    Both are of the same images, so what makes an image hard is in both and falls out: the error is
+    that of the differences.
+    """
+    gains = other - losses
+    if len(gains) < 2:
+        return float(gains.mean()), math.inf
+    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(len(gains)))
+
+
+@dataclass
+class Contest:
+    """Decides as the epochs come, so that the weights of one of them are held.
+
+    Among fine-tuned epochs the schedule speaks for the last, whose learning rate is spent, and
+    validation may object: the latest is taken that is no more than one standard error worse than
+    the best (Breiman et al. 1984). It is kept if it beats the probe by more than one: ties go to
+    what is cheaper, and has not been bent to few images. The errors are of paired differences.
+    """
+
+    probe: Judged
+    epochs: list[Judged] = field(default_factory=list)
+    best: Judged | None = None  # of the fine-tuned, by its loss
+    tuned: Judged | None = None  # of the fine-tuned, by the rule
+
+    def add(self, judged: Judged) -> bool:
+        """Add the next epoch; return whether it is the one of the fine-tuned to hold."""
+        self.epochs.append(judged)
+        if self.best is None or judged.loss < self.best.loss:
+            self.best = judged
+        behind, error = compute_gain(self.best.losses, judged.losses)
+        if judged is self.best or behind <= error:
+            self.tuned = judged
+        return self.tuned is judged
+
+    def begin_anew(self) -> None:
+        """Forget the epochs of an attempt that failed; they stay in the history."""
+        self.best = self.tuned = None
+
+    def take(self, judged: Judged) -> None:
+        """Add what was made of the epoch that is held, in its place."""
+        self.epochs.append(judged)
+        self.best = self.tuned = judged
+
+    @property
+    def kept(self) -> Judged:
+        """What is kept."""
+        if self.tuned is None:
+            return self.probe
+        gain, error = compute_gain(self.tuned.losses, self.probe.losses)
+        return self.tuned if gain > error else self.probe
+
+    @property
+    def since_best(self) -> int:
+        """How many epochs have come since the best one, or since the probe if that is better."""
+        if self.best is None or self.best.loss >= self.probe.loss:
+            return len(self.epochs)
+        return self.epochs[-1].epoch.epoch - self.best.epoch.epoch
 
 
 def find_best(epochs: Sequence[Epoch]) -> Epoch:
-    """Return the best epoch by validation; of equals the earliest."""
+    """Return the best epoch by validation accuracy, then by loss; of equals the earliest."""
     return max(epochs, key=lambda epoch: epoch.rank)
-
-
-def find_kept(epochs: Sequence[Epoch], val_images: int) -> Epoch:
-    """Return the epoch whose weights are kept: the latest of those that may be the best.
-
-    Accuracies on a few hundred validation images differ by luck as much as by merit, and the
-    schedule ends where the learning rate is spent, so among fine-tuned epochs within one standard
-    error of the best the latest is taken (the one-standard-error rule, Breiman et al. 1984). On
-    clothing photos it took epoch 8 (validation 88.9 %, test 90.1 %), where the best took epoch 1
-    (89.4 %, 85.5 %). An epoch that does not beat the probe is never kept.
-
-    Args:
-        epochs: the probe, then the fine-tuned ones so far.
-        val_images: that accuracies were measured on.
-    """
-    probe, *rest = epochs
-    peak = find_best(epochs).val_accuracy
-    error = math.sqrt(peak * (1 - peak) / val_images)
-    close = [
-        epoch for epoch in rest if epoch.val_accuracy >= peak - error and epoch.rank > probe.rank
-    ]
-    return close[-1] if close else probe

@@ -106,3 +106,27 @@ def test_balanced_sampling_shows_each_class_as_often() -> None:
     assert set(once[LABELS[once] == 2]) == {16, 17, 18}  # the rare ones come all, again and again
     seen = np.unique(orders)
     assert len(seen) == len(LABELS)  # over epochs the common ones come as well
+
+
+def test_a_mixed_image_weighs_as_its_labels_do() -> None:
+    """Weighted losses of both labels by their shares: not the weight of one of the two."""
+    recipe = make_recipe(STILL | {"mixup": 1.0}, balance="weights", batch_size=19)
+    plain = replace(recipe, finetune=replace(recipe.finetune, balance="none"))
+    ((pixels, targets, weights),) = read(make_examples(), recipe)
+    ((same, shares),) = read(make_examples(), plain)
+    np.testing.assert_array_equal(pixels, same)
+    own = compute_class_weights(LABELS, 4)
+    assert (shares > 0).sum(axis=1).max() == 2  # some are mixed of two classes
+    losses = -np.log(np.array([[0.5, 0.2, 0.2, 0.1]]))
+    expected = (shares * own * losses).sum(axis=1)
+    np.testing.assert_allclose(weights * (targets * losses).sum(axis=1), expected, rtol=1e-5)
+    np.testing.assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_a_few_images_come_several_times_an_epoch() -> None:
+    recipe = replace(make_recipe(), passes=3)
+    values = np.concatenate([pixels[:, 0, 0, 0] for pixels, _ in read(make_examples(), recipe)])
+    assert len(values) == 64  # 57, and the last batch is filled up
+    for first in (0, 19, 38):
+        assert sorted(values[first : first + 19].astype(int)) == list(range(1, 20))
+    assert list(values[:19]) != list(values[19:38])

@@ -14,7 +14,14 @@ import pytest
 from scipy.special import softmax
 
 from components.common.artifacts.history import Epoch
-from components.common.artifacts.model import LOGITS, Calibration, load_model, read_card, save_model
+from components.common.artifacts.model import (
+    LOGITS,
+    Calibration,
+    load_model,
+    read_card,
+    save_model,
+    take_part,
+)
 from components.common.errors import DarkroomError
 from components.common.files.writing import read_json
 from components.common.shards.examples import read_split
@@ -27,12 +34,16 @@ from components.train.networks.backbones import find_backbone
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import set_precision
+from components.train.selection.kept import Contest, Judged
+from components.train.selection.rules import Plan
+from components.train.selection.scores import compute_log_loss
 from components.train.spec import Augment, Finetune
 from tests.tiny_model import make_card
 from tests.train.tiny_run import create_tiny, register_tiny, run_tiny
 
-PROBE = Epoch("probe", 0, None, 1.0, 0.3, 2.0, 0.2, 1.0)
-UNBEATABLE = Epoch("probe", 0, None, 0.0, 1.0, -1.0, 1.0, 1.0)
+ROW = Epoch("probe", 0, None, 1.0, 0.3, 2.0, 0.2, 1.0)
+PROBE = Judged(ROW, np.full(24, 9.0))
+UNBEATABLE = Judged(ROW, np.full(24, -1.0))
 
 
 def make_recipe(augment: dict[str, Any] | None = None, **finetune: Any) -> Recipe:
@@ -61,10 +72,18 @@ def make_material(shards: Path, recipe: Recipe) -> Material:
     return Material(read_split(shards, "train"), read_split(shards, "val"), recipe)
 
 
-def train(network: Any, shards: Path, folder: Path, recipe: Recipe, first: Epoch = PROBE) -> Any:
-    checkpoint = Checkpoint(folder / "model.keras", {})
-    material = make_material(shards, recipe)
-    return list(run_finetuning(network, material, first=first, checkpoint=checkpoint))
+def train(
+    network: Any, shards: Path, folder: Path, recipe: Recipe, first: Judged = PROBE, **plan: Any
+) -> list[Epoch]:
+    made = Plan(recipe.finetune, **({"rates": (recipe.finetune.rate,)} | plan))
+    rows = run_finetuning(
+        network,
+        make_material(shards, recipe),
+        contest=Contest(first),
+        checkpoint=Checkpoint(folder / "model.keras", {}),
+        plan=made,
+    )
+    return list(rows)
 
 
 def read_weights(network: Any) -> dict[str, np.ndarray]:
@@ -275,8 +294,6 @@ def test_saved_network_is_float32_and_answers_the_same(create: Any, shards: Path
 
 
 def test_calibration_is_in_the_saved_network(create: Any, shards: Path, tmp_path: Path) -> None:
-    from components.common.artifacts.model import take_part
-
     network, pixels = create(), read_split(shards, "val").pixels
     logits = take_part(network, LOGITS).predict(pixels, verbose=0)
     made = Calibration(1.5, [0.5, 1.0, 2.0, 1.5], [0.3, -0.1, 0.0, 2.0])
@@ -313,3 +330,89 @@ def test_same_seed_same_history_with_mlflow_or_without(
     losses = [line["metrics"]["val_loss"] for line in kept if "val_loss" in line.get("metrics", {})]
     assert losses == [float(row["val_loss"]) for row in rows[0]]
     assert "unsent" not in read_json(mlflow_store / "one/run.json")
+
+
+def test_the_running_mean_is_over_few_steps_at_first() -> None:
+    from components.common.backend import keras
+
+    settings = Finetune(optimizer="sgd", learning_rate=0.1, warmup_fraction=0, ema_momentum=0.9)
+    for accumulate in (1, 2):
+        variable = keras.Variable(np.zeros(1))
+        optimizer = create_optimizer(settings, 1000, accumulate=accumulate)
+        mean = 0.0
+        for part in range(120):
+            optimizer.apply([np.ones(1)], [variable])
+            steps = part / accumulate
+            momentum = min((1 + steps) / (10 + steps), 0.9) ** (1 / accumulate)
+            value = float(to_numpy(variable)[0])
+            is_first = part < accumulate  # Keras begins with the first step, its parts included
+            mean = value if is_first else momentum * mean + (1 - momentum) * value
+            found = float(to_numpy(optimizer._model_variables_moving_average[0])[0])
+            assert found == pytest.approx(mean, rel=1e-4)
+
+
+AUTO_PLAN: dict[str, Any] = {"rates": (0.01, 0.0025), "may_stop": True, "blends": True}
+
+
+def test_what_gains_nothing_is_tried_once_more_and_ended(
+    create: Any, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = create()
+    before = read_weights(network)
+    rows = train(network, shards, tmp_path, make_recipe(epochs=8), UNBEATABLE, **AUTO_PLAN)
+    assert [(row.epoch, row.blend) for row in rows if row.blend is None] == [(1, None), (2, None)]
+    told = capsys.readouterr().out
+    assert "once more from the probe, with learning rate 0.0025" in told
+    assert "fine-tuning ends, nothing is to be gained" in told
+    assert all(np.array_equal(before[path], after) for path, after in read_weights(network).items())
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_a_blend_of_probe_and_outcome_is_kept_where_it_is_better(
+    create: Any, shards: Path, tmp_path: Path, stopped_after: int
+) -> None:
+    """And a run that was stopped on the way ends with the same weights."""
+    recipe = make_recipe(epochs=4, learning_rate=0.02)
+    val, logits = read_split(shards, "val"), []
+    networks = [create(), create()]
+    rows = train(networks[0], shards, tmp_path / "whole", recipe, PROBE, **AUTO_PLAN)
+    kept = [row for row in rows if row.blend] or rows[:1]
+    material = make_material(shards, recipe)
+    plan = Plan(recipe.finetune, **AUTO_PLAN)
+    for network in (create(), networks[1]):
+        again = run_finetuning(
+            network,
+            material,
+            contest=Contest(PROBE),
+            checkpoint=Checkpoint(tmp_path / "part/model.keras", {}),
+            plan=plan,
+        )
+        done = [next(again) for _ in range(stopped_after)] if network is not networks[1] else again
+        timed = {"seconds": 0.0, "images_per_second": None}
+        same = [replace(row, **timed) for row in done]
+        assert same == [replace(row, **timed) for row in rows][: len(same)]
+    assert len(same) == len(rows)
+    for one, other in zip(*(network.weights for network in networks), strict=True):
+        np.testing.assert_array_equal(to_numpy(one), to_numpy(other))
+    logits = take_part(networks[0], LOGITS).predict(val.pixels, verbose=0)
+    losses = {row.epoch: row.val_loss for row in rows}
+    assert compute_log_loss(logits, val.labels) == pytest.approx(
+        losses[kept[-1].epoch], abs=1e-5
+    ) or not any(row.blend for row in rows)
+
+
+def test_no_epoch_begins_that_the_budget_does_not_hold(
+    create: Any, shards: Path, tmp_path: Path
+) -> None:
+    import time
+
+    network = create()
+    rows = run_finetuning(
+        network,
+        make_material(shards, make_recipe()),
+        contest=Contest(PROBE),
+        checkpoint=Checkpoint(tmp_path / "model.keras", {}),
+        plan=Plan(make_recipe().finetune, rates=(1e-3,)),
+        deadline=time.perf_counter() + 5,  # less than what follows is reckoned with
+    )
+    assert list(rows) == []

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info
 
+from components.common import host
 from components.common.artifacts.model import load_model, read_card
 from components.common.settings.spec import Mlflow
-from components.train.probe.heads import PENALTIES, fit_head, fit_logistic
+from components.train.probe.choice import FEW, PENALTIES, Known, choose_head
+from components.train.probe.folds import deal
+from components.train.probe.heads import LOGISTIC, MEANS, Way, fit_way
 from components.train.run import run
+from components.train.selection.calibration import fit_temperature
 from components.train.selection.scores import compute_accuracy, compute_log_loss
 from components.train.spec import Finetune, Inputs, Outputs, Params
 from tests.conftest import load_digits
@@ -32,7 +42,7 @@ def take(classes: list[int], per_class: int, start: int = 0) -> tuple[np.ndarray
 @pytest.mark.parametrize("classes", [[0, 1], [0, 1, 2], list(range(10))])
 def test_probabilities_are_those_of_scikit_learn(classes: list[int]) -> None:
     features, labels = take(classes, 20)
-    head = fit_logistic(features, labels, 1.0, len(classes))
+    head = fit_way(Way(LOGISTIC), features, labels, len(classes))
     oracle = LogisticRegression(C=1.0, max_iter=1000).fit(features, labels)
     ours = softmax(head.compute_logits(features), axis=1)
     assert ours == pytest.approx(oracle.predict_proba(features), abs=1e-5)
@@ -41,24 +51,93 @@ def test_probabilities_are_those_of_scikit_learn(classes: list[int]) -> None:
 @pytest.mark.parametrize("known", [[0, 2], [1, 2, 3]])
 def test_a_class_without_images_is_never_answered(known: list[int]) -> None:
     features, labels = take(known, 15)
-    logits = fit_logistic(features, labels, 1.0, 5).compute_logits(features)
+    logits = fit_way(Way(LOGISTIC), features, labels, 5).compute_logits(features)
     assert logits.shape == (len(labels), 5)
     assert set(logits.argmax(axis=1)) == set(known)
     absent = [c for c in range(5) if c not in known]
     assert softmax(logits, axis=1)[:, absent].max() < 1e-6
 
 
-def test_the_penalty_is_the_best_on_validation() -> None:
-    (features, labels), (val, val_labels) = take(list(range(10)), 8), take(list(range(10)), 20, 8)
-    head = fit_head(features, labels, val, val_labels, 10)
-    losses = {
-        c: log_loss(
-            val_labels,
-            LogisticRegression(C=c, max_iter=2000).fit(features, labels).predict_proba(val),
-        )
-        for c in PENALTIES
-    }
-    assert head.penalty == min(losses, key=losses.__getitem__)
+def test_standardising_is_folded_into_the_head() -> None:
+    features, labels = take([0, 1, 2], 20)
+    features[:, 3] = 7.0  # says nothing
+    head = fit_way(Way(LOGISTIC, standardised=True, penalty=0.1), features, labels, 3)
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    varied = features[:, features.std(axis=0) > 0.01 * np.median(features.std(axis=0))]
+    oracle.fit(varied, labels)
+    ours = softmax(head.compute_logits(features), axis=1)
+    assert ours == pytest.approx(oracle.predict_proba(varied), abs=2e-2)
+    assert (ours.argmax(axis=1) == oracle.predict(varied)).all()
+
+
+def test_nearest_mean_is_that_of_scikit_learn() -> None:
+    features, labels = take(list(range(10)), 5)
+    asked, _ = take(list(range(10)), 20, 5)
+    head = fit_way(Way(MEANS), features, labels, 10)
+    oracle = NearestCentroid().fit(features, labels)
+    assert (head.compute_logits(asked).argmax(axis=1) == oracle.predict(asked)).all()
+
+
+def find_by_brute_force(judge: Callable[[Way], tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return the lowest log loss, each at its own temperature, of all heads there are."""
+    ways = [Way(LOGISTIC, on, penalty) for on, all_ in PENALTIES.items() for penalty in all_]
+    ways += [Way(MEANS), Way(MEANS, standardised=True)]
+    losses = []
+    for way in ways:
+        logits, own = judge(way)
+        scaled = softmax(logits / fit_temperature(logits, own), axis=1)
+        losses.append(log_loss(own, scaled, labels=range(10)))
+    return min(losses)
+
+
+def test_the_head_is_the_best_on_validation() -> None:
+    (features, labels), (val, own) = take(list(range(10)), 8), take(list(range(10)), 20, 8)
+    head, crossed = choose_head(Known(features, labels, val, own, 10, np.arange(280)), 0)
+    assert crossed is None
+    found = log_loss(own, softmax(head.compute_logits(val), axis=1), labels=range(10))
+    best = find_by_brute_force(
+        lambda way: (fit_way(way, features, labels, 10).compute_logits(val), own)
+    )
+    assert found == pytest.approx(best, rel=0.02)
+
+
+def test_few_validation_images_do_not_choose_alone() -> None:
+    """Of 10 validation images chance would choose; cross-validation over all 60 does not."""
+    (features, labels), (val, own) = take(list(range(10)), 5), take(list(range(10)), 1, 5)
+    groups = np.arange(60)
+    head, crossed = choose_head(Known(features, labels, val, own, 10, groups), 0)
+    both, known = np.concatenate([features, val]), np.concatenate([labels, own])
+
+    def judge(way: Way) -> tuple[np.ndarray, np.ndarray]:
+        folds = list(deal(known, groups, 5, 0))
+        logits = [fit_way(way, both[f], known[f], 10).compute_logits(both[j]) for f, j in folds]
+        return np.concatenate(logits), np.concatenate([known[j] for _, j in folds])
+
+    logits, judged = judge(head.way)
+    assert crossed == accuracy_score(judged, logits.argmax(axis=1))
+    loss = log_loss(judged, softmax(logits, axis=1), labels=range(10))
+    assert loss == pytest.approx(find_by_brute_force(judge), rel=0.02)
+    assert len(groups) < FEW
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_small_fits_have_one_thread(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More would wait for each other, a hundred times as long where another program runs."""
+    seen = []
+    fit = LogisticRegression.fit
+
+    def watch(self: Any, *arguments: Any) -> Any:
+        blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.append({pool["num_threads"] for pool in blas})
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watch)
+    monkeypatch.setattr(host, "count_cores", lambda: cores)
+    features, labels = take([0, 1], 20)
+    fit_way(Way(LOGISTIC), features, labels, 2)
+    monkeypatch.setattr(host, "THREAD_OPERATIONS", 100)  # as if the work were large
+    fit_way(Way(LOGISTIC), features, labels, 2)
+    assert seen == [{1}, {cores}]
 
 
 def test_a_fit_that_is_done_is_not_done_again(

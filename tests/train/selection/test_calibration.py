@@ -29,18 +29,44 @@ def test_it_is_the_one_that_made_the_logits(temperature: float) -> None:
 
 
 def test_no_other_temperature_has_a_lower_loss() -> None:
-    logits, labels = draw(2.0, 500)
+    logits, labels = draw(2.0, 20_000)  # so many that nothing need be known beforehand
     best = fit_temperature(logits, labels)
     losses = {
-        t: log_loss(labels, softmax(logits / t, axis=1)) for t in (best / 1.05, best, best * 1.05)
+        t: log_loss(labels, softmax(logits / t, axis=1)) for t in (best / 1.02, best, best * 1.02)
     }
     assert min(losses, key=losses.get) == best
 
 
-def test_it_stays_within_reason() -> None:
+@pytest.mark.parametrize("images", [10, 20, 40, 200])
+def test_a_validation_without_a_mistake_makes_nobody_certain(images: int) -> None:
+    """Of n images without a mistake the next is wrong by 1 / (n + 2), Laplace's rule."""
+    random = np.random.default_rng(images)
+    labels = random.integers(0, 3, images)
+    logits = np.eye(3)[labels] * 3.0 + random.normal(0, 0.5, (images, 3))
+    logits[np.arange(images), labels] = logits.max(axis=1) + 0.1
+    sure = softmax(logits / fit_temperature(logits, labels), axis=1).max(axis=1).mean()
+    assert 0.9 * images / (images + 2) < sure <= (images + 1) / (images + 2) + 1e-3
+
+
+def test_fresh_images_are_no_surprise_after_a_flawless_validation() -> None:
+    random = np.random.default_rng(0)
+    honest = random.normal(0, 2.5, (2000, 10))
+    labels = np.array([random.choice(10, p=p) for p in softmax(honest, axis=1)])
+    flawless = np.flatnonzero(honest.argmax(axis=1) == labels)[:40]
+    fresh = np.setdiff1d(np.arange(2000), flawless)
+    temperature = fit_temperature(honest[flawless], labels[flawless])
+
+    def lose(by: float) -> float:
+        return float(log_loss(labels[fresh], softmax(honest[fresh] / by, axis=1)))
+
+    assert lose(temperature) < 1.6 * lose(1.0)  # 1 is what made them
+    assert lose(temperature) < 0.2 * lose(0.05)  # what the images alone would have called for
+
+
+def test_nothing_but_mistakes_and_no_image_at_all() -> None:
     logits = np.eye(3)[[0, 1, 2, 0]] * 5.0
-    assert 0.05 <= fit_temperature(logits, np.array([0, 1, 2, 0])) < 0.2  # without a mistake
-    assert 19.0 < fit_temperature(logits, np.array([1, 2, 0, 1])) <= 20.0  # nothing but mistakes
+    assert 1.5 < fit_temperature(logits, np.array([1, 2, 0, 1])) <= 20.0
+    assert fit_temperature(logits[:0], np.zeros(0, int)) == 1.0
 
 
 def test_a_vector_undoes_what_was_done_to_each_class() -> None:

@@ -1,54 +1,85 @@
-"""Which epoch is kept."""
+"""Which epoch is kept, by the paired losses of the validation images."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
 from components.common.artifacts.history import Epoch
-from components.train.selection.kept import find_best, find_kept
+from components.train.selection.kept import Contest, Judged, compute_gain, find_best
 
 
-def make_epochs(*accuracies: float) -> list[Epoch]:
-    """Return the probe and the epochs after it; the loss is the same in all."""
-    return [
-        Epoch("fine-tune" if i else "probe", i, None, 0.1, 1.0, 0.4, accuracy, 1.0)
-        for i, accuracy in enumerate(accuracies)
-    ]
+def make(number: int, losses: np.ndarray | float, accuracy: float = 0.5) -> Judged:
+    row = Epoch("fine-tune" if number else "probe", number, None, 0.1, 1.0, 0.4, accuracy, 1.0)
+    return Judged(row, np.asarray(losses, float))
+
+
+def hold(*losses: np.ndarray) -> Contest:
+    contest = Contest(make(0, losses[0]))
+    for number, one in enumerate(losses[1:], 1):
+        contest.add(make(number, one))
+    return contest
+
+
+HARD = np.random.default_rng(0).exponential(1.0, 400)  # how hard each image is: mean 1, spread 1
+
+
+def test_the_error_is_that_of_the_paired_differences() -> None:
+    other = HARD * 0.9 + np.random.default_rng(1).normal(0, 0.1, 400)
+    gain, error = compute_gain(other, HARD)
+    assert gain == pytest.approx((HARD - other).mean())
+    assert gain / error == pytest.approx(ttest_rel(HARD, other).statistic)
+    unpaired = np.sqrt((HARD.var() + other.var()) / 400)
+    assert error < unpaired / 4
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "images", "kept"),
+    ("factors", "kept"),
     [
-        ((0.88,), 341, 0),
-        ((0.883, 0.894, 0.877, 0.889), 341, 3),  # 0.889 is within 0.0167 of 0.894
-        ((0.883, 0.894, 0.877, 0.889), 34_100, 1),  # with more images it is not: 0.0017
-        ((0.88, 0.90, 0.95, 0.85), 341, 2),
-        ((0.90, 0.80, 0.89), 341, 0),  # close to the probe is not better than the probe
-        ((0.90, 0.90, 0.90), 341, 0),
-        ((1.0, 1.0, 1.0), 10, 0),
-        ((0.5, 1.0, 0.99), 100, 1),  # all right: no error, no slack
+        ((1.0,), 0),
+        ((1.0, 0.9), 1),  # by 0.1: unpaired errors, 0.07, would hardly see it
+        ((1.0, 1.05), 0),
+        ((1.0, 1.0), 0),  # a tie goes to the probe
+        ((1.0, 0.8, 0.9), 1),  # the later one is clearly worse
+        ((1.0, 0.9, 0.8), 2),
+        ((1.0, 0.8, 1.2, 1.3), 1),
     ],
 )
-def test_the_latest_that_may_be_best_is_kept_if_it_beats_the_probe(
-    accuracies: tuple[float, ...], images: int, kept: int
-) -> None:
-    epochs = make_epochs(*accuracies)
-    assert find_kept(epochs, images) is epochs[kept]
+def test_differences_that_all_images_show_decide(factors: tuple[float, ...], kept: int) -> None:
+    assert hold(*(factor * HARD for factor in factors)).kept.epoch.epoch == kept
 
 
-def test_kept_so_far_and_kept_at_the_end_agree() -> None:
-    """Fine-tuning decides after each epoch; the last of its decisions must be the final one."""
-    import itertools
+def test_what_images_contradict_each_other_on_goes_to_probe_or_to_the_later() -> None:
+    noise = np.random.default_rng(2).normal(0, 1.0, 400)
+    noise -= noise.mean()
+    assert hold(HARD, HARD + noise - 0.02).kept.epoch.epoch == 0  # 0.02 of an error of 0.05
+    assert hold(HARD, HARD - 0.5, HARD - 0.5 + noise + 0.02).kept.epoch.epoch == 2
 
-    for accuracies in itertools.product((0.85, 0.88, 0.9, 0.93), repeat=5):
-        epochs = make_epochs(*accuracies)
-        kept = epochs[0]
-        for count in range(2, len(epochs) + 1):
-            if find_kept(epochs[:count], 341) is epochs[count - 1]:
-                kept = epochs[count - 1]
-        assert kept is find_kept(epochs, 341)
+
+def test_only_the_weights_of_one_epoch_must_be_held() -> None:
+    """Fine-tuning holds what `add` says yes to; it must be what is kept in the end."""
+    random = np.random.default_rng(3)
+    for _ in range(200):
+        contest, held = Contest(make(0, HARD)), None
+        for number in range(1, 6):
+            row = make(number, HARD * random.uniform(0.8, 1.1) + random.normal(0, 0.3, 400))
+            held = row if contest.add(row) else held
+        assert contest.tuned is held
+        assert contest.kept in (held, contest.probe)
+
+
+def test_an_attempt_that_failed_is_forgotten_and_a_blend_takes_its_place() -> None:
+    contest = hold(HARD, HARD * 0.9)
+    contest.begin_anew()
+    assert contest.kept is contest.probe
+    contest.add(make(2, HARD * 0.95))
+    assert contest.kept.epoch.epoch == 2
+    contest.take(make(3, HARD * 0.7))
+    assert contest.kept.epoch.epoch == 3
+    assert [one.epoch.epoch for one in contest.epochs] == [1, 2, 3]
 
 
 def test_the_best_is_the_most_accurate_then_the_least_lossy() -> None:
-    epochs = make_epochs(0.8, 0.9, 0.9)
+    epochs = [make(n, 1.0, accuracy).epoch for n, accuracy in enumerate((0.8, 0.9, 0.9))]
     assert find_best(epochs) is epochs[1]

@@ -1,0 +1,69 @@
+"""What `train.recipe: auto` makes of counts and of the probe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.train.selection.rules import Plan, plan_finetuning
+from components.train.spec import Finetune, Params
+
+
+def plan(images: int = 1002, accuracy: float = 0.9, norm: bool = True, **settings: Any) -> Plan:
+    recipe = settings.pop("recipe", "auto")
+    params = replace(Params(recipe=recipe), finetune=Finetune(**settings))
+    size = min(32, images)
+    return plan_finetuning(
+        params, images=images, batch_size=size, accuracy=accuracy, has_batchnorm=norm
+    )
+
+
+def count_steps(found: Plan, images: int) -> int:
+    epochs = found.finetune.epochs
+    assert isinstance(epochs, int)
+    return epochs * found.passes * -(-images // min(32, images))
+
+
+@pytest.mark.parametrize("images", [10, 50, 144, 200, 500, 1002])
+def test_small_sets_get_as_many_steps_as_others(images: int) -> None:
+    found = plan(images)
+    assert 220 <= count_steps(found, images) <= 340
+    assert found.finetune.epochs == 8  # looks at validation
+    assert any("steps" in choice.reason for choice in found.choices)
+
+
+def test_more_images_are_seen_less_often_but_get_more_steps() -> None:
+    counts = (1002, 2000, 5000, 20_000, 100_000, 1_000_000)
+    epochs = [plan(images).finetune.epochs for images in counts]
+    steps = [count_steps(plan(images), images) for images in counts]
+    assert epochs == sorted(epochs, key=lambda count: -int(count))
+    assert (epochs[0], epochs[-1]) == (8, 2)
+    assert steps == sorted(steps)
+
+
+def test_a_probe_that_is_good_enough_is_the_end_of_it() -> None:
+    assert plan(accuracy=0.995).finetune.epochs == 0
+    assert "99.5%" in plan(accuracy=0.995).choices[0].reason
+    assert plan(accuracy=0.985).finetune.epochs == 8
+    assert plan(accuracy=0.995, epochs=3).finetune.epochs == 3  # whoever sets them gets them
+
+
+def test_what_is_set_by_hand_stays() -> None:
+    found = plan(learning_rate=0.002)
+    assert found.rates == (0.002,)
+    assert found.may_stop
+    found = plan(epochs=12)
+    assert (found.finetune.epochs, found.passes) == (12, 1)
+    assert not found.may_stop
+    assert not found.blends
+    assert found.rates == (0.0005,)
+    fixed = plan(recipe="fixed", accuracy=0.999)
+    assert (fixed.finetune.epochs, fixed.finetune.learning_rate) == (8, 0.0005)
+    assert not fixed.may_stop
+    assert not fixed.choices
+
+
+def test_networks_without_batchnorm_get_lower_rates() -> None:
+    assert max(plan(norm=False).rates) < min(plan().rates)
