@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.common.artifacts.history import Epoch
 from components.common.backend import keras
 from components.train.feed.material import Material
 from components.train.probe.probe import Probe
 from components.train.runtime.checkpoint import Checkpoint
+from components.train.selection.kept import Contest, Judged
+from components.train.selection.rules import Plan
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Trial:
     """What a search wants of a run: to be told its epochs, no more; see :class:`Delivery`."""
 
     # Is told each epoch of both phases, and by what the run is recorded; what it raises ends it.
-    tell: Callable[[Epoch, Any], None]
+    tell: Callable[[Judged, Any], None]
+    end: Callable[[Contest], None]  # is told the outcome
     features: Path  # folder of the search, where features of frozen networks are kept
 
     def find_features(self, own: Checkpoint, identity: Mapping[str, Any]) -> Checkpoint:
@@ -37,11 +39,12 @@ class Trial:
         return Checkpoint(self.features / key[:16], identity, writes=own.writes)
 
     def leave_findings(
-        self, network: keras.Model, material: Material, probe: Probe, mlflow: Any
+        self, network: keras.Model, material: Material, probe: Probe, plan: Plan, mlflow: Any
     ) -> None:
         """Do nothing: what it finds, the run with the best settings will find again."""
 
     def finish(
-        self, network: keras.Model, material: Material, epochs: Sequence[Epoch], mlflow: Any
+        self, network: keras.Model, material: Material, contest: Contest, mlflow: Any
     ) -> None:
-        """Write no model."""
+        """Write no model; tell the outcome."""
+        self.end(contest)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.common.cli import exit_on_error
 from components.common.terminal import say
 
-PRUNERS = ("median", "hyperband", "none")
+if TYPE_CHECKING:
+    from components.train.search.study import Best
+
+PRUNERS = ("asha", "median", "hyperband", "none")
 
 
 def create_parser() -> argparse.ArgumentParser:
@@ -51,8 +55,8 @@ def create_parser() -> argparse.ArgumentParser:
         "--timeout-minutes", type=float, metavar="MINUTES", help="begin no trial after this"
     )
     run.add_argument(
-        "--pruner", choices=PRUNERS, default="median",
-        help="which trials are ended early, by their validation accuracy; default: %(default)s",
+        "--pruner", choices=PRUNERS, default="asha",
+        help="which trials are ended early, by their validation loss; default: %(default)s",
     )  # fmt: skip
     return parser
 
@@ -80,24 +84,29 @@ def _run(given: argparse.Namespace) -> None:
             pruner=given.pruner,
         )
     )
-    print(f"\nbest: trial {best.number}, validation accuracy {best.accuracy:.1%}")
+    print(f"\nbest: trial {best.number}, {_describe(best)}")
     for key, value in best.settings.items():
         say(f"{key}: {value}")
     print("`python -m components.train.search apply` writes it into params.yaml")
 
 
 def _show(given: argparse.Namespace) -> None:
+    from components.train.search.attempt import REPEATS
     from components.train.search.study import read_study
 
     trials = read_study(given.database, given.study).trials
-    print(f"{'trial':>5}  {'state':<9}{'epochs':>7}{'validation':>12}  settings")
-    for trial in sorted(trials, key=lambda t: (t.state.name != "COMPLETE", -(t.value or 0.0))):
+    print(f"{'trial':>5}  {'state':<9}{'epochs':>7}{'loss':>8}{'accuracy':>10}  settings")
+    for trial in sorted(trials, key=lambda t: (t.state.name != "COMPLETE", t.value or 0.0)):
         settings = trial.user_attrs.get("settings", {})
         shown = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
+        if REPEATS in trial.user_attrs:
+            shown = f"trial {trial.user_attrs[REPEATS]} once more, another seed"
         values = trial.intermediate_values
-        accuracy = f"{max(values.values()):.1%}" if values else "-"
-        epochs = max(values, default=0)
-        print(f"{trial.number:>5}  {trial.state.name.lower():<9}{epochs:>7}{accuracy:>12}  {shown}")
+        loss = f"{trial.value:.3f}" if trial.value is not None else "-"
+        found = trial.user_attrs.get("val_accuracy")
+        accuracy = f"{found:.1%}" if found is not None else "-"
+        state, epochs = trial.state.name.lower(), max(values, default=0)
+        print(f"{trial.number:>5}  {state:<9}{epochs:>7}{loss:>8}{accuracy:>10}  {shown}")
 
 
 def _apply(given: argparse.Namespace) -> None:
@@ -107,10 +116,16 @@ def _apply(given: argparse.Namespace) -> None:
     best = find_best_trial(read_study(given.database, given.study))
     before = read_settings(given.params)
     change_params(given.params, best.settings)
-    print(f"{given.params}: trial {best.number}, validation accuracy {best.accuracy:.1%}")
+    print(f"{given.params}: trial {best.number}, {_describe(best)}")
     for key, value in best.settings.items():
         say(f"{key}: {before.get(key)} → {value}")
     print("`dvc repro` trains with it")
+
+
+def _describe(best: Best) -> str:
+    """Return how good the best trial is, in words."""
+    seeds = f", mean of {best.runs} seeds" if best.runs > 1 else ""
+    return f"validation log loss {best.loss:.3f}, accuracy {best.accuracy:.1%}{seeds}"
 
 
 def _count(text: str) -> int:

@@ -6,19 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.common.artifacts.history import Epoch
+from components.common.artifacts.history import PROBE
 from components.common.errors import DarkroomError
 from components.common.files.writing import remove_written
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures
 from components.train.records.trial import Trial
-from components.train.selection.kept import find_best
+from components.train.selection.kept import Contest, Judged
 from components.train.spec import Inputs, Outputs, Params
 
 if TYPE_CHECKING:
     import optuna
 
 RUN = "run.json"  # of all trials of a search
+REPEATS = "repeats"  # attribute of a trial: the number of the one that it repeats, other seed
 STOPPED = "stopped"  # attribute of a trial that Ctrl-C ended, and that is gone on with
 
 
@@ -42,7 +43,7 @@ def run_attempt(
         parent: MLflow run that the trial's run lies below.
 
     Returns:
-        The best validation accuracy.
+        The validation log loss, at its own temperature, of the epoch that train would keep.
 
     Raises:
         optuna.TrialPruned: if others were better by then, or the training failed after its probe:
@@ -56,19 +57,20 @@ def run_attempt(
     settings = trial.user_attrs["settings"]
     shown = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
     print(f"\ntrial {trial.number} · {shown}", flush=True)
-    epochs: list[Epoch] = []
+    epochs: list[Judged] = []
+    ends: list[Contest] = []
     runs: list[str] = []
+    is_repeat = REPEATS in trial.user_attrs
 
-    def watch(epoch: Epoch, recorder: Any) -> None:
+    def watch(judged: Judged, recorder: Any) -> None:
+        epoch = judged.epoch
         if not epochs:
             runs.append(recorder.active_run().info.run_id)
             tags = {"mlflow.parentRunId": parent, "mlflow.runName": f"trial {trial.number}"}
             recorder.set_tags(tags | {"darkroom.trial": str(trial.number)})
-        epochs.append(epoch)
-        best = find_best(epochs).val_accuracy
-        recorder.log_metrics({"best_val_accuracy": best}, step=epoch.epoch)
-        trial.report(epoch.val_accuracy, epoch.epoch)
-        if trial.should_prune():
+        epochs.append(judged)
+        trial.report(judged.loss, epoch.epoch)
+        if not is_repeat and epoch.phase != PROBE and trial.should_prune():
             recorder.set_tag("darkroom.pruned", "true")
             raise optuna.TrialPruned
 
@@ -79,9 +81,14 @@ def run_attempt(
     # What MLflow missed is kept beside it, and sent by the next trial that reaches MLflow.
     files["run"] = folder.with_name(RUN)
     try:
-        run(Inputs(shards), Outputs(**files), params, Trial(watch, folder.with_name("features")))
+        run(
+            Inputs(shards),
+            Outputs(**files),
+            params,
+            Trial(watch, ends.append, folder.with_name("features")),
+        )
     except optuna.TrialPruned:
-        say(f"pruned after epoch {epochs[-1].epoch}: others were better by then")
+        say(f"pruned after epoch {epochs[-1].epoch.epoch}: others were better by then")
         with explain_failures():
             mlflow.MlflowClient().set_terminated(runs[0], "KILLED")
         remove_written(folder)
@@ -89,13 +96,15 @@ def run_attempt(
     except DarkroomError as error:
         if not epochs:  # whatever the settings, it would fail
             raise
-        say(f"given up after epoch {epochs[-1].epoch}: {error}")
+        say(f"given up after epoch {epochs[-1].epoch.epoch}: {error}")
         remove_written(folder)
         raise optuna.TrialPruned from error
     except KeyboardInterrupt:
         trial.set_user_attr(STOPPED, True)
         raise
-    best = find_best(epochs)
-    trial.set_user_attr("val_loss", best.val_loss)
+    # What train would keep of the fine-tuned epochs; were it the probe, that would be the same in
+    # all trials, however much their settings spoil. Without fine-tuning the probe is what is tried.
+    judged = ends[0].tuned or ends[0].probe
+    trial.set_user_attr("val_accuracy", judged.epoch.val_accuracy)
     remove_written(folder)
-    return best.val_accuracy
+    return judged.loss

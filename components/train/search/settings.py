@@ -14,12 +14,22 @@ from components.common.errors import DarkroomError
 from components.common.files.writing import write_text
 from components.common.settings.params import check_params, list_settings, read_yaml, set_key
 from components.common.settings.spec import SHARED_SECTIONS
-from components.train.spec import Params
+from components.train.selection.rules import EPOCHS
+from components.train.spec import AUTO, Params
 
 
 def read_settings(file: Path) -> dict[str, Any]:
     """Return the settings of train with dotted keys, checked."""
     return list_settings("train", create_params(file, {}))
+
+
+def read_present(file: Path) -> dict[str, Any]:
+    """Return the settings of train, with numbers where `auto` begins with one."""
+    own = create_params(file, {})
+    begins = {"train.finetune.learning_rate": own.finetune.rate}
+    if own.finetune.epochs == AUTO:
+        begins["train.finetune.epochs"] = EPOCHS
+    return list_settings("train", own) | begins
 
 
 def create_params(file: Path, changes: Mapping[str, Any], where: Path | None = None) -> Params:

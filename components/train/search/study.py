@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from components.common.terminal import say
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.journal import find_journal
 from components.common.tracking.server import import_mlflow
-from components.train.search.attempt import RUN, STOPPED, run_attempt
-from components.train.search.settings import create_params, read_settings
+from components.common.tracking.signals import find_status, raising_on_sigterm
+from components.train.search.attempt import REPEATS, RUN, STOPPED, run_attempt
+from components.train.search.settings import create_params, read_present, read_settings
 from components.train.search.space import Space, describe_space, read_space
 from components.train.spec import Params
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 # heartbeat, and tried again.
 HEARTBEAT_SECONDS, GRACE_SECONDS = 10, 30
 STARTUP_TRIALS = 4  # before these have ended there is nothing to compare with
+REPEATED = 3  # of the best trials run once more, with another seed
 RANDOM_TRIALS = 8  # then the sampler (TPE) begins to prefer what went well
 
 
@@ -43,7 +46,7 @@ class Search:
     name: str
     trials: int  # that shall have ended in all, earlier sessions' included
     timeout_seconds: float | None
-    pruner: str  # median, hyperband or none
+    pruner: str  # asha, median, hyperband or none
 
     @property
     def work(self) -> Path:
@@ -58,7 +61,8 @@ class Best:
     number: int
     settings: dict[str, Any]  # dotted key → value
     accuracy: float  # on the validation split
-    loss: float
+    loss: float  # mean over its repeats, see run_attempt
+    runs: int  # it and its repeats
 
 
 def run_search(search: Search) -> Best:
@@ -71,7 +75,7 @@ def run_search(search: Search) -> Best:
     dataset = read_dataset(search.shards)
     study = _open_study(search, space, dataset)
     if not study.trials:
-        present = read_settings(search.params)
+        present = read_present(search.params)
         if all(part.has(present[key]) for key, part in space.items()):
             study.enqueue_trial({key: present[key] for key in space})
         else:
@@ -83,25 +87,56 @@ def run_search(search: Search) -> Best:
     def objective(trial: optuna.Trial) -> float:
         settings = {key: part.suggest(trial, key) for key, part in space.items()}
         trial.set_user_attr("settings", settings)
-        params = create_params(search.params, settings)
-        folder = search.work / search.name / f"trial-{_find_first(study, trial.number)}"
+        first = _find_first(study, trial.number)
+        seed = {"train.seed": base.seed + 1 + first} if REPEATS in trial.user_attrs else {}
+        params = create_params(search.params, settings | seed)
+        folder = search.work / search.name / f"trial-{first}"
         return run_attempt(
             mlflow, trial, params, shards=search.shards, folder=folder, parent=parent
         )
 
-    _take_over(study)
-    left = search.trials - count_ended(study)
-    if left > 0:
-        study.optimize(objective, n_trials=left, timeout=search.timeout_seconds)
+    with _until_its_end(mlflow, parent):
+        _try_out(study, search, objective)
     if not _find_running(study) and not find_journal(search.work / search.name / RUN).exists():
         remove_written(search.work / search.name)
     best = find_best_trial(study)
     with explain_failures():
         client = mlflow.MlflowClient()
         client.log_metric(parent, "best_val_accuracy", best.accuracy)
+        client.log_metric(parent, "best_val_loss", best.loss)
         client.set_tag(parent, "darkroom.best_trial", str(best.number))
         client.set_terminated(parent)
     return best
+
+
+def _try_out(
+    study: optuna.Study, search: Search, objective: Callable[[optuna.Trial], float]
+) -> None:
+    """Run the trials that are missing, then the best ones once more, until time is up."""
+    _take_over(study)
+    until = None if search.timeout_seconds is None else time.time() + search.timeout_seconds
+
+    def optimize(trials: int) -> None:
+        left = None if until is None else until - time.time()
+        if trials > 0 and (left is None or left > 0):
+            study.optimize(objective, n_trials=trials, timeout=left)
+
+    optimize(search.trials - count_ended(study))
+    if count_ended(study) >= search.trials:
+        _queue_repeats(study)
+        optimize(sum(trial.state.name == "WAITING" for trial in study.trials))
+
+
+@contextmanager
+def _until_its_end(mlflow: Any, parent: str) -> Iterator[None]:
+    """Say of the search's own run how it ended, if something ends it."""
+    try:
+        with raising_on_sigterm():
+            yield
+    except BaseException as error:
+        with explain_failures():
+            mlflow.MlflowClient().set_terminated(parent, find_status(error))
+        raise
 
 
 def read_study(database: Path, name: str) -> optuna.Study:
@@ -119,22 +154,47 @@ def read_study(database: Path, name: str) -> optuna.Study:
 
 
 def count_ended(study: optuna.Study) -> int:
-    """Return how many trials ran to their end or were pruned."""
-    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
+    """Return how many trials ran to their end or were pruned; repeats are none of their own."""
+    ended = [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
+    return sum(REPEATS not in trial.user_attrs for trial in ended)
 
 
 def find_best_trial(study: optuna.Study) -> Best:
-    """Return the trial of the highest validation accuracy, at equal accuracy the lower loss."""
+    """Return the trial of the lowest loss, of those that were repeated if there are some.
+
+    The best of many trials is the luckiest of the good ones; what its settings are worth, other
+    seeds show, so repeated ones are compared by their means.
+    """
     done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
     if not done:
         raise DarkroomError(f"study {study.study_name}: no trial has ended yet; let it run longer")
-    best = max(done, key=lambda trial: (trial.values[0], -trial.user_attrs["val_loss"]))
+    runs: dict[int, list[Any]] = {}
+    for trial in done:
+        runs.setdefault(trial.user_attrs.get(REPEATS, trial.number), []).append(trial)
+    most = max(map(len, runs.values()))
+    rivals = [group for group in runs.values() if len(group) == most]
+
+    def average(group: list[Any]) -> float:
+        return sum(trial.values[0] for trial in group) / len(group)
+
+    best = min(rivals, key=average)
     return Best(
-        number=best.number,
-        settings=best.user_attrs["settings"],
-        accuracy=best.values[0],
-        loss=best.user_attrs["val_loss"],
+        number=best[0].number,
+        settings=best[0].user_attrs["settings"],
+        accuracy=sum(trial.user_attrs["val_accuracy"] for trial in best) / len(best),
+        loss=average(best),
+        runs=len(best),
     )
+
+
+def _queue_repeats(study: optuna.Study) -> None:
+    """Queue the best trials once more, with another seed each."""
+    done = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    own = [trial for trial in done if REPEATS not in trial.user_attrs]
+    known = {trial.user_attrs.get(REPEATS) for trial in study.trials}
+    for trial in sorted(own, key=lambda trial: trial.values[0])[:REPEATED]:
+        if trial.number not in known:
+            study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
 
 
 def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
@@ -154,6 +214,7 @@ def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
     )
     pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         # Epoch 0 is the probe, which is the same in all trials of a backbone.
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),
         "median": lambda: optuna.pruners.MedianPruner(STARTUP_TRIALS, n_warmup_steps=1),
         "hyperband": optuna.pruners.HyperbandPruner,
         "none": optuna.pruners.NopPruner,
@@ -163,7 +224,7 @@ def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
         study_name=search.name,
         storage=storage,
         load_if_exists=True,
-        direction="maximize",
+        direction="minimize",
         pruner=pruners[search.pruner](),
     )
     # A session that goes on must not draw what an earlier one drew.

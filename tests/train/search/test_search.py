@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 from components.common.errors import DarkroomError
 from components.train.probe import features
 from components.train.search.__main__ import main
-from components.train.search.settings import change_params, read_settings
+from components.train.search.attempt import REPEATS
+from components.train.search.settings import change_params, read_present, read_settings
 from components.train.search.space import Choices, Range, read_space
 from components.train.search.study import find_best_trial, read_study
 from tests.train.digit_shards import write_digits
@@ -91,7 +92,7 @@ def test_ranges_are_read(params: Path, space: Path) -> None:
 
 
 def test_the_ranges_of_the_project_are_legal_and_hold_its_settings() -> None:
-    present = read_settings(ROOT / "params.yaml")
+    present = read_present(ROOT / "params.yaml")
     for key, part in read_space(ROOT / "search.yaml", ROOT / "params.yaml").items():
         assert part.has(present[key]), key
 
@@ -127,55 +128,71 @@ def test_bad_ranges_are_refused(text: str, words: list[str], params: Path, space
 
 
 def test_a_search_from_trials_to_params(
-    params: Path, space: Path, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+    params: Path,
+    space: Path,
+    mlflow_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = params.parent
     write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
     words = ["--params", str(params), "--space", str(space), "--shards", str(folder / "shards")]
-    words += ["--database", str(folder / "search.db")]
+    words += ["--database", str(folder / "search.db"), "--pruner", "none"]
+    monkeypatch.setattr("components.train.search.study.REPEATED", 1)
     main(["run", "--trials", "2", *words])
     study = read_study(folder / "search.db", "search")
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    # The best is run once more, with another seed.
+    first, second, again = study.trials
+    assert again.user_attrs[REPEATS] == min(first, second, key=lambda trial: trial.value).number
+    assert again.params == study.trials[again.user_attrs[REPEATS]].params
+    assert again.intermediate_values != study.trials[again.user_attrs[REPEATS]].intermediate_values
     # The first trial is params.yaml as it stands.
-    present = read_settings(params)
+    present = read_present(params)
     assert study.trials[0].user_attrs["settings"] == {
         key: present[key] for key in study.user_attrs["ranges"]
     }
     # Each epoch of both phases was reported: the probe and two of fine-tuning.
     assert set(study.trials[1].intermediate_values) == {0, 1, 2}
-    assert study.trials[1].value == max(study.trials[1].intermediate_values.values())
+    # Scored is a fine-tuned epoch that train would keep, by its log loss; never the probe.
+    assert study.trials[1].value in list(study.trials[1].intermediate_values.values())[1:]
 
     # Run again, it goes on to the number of trials that is wanted, in the same MLflow run.
+    monkeypatch.setattr("components.train.search.study.REPEATED", 0)
     main(["run", "--trials", "3", *words])
     study = read_study(folder / "search.db", "search")
-    assert len(study.trials) == 3
+    assert len(study.trials) == 4
     assert len({str(trial.params) for trial in study.trials}) == 3
     client = mlflow.MlflowClient()
     experiment = client.get_experiment_by_name("darkroom").experiment_id
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
-    assert set(runs) == {"search search", "trial 0", "trial 1", "trial 2"}
+    assert set(runs) == {"search search", *(f"trial {number}" for number in range(4))}
     parent = runs["search search"]
     for trial in study.trials:
         run = runs[f"trial {trial.number}"]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         found = client.get_metric_history(run.info.run_id, "val_accuracy")
-        assert {m.step: m.value for m in found} == pytest.approx(trial.intermediate_values)
+        assert {m.step for m in found} == set(trial.intermediate_values)
         rate = trial.user_attrs["settings"]["train.finetune.learning_rate"]
         assert float(run.data.params["train.finetune.learning_rate"]) == rate
-    best = find_best_trial(study)
-    assert parent.data.metrics["best_val_accuracy"] == best.accuracy
-    assert best.accuracy == max(trial.value for trial in study.trials)
+    # Settings that were tried twice are compared by the mean of both.
+    best, original = find_best_trial(study), study.trials[again.user_attrs[REPEATS]]
+    assert (best.number, best.runs) == (original.number, 2)
+    assert best.loss == pytest.approx((original.value + again.value) / 2)
+    assert parent.data.metrics["best_val_loss"] == best.loss
 
     # The list, and the best written into params.yaml.
     capsys.readouterr()
     main(["show", "--database", str(folder / "search.db")])
     shown = capsys.readouterr().out.splitlines()
-    assert len(shown) == 4
+    assert len(shown) == 5
+    assert sum("once more" in line for line in shown) == 1
+    before = read_settings(params)
     main(["apply", "--database", str(folder / "search.db"), "--params", str(params)])
     after = read_settings(params)
     assert {key: after[key] for key in best.settings} == best.settings
     assert {k: v for k, v in after.items() if k not in best.settings} == {
-        k: v for k, v in present.items() if k not in best.settings
+        k: v for k, v in before.items() if k not in best.settings
     }
 
     # Other settings, images or ranges are another study.
@@ -197,6 +214,7 @@ def test_features_are_extracted_once(
         return real(forward, pixels, batch_size, what, *rest)
 
     monkeypatch.setattr(features, "run_forward", count)
+    monkeypatch.setattr("components.train.search.study.REPEATED", 0)
     space.write_text("train.seed: { low: 0, high: 9 }\n")
     change_params(params, {"train.finetune.epochs": 0})
     run_here(folder, trials=3)
@@ -218,6 +236,7 @@ def test_a_killed_search_goes_on_in_the_middle_of_its_trial(
     assert process.wait() == -signal.SIGKILL
 
     monkeypatch.setattr("components.train.search.study.GRACE_SECONDS", 1)
+    monkeypatch.setattr("components.train.search.study.REPEATED", 0)
     run_here(folder, trials=2)
     study = read_study(folder / "search.db", "search")
     killed, *later = study.trials
@@ -243,7 +262,7 @@ def list_words(folder: Path, trials: int, study: str = "search") -> list[str]:
     named = {"--params": "params.yaml", "--space": "search.yaml", "--shards": "shards"}
     words = [word for flag, name in named.items() for word in (flag, str(folder / name))]
     words += ["--database", str(folder / "search.db"), "--study", study]
-    return [*words, "--trials", str(trials)]
+    return [*words, "--trials", str(trials), "--pruner", "none"]
 
 
 def run_here(folder: Path, trials: int, study: str = "search") -> None:
@@ -258,9 +277,14 @@ def wait_until(is_true: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def test_bad_trials_are_pruned(
-    params: Path, space: Path, mlflow_store: Path, capsys: pytest.CaptureFixture[str]
+    params: Path,
+    space: Path,
+    mlflow_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = params.parent
+    monkeypatch.setattr("components.train.search.study.REPEATED", 0)
     write_digits(folder / "shards", {"train": (12, 12, 12), "val": (8, 8, 8), "test": (2, 2, 2)})
     space.write_text("train.finetune.learning_rate: { low: 0.00001, high: 0.003, log: true }\n")
     words = ["--params", str(params), "--space", str(space), "--shards", str(folder / "shards")]
@@ -271,11 +295,12 @@ def test_bad_trials_are_pruned(
     for _ in range(4):
         study.add_trial(
             optuna.trial.create_trial(
-                value=2.0,
+                value=0.0,
                 params={"train.finetune.learning_rate": 0.001},
                 distributions=study.trials[0].distributions,
-                intermediate_values={0: 2.0, 1: 2.0, 2: 2.0},
-                user_attrs={"settings": {}, "val_loss": 0.0},
+                intermediate_values={0: 0.0, 1: 0.0, 2: 0.0},
+                user_attrs={"settings": {}, "val_accuracy": 1.0},
+                system_attrs={"completed_rung_0": 0.0},  # of successive halving
             )
         )
     main(["run", "--trials", "6", *words])
