@@ -124,7 +124,7 @@ def create_phase(backbone: str, train: Examples, batch_size: int) -> Finetuning:
     unfreeze(network, settings.unfreeze)
     recipe = Recipe(settings, Augment(), flip=True, seed=0, classes=classes)
     few = Examples(train.pixels[:8], train.labels[:8], train.paths[:8], train.sha256[:8])
-    return Finetuning(network, Material(train, few, recipe), Progress(settings.epochs))
+    return Finetuning(network, Material(train, few, recipe), Progress(8))
 
 
 def fit(phase: Finetuning, batches: Any) -> None:

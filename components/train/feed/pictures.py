@@ -27,7 +27,8 @@ def write_augmented(file: Path, material: Material) -> None:
     rows = create_order(train.labels, own, 1)[: min(ROWS, own.finetune.batch_size)]
     few = choose_examples(train, rows)
     versions = [few.pixels]
-    for epoch in range(1, COLUMNS):
+    columns = COLUMNS if own.finetune.epochs else 1  # without a second phase nobody changes them
+    for epoch in range(1, columns):
         order = create_order(few.labels, own, epoch)[: len(rows)]
         pixels = next(iter(create_batches(few, own, epoch, [0])))[0].numpy()[: len(rows)]
         placed = few.pixels.copy()  # a batch has an order of its own
