@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from components.common.artifacts.model import ModelCard
+from components.common.artifacts.sample import Sample
 from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm
+from components.common.serving.decisions import Decisions
 from components.common.tracking.server import import_mlflow
 from components.promote import people
 from components.promote.challenge import Challenge
@@ -33,7 +35,6 @@ from components.promote.registry.registry import Registry
 from components.promote.registry.repair import describe_missing, repair
 from components.promote.registry.strays import list_findings
 from components.promote.serving.check import Served
-from components.promote.serving.sample import Sample
 from components.promote.spec import Params, Rule
 
 FLOOR = 0.6
@@ -99,7 +100,7 @@ class World:
         self.models[source] = accuracy
         metrics = {"accuracy": accuracy, "test_digest": "t"}
         evidence = Evidence({"accuracy": accuracy}, "t")
-        challenge = Challenge(CARD, source, evidence, Sample(), "passed", {})
+        challenge = Challenge(CARD, source, evidence, Sample(), "passed", {}, Decisions())
         experiment = self.mlflow.set_experiment("trainings")
         self.orders.append(("promote", source, False))
         with self.mlflow.start_run(experiment_id=experiment.experiment_id, nested=True) as run:

@@ -31,7 +31,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
     assert {room: names for room, names in named.items() if names} == {
         "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history", "repair", "rules"],
-        "predict": ["watch"],
+        "predict": ["watch", "serve", "page"],
     }
 
 
@@ -52,7 +52,7 @@ def test_every_command_has_a_help_of_its_own(room: str, capsys: pytest.CaptureFi
             "promote",
             "rolback",
             "unknown command rolback; did you mean `rollback`? legal commands are "
-            "approve, rollback, history",
+            "approve, rollback, history, repair, rules",
         ),
         (
             "promote",
