@@ -161,7 +161,7 @@ def test_one_mlflow_run_holds_the_whole_execution(project: Project) -> None:
     assert found["params"]["train.finetune.epochs"] == "1"
     assert found["steps"] == [0, 1], "the probe, then each epoch"
     metrics = json.loads(project.read("reports/metrics.json"))
-    assert found["metrics"]["accuracy"] == pytest.approx(metrics["accuracy"])
+    assert found["metrics"]["test_accuracy"] == pytest.approx(metrics["accuracy"])
     assert found["version_run"] == found["run"]
     assert {name.split()[0] for name, _ in found["data"]} == {"train", "val", "test"}
     assert all(digest for _, digest in found["data"])

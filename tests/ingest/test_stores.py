@@ -101,7 +101,7 @@ def test_without_boto3_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(DarkroomError, match=r"is read by boto3, .* pip install 'darkroom\[serv"):
+    with pytest.raises(DarkroomError, match=r"is read by boto3, .* pip install 'boto3>="):
         ingest(tmp_path, "s3://photos/mine")
 
 

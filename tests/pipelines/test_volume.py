@@ -239,7 +239,7 @@ def test_no_other_folder_is_taken_for_a_volume(
 def test_mlflow_that_does_not_answer_ends_the_first_task(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(fetching, "time", SimpleNamespace(sleep=lambda _: None))
     with pytest.raises(SystemExit):
         call(tmp_path, tmp_path / "images")

