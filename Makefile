@@ -45,6 +45,9 @@ image: ## build the container image of the rooms; with CUDA: make image TARGET=g
 
 .PHONY: test
 # Four files of tests at a time on two cores: much of a test is waiting (servers, disks, one core).
+# Each with one thread for its small matrices: threads of four processes only wait for one another.
+test: export OPENBLAS_NUM_THREADS := 1
+test: export OMP_NUM_THREADS := 1
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
 	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile)
 

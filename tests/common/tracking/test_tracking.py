@@ -43,8 +43,13 @@ def test_run_is_finished_and_continued(mlflow_store: Path) -> None:
     assert mlflow.get_experiment(found.info.experiment_id).name == "tests"
 
 
-@pytest.mark.parametrize("error", [ValueError, DarkroomError, KeyboardInterrupt])
-def test_run_fails_with_its_body(mlflow_store: Path, error: type[BaseException]) -> None:
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [(ValueError, "FAILED"), (DarkroomError, "FAILED"), (KeyboardInterrupt, "KILLED")],
+)
+def test_run_fails_with_its_body(
+    mlflow_store: Path, error: type[BaseException], ended: str
+) -> None:
     file = mlflow_store / "run.json"
     runs = []
 
@@ -56,7 +61,7 @@ def test_run_fails_with_its_body(mlflow_store: Path, error: type[BaseException])
     with pytest.raises(error):
         break_down()
     mlflow, run_id = import_mlflow(), runs[0]
-    assert status(mlflow, run_id) == "FAILED"
+    assert status(mlflow, run_id) == ended
     assert not file.exists()
     assert mlflow.active_run() is None
 
