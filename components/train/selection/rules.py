@@ -74,7 +74,7 @@ def plan_finetuning(
     choices = [Choice("train.finetune.epochs", epochs, reason)]
     if own.learning_rate == AUTO:
         kind = "has BatchNorm" if has_batchnorm else "has no BatchNorm and bears less"
-        reason = f"the backbone {kind}; {rates[1]:g} if an epoch of it gains nothing"
+        reason = f"the backbone {kind}; {rates[1]:g} if two epochs of it gain nothing"
         choices.append(Choice("train.finetune.learning_rate", rates[0], reason))
     else:
         rates = (float(own.learning_rate),)
