@@ -35,7 +35,9 @@ DIFFERENT = 0.6  # distance of two colours by the stronger of them
 # What copies reach and others do not; benchmarks/copies.py shows how well that tells them apart.
 FIT = 0.65  # of thumbnails, half of the blocks
 MIDDLE, BOTH = 0.88, 1.76  # of the second look, half of the blocks; with what four of five reach
-EQUAL_LOW, EQUAL_MIDDLE = 0.998, 0.999  # the same pixels, but for JPEG and another size
+# Of many like pictures a copy misses full correlation by little: surely one if by 0.002, none if by
+# 0.0065, and between these it must be a small part of what its like usually miss.
+SURELY_EQUAL, HARDLY_EQUAL, PART = 0.002, 0.0065, 0.13
 OTHER_COLOURS = 0.25
 
 
@@ -46,6 +48,10 @@ class Likeness:
     low: np.ndarray  # correlation of structure that four of five blocks reach
     middle: np.ndarray  # that half of them reach
     recoloured: np.ndarray  # share of the colourful points that have another colour
+
+    def __getitem__(self, rows: np.ndarray) -> Likeness:
+        """Return that of some of the pairs."""
+        return Likeness(*(values[rows] for values in astuple(self)))
 
     @classmethod
     def join(cls, parts: Sequence[Likeness]) -> Likeness:
@@ -64,9 +70,15 @@ def are_copies(likeness: Likeness) -> np.ndarray:
     return np.asarray(alike & (likeness.recoloured <= OTHER_COLOURS))
 
 
-def are_equal(likeness: Likeness) -> np.ndarray:
-    """Return which pairs show the same pixels, but for loss: no two photographs of like things."""
-    return np.asarray((likeness.low >= EQUAL_LOW) & (likeness.middle >= EQUAL_MIDDLE))
+def are_equal(likeness: Likeness, usual: np.ndarray) -> np.ndarray:
+    """Return which pairs show the same pixels, but for loss: no two photographs of like things.
+
+    Args:
+        likeness: of pairs.
+        usual: (pairs,) by how much pictures like these miss full correlation of `low`.
+    """
+    limit = np.clip(PART * usual, SURELY_EQUAL, HARDLY_EQUAL)
+    return np.asarray((1 - likeness.low <= limit) & (1 - likeness.middle <= limit))
 
 
 def align_thumbnails(thumbnails: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
