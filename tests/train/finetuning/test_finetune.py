@@ -115,8 +115,9 @@ def test_random_weights_learn_their_batchnorm_statistics(
     scaled = pixels[:] / 127.5 - 1.0
     below = np.asarray(keras.Model(body.input, body.get_layer("low").output)(scaled))
     # The weights hardly moved, so the statistics are those of the images, but for augmentation.
+    # After few steps they are part of the way from 0 and 1, the same part for all channels.
     assert np.corrcoef(norm.moving_mean, below.mean(axis=(0, 1, 2)))[0, 1] > 0.98
-    assert np.asarray(norm.moving_variance) == pytest.approx(below.var(axis=(0, 1, 2)), rel=0.7)
+    assert np.corrcoef(norm.moving_variance, below.var(axis=(0, 1, 2)))[0, 1] > 0.98
     saved = to_float32(network, find_backbone("Tiny"), list("abcd"), Calibration())
     whole = keras.Model(network.input, network.get_layer(LOGITS).output)
     ours = keras.Model(saved.input, saved.get_layer(LOGITS).output)

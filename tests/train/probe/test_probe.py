@@ -165,11 +165,11 @@ def test_a_fit_that_is_done_is_not_done_again(
     def refuse(*_: object) -> None:
         raise AssertionError("it was fitted again")
 
-    monkeypatch.setattr(probe, "fit_head", refuse)
+    monkeypatch.setattr(probe, "choose_head", refuse)
     again = probe.run_probe(network, material, Params(), checkpoint)
     assert np.array_equal(again.head.weights, first.head.weights)
     assert np.array_equal(again.head.bias, first.head.bias)
-    assert (again.head.penalty, again.epoch.val_loss) == (first.head.penalty, first.epoch.val_loss)
+    assert (again.head.way, again.accuracy) == (first.head.way, first.accuracy)
 
 
 def test_loss_and_accuracy_are_those_of_scikit_learn() -> None:
