@@ -40,6 +40,8 @@ class Kubernetes:
         read = getattr(self.core, f"read_namespaced_{kind}")
         try:
             read(name, self.namespace, _request_timeout=LIMITS)
+        # Refused, unreachable, timed out: the client has errors of many classes, and none of them
+        # says that the thing is missing. What cannot be seen is not asked for, and said so.
         except Exception as error:
             return False if getattr(error, "status", None) == NOT_FOUND else None
         return True
@@ -48,7 +50,7 @@ class Kubernetes:
         """Return the keys of a secret, none of its values; None if that cannot be seen."""
         try:
             found = self.core.read_namespaced_secret(name, self.namespace, _request_timeout=LIMITS)
-        except Exception:
+        except Exception:  # as above: it cannot be seen, which is no fault
             return None
         return set(found.data or {})
 
@@ -135,6 +137,7 @@ def connect_kubernetes(namespace: str) -> Kubernetes | None:
         core = client.CoreV1Api()
         # Of the clusters that a person knows, the present one may be another than KFP's.
         core.read_namespaced_service("ml-pipeline", system, _request_timeout=LIMITS)
+    # No kubectl settings, damaged ones, another cluster: the checks are a service, submit goes on.
     except Exception:
         return None
     return Kubernetes(core, namespace or system, system, context)

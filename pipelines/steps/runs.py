@@ -64,7 +64,7 @@ def recording_end(given: Mapping[str, Any], *, last: bool = False) -> Iterator[N
     """
     try:
         yield
-    except BaseException:
+    except BaseException:  # SystemExit is how a room ends with bad input; all are raised again
         _note(given, FAILED)
         raise
     if last:
