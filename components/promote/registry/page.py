@@ -36,7 +36,7 @@ def describe_model(name: str, card: ModelCard) -> str:
         f"ledger: experiment `{name} ledger`, or `python -m components.promote history`. An alias "
         "that is moved here by hand stops the pipeline until a person answers for it.\n\n"
         f"Ask it: `python -m components.predict --model models:/{name}@champion PATH…`  \n"
-        f"Serve it: `mlflow models serve -m models:/{name}@champion --env-manager local`"
+        f"Serve it: `python -m components.predict serve --model models:/{name}@champion`"
     )
 
 
@@ -90,7 +90,7 @@ def _yield_version(
     yield ""
     name = f"models:/{verdict['model']}/{verdict['version']}"
     yield f"Ask it: `python -m components.predict --model {name} PATH…`  "
-    yield f"Serve it: `mlflow models serve -m {name} --env-manager local`"
+    yield f"Serve it: `python -m components.predict serve --model {name}`"
     yield ""
     yield f"{card.backbone}, weights {card.weights}, {card.phase}, {card.form.size_px} px;"
     yield f"{len(card.class_names)} classes: {_list_classes(card)}."
