@@ -116,7 +116,10 @@ def assign_splits(
     picture = number_pictures(rows, near_duplicate_bits)
     # Whoever is away for its group is looked at no more.
     firm, told = settled & ~away, np.where(away, FREE, given)
-    conflict = find_settled_conflicts(picture, firm, told, home, rank, keep_leaks=leakage == "warn")
+    # What two settled images have in common with a newcomer alone is the newcomer's conflict.
+    among = np.zeros(len(rows), np.int64)
+    among[firm] = number_pictures(rows[firm], near_duplicate_bits)
+    conflict = find_settled_conflicts(among, firm, told, home, rank, keep_leaks=leakage == "warn")
     leaking = (conflict != OUT) & (told != FREE) & (told != told[conflict])
     out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
     _check_leakage(leakage, leaking, conflict, rows["path"])

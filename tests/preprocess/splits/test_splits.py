@@ -128,6 +128,20 @@ def test_with_the_earlier_splits_nothing_changes_for_old_images(
         earlier = found.reset_index()
 
 
+def test_a_newcomer_like_two_old_images_moves_neither() -> None:
+    """One to the left of it in train, one to the right in val: it is the newcomer that yields."""
+    train = row(11, group="c", phash="95085fa123c61f14")
+    val = row(194, phash="95085fa123c61ff6")
+    between = row(136, phash="95085fa123c61fb6", width_px=200)
+    assert near(train, between)
+    assert near(between, val)
+    before = split([train, val])
+    assert before["split"].tolist() == ["train", "val"]
+    after = split([train, val, between], earlier=before.reset_index())
+    assert after["split"].loc[before.index].tolist() == ["train", "val"]
+    assert after["split"].isna().sum() == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(folders)
 def test_near_duplicates_and_groups_never_straddle(rows: list[dict[str, object]]) -> None:
