@@ -190,13 +190,13 @@ def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str,
     correct, classes = predictions.correct, len(predictions.class_names)
     total = weights.sum(axis=1)  # (weightings,)
     scores = score_classes(predictions.labels, predictions.predicted, weights, classes)
-    share = scores.actual / total[:, None]
     figures = {}
     for name in ("precision", "recall", "f1"):
         values = getattr(scores, name)
         figures[f"macro.{name}"] = scores.average(values)
         if name != "recall":  # weighted so, it is the accuracy
-            figures[f"weighted.{name}"] = (values * share).sum(axis=1)
+            # Divided last: of whole numbers, so that where all are right it is 1 to the last bit.
+            figures[f"weighted.{name}"] = (values * scores.actual).sum(axis=1) / total
     figures["gaps"] = compute_gaps(predictions.confidence, correct, weights)
     return figures
 
