@@ -49,7 +49,7 @@ image: ## build the container image of the rooms; with CUDA: make image TARGET=g
 test: export OPENBLAS_NUM_THREADS := 1
 test: export OMP_NUM_THREADS := 1
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
-	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile)
+	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is

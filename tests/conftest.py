@@ -16,6 +16,12 @@ from filelock import FileLock
 from PIL import Image
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes, so that no process ends with it while the others idle."""
+    long = ("docker", "e2e")
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in long))
+
+
 @cache
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """Return pixels (1797, 8, 8) uint8 and labels (1797,)."""

@@ -3,111 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from ruamel.yaml import YAML
 
 from components import STAGES
-from tests.conftest import load_digits
+from tests.e2e.conftest import FirstRun
+from tests.e2e.project import Project
 
-ROOT = Path(__file__).parents[2]
-CLASSES, PER_CLASS, SIZE_PX = 4, 26, 32
 RAN = re.compile(r"Running stage '(\w+)'")
 
 pytestmark = pytest.mark.e2e
 
 
-@dataclass
-class Project:
-    """A clone of this repository with a person's own photos, and what its commands printed."""
-
-    folder: Path
-    printed: dict[str, str] = field(default_factory=dict)
-
-    def call(self, *words: str) -> str:
-        """Run a program as a person in the activated environment would; return what it printed."""
-        known = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_"))}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{known['PATH']}"
-        done = subprocess.run(
-            words,
-            cwd=self.folder,
-            env=known | {"PATH": path, "DVC_NO_ANALYTICS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
-    def read(self, name: str) -> str:
-        return (self.folder / name).read_text()
-
-
-def write_photos(folder: Path) -> None:
-    pixels, labels = load_digits()
-    for label in range(CLASSES):
-        (folder / f"digit-{label}").mkdir(parents=True)
-        for number, index in enumerate(np.flatnonzero(labels == label)[:PER_CLASS]):
-            image = Image.fromarray(pixels[index]).resize(
-                (SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC
-            )
-            image.save(folder / f"digit-{label}" / f"{number:03d}.png")
-
-
-def clone(folder: Path) -> None:
-    """Copy what git tracks here, and what it would track, into a repository of its own."""
-    ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    (folder / "dvc.lock").unlink(missing_ok=True)  # of the default run, not of these photos
-
-
-def change_settings(folder: Path) -> None:
-    """Name the photos, and train briefly."""
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    params["data"]["source"] = "data/photos"
-    params["train"]["finetune"]["epochs"] = 1
-    params["evaluate"] |= {"resamples": 100, "robustness_images": 4, "latency_runs": 3}
-    params["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.5}]
-    yaml.dump(params, folder / "params.yaml")
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project after its first `dvc repro` and a second."""
-    folder = tmp_path_factory.mktemp("clone")
-    clone(folder)
-    write_photos(folder / "data" / "photos")
-    change_settings(folder)
-    made = Project(folder)
-    made.call("git", "init", "--quiet")
-    made.call("git", "config", "user.email", "founder@example.com")
-    made.call("git", "config", "user.name", "Founder")
-    made.call("dvc", "add", "data/photos")
-    made.call("git", "add", "--all")
-    made.call("git", "commit", "--quiet", "--message", "photos")
-    made.printed["first"] = made.call("dvc", "repro")
+def project(first_run: FirstRun) -> Project:
+    """Return the project with its first model in git."""
+    made = first_run.project
     made.call("git", "add", "dvc.lock")
     made.call("git", "commit", "--quiet", "--message", "first model")
-    made.printed["second"] = made.call("dvc", "repro")
     return made
 
 
-def test_the_first_run_walks_through_all_rooms(project: Project) -> None:
-    printed = project.printed["first"]
+def test_the_first_run_walks_through_all_rooms(first_run: FirstRun, project: Project) -> None:
+    printed = first_run.printed
     assert tuple(RAN.findall(printed)) == STAGES
     for number, room in enumerate(STAGES, 1):
         assert f"{number}/{len(STAGES)} {room} · " in printed
@@ -170,8 +90,9 @@ def test_one_mlflow_run_holds_the_whole_execution(project: Project) -> None:
 
 
 def test_with_nothing_changed_nothing_runs(project: Project) -> None:
-    assert RAN.findall(project.printed["second"]) == []
-    assert "Data and pipelines are up to date." in project.printed["second"]
+    printed = project.call("dvc", "repro")
+    assert RAN.findall(printed) == []
+    assert "Data and pipelines are up to date." in printed
 
 
 def test_dvc_shows_metrics_plots_and_settings(project: Project) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from tests.e2e.test_dvc import Project, clone
+from tests.e2e.project import Project, clone
 
 # What shells, DVC, YAML, CSV, HTML and globs read as their own.
 SOURCE = 'data/Anna\'s "photos" (2024) $HOME `x` [a]*; ünï 🎉 #1 %20 & a=b ${data.source} \\'

@@ -6,17 +6,18 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.settings import apply_change
+from tests.docker.engine import find_image
+from tests.e2e.conftest import FirstRun
+from tests.e2e.project import ROOT, call, change_settings, write_photos
 
-ROOT = Path(__file__).parents[2]
 IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:latest")
 
 pytestmark = pytest.mark.e2e
@@ -37,21 +38,6 @@ class Written:
         return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def call(folder: Path, *words: str, **variables: str) -> str:
-    known = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DVC_", "KFP_"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{known['PATH']}"
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=known | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{words}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return done.stdout + done.stderr
-
-
 def read_kfp(root: Path) -> Written:
     """Return where KFP's local run put the artifacts."""
     (run,) = root.glob("darkroom-*")
@@ -67,37 +53,31 @@ def read_kfp(root: Path) -> Written:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a params file for 100 digits, and the archive with them."""
-    from tests.pipelines.conftest import write_archive
-
+    """Return a folder with the params file of the first run, and its photos as an archive."""
     folder = tmp_path_factory.mktemp("settings")
+    write_photos(folder / "photos")
+    archive = folder / "photos.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(folder / "photos", arcname="photos")
+    shutil.copy(ROOT / "params.yaml", folder)
+    change_settings(folder)
     yaml = YAML()
-    params = yaml.load(ROOT / "params.yaml")
-    for change in write_archive(folder):
-        apply_change(params, change)
+    params = yaml.load(folder / "params.yaml")
+    params["data"]["source"] = "data/images"
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    params["ingest"] |= {"source": str(archive), "sha256": digest}
     yaml.dump(params, folder / "params.yaml")
     return folder
 
 
 @pytest.fixture(scope="module")
-def by_dvc(
-    settings: Path, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Written:
-    folder = tmp_path_factory.mktemp("dvc")
-    shutil.copy(mlflow_database, folder)
-    for name in ("components", "dvc.yaml", ".dvcignore"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    shutil.copy(settings / "params.yaml", folder)
-    call(folder, "dvc", "init", "--no-scm", "-q")
-    call(folder, "dvc", "repro")
-    data, reports = folder / "data", folder / "reports"
+def by_dvc(first_run: FirstRun) -> Written:
     return Written(
-        data / "manifest.parquet",
-        data / "splits.parquet",
-        data / "shards",
-        reports / "metrics.json",
-        folder,
+        first_run.data / "manifest.parquet",
+        first_run.data / "splits.parquet",
+        first_run.data / "shards",
+        first_run.reports / "metrics.json",
+        first_run.reports,
     )
 
 
@@ -107,50 +87,29 @@ def by_kfp(
 ) -> Written:
     folder = tmp_path_factory.mktemp("kfp")
     shutil.copy(mlflow_database, folder)
-    params = str(settings / "params.yaml")
-    call(
-        folder,
-        *(sys.executable, "-m", "pipelines", "run", "--root", "runs", "--params", params),
-        PYTHONPATH=str(ROOT),
-    )
+    run_pipeline(folder, settings, "--root", "runs")
     return read_kfp(folder / "runs")
 
 
 @pytest.fixture(scope="module")
 def by_docker(settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("docker")
-    # Containers see the folder of the run alone.
-    shutil.copy(settings / "digits.tar", folder)
-    call(
-        folder,
-        *(sys.executable, "-m", "pipelines", "run", "--docker", "--root", str(folder)),
-        *("--params", str(settings / "params.yaml"), "--set", f"kubeflow.image={IMAGE}"),
-        *("--set", f"ingest.source={folder / 'digits.tar'}"),
-        PYTHONPATH=str(ROOT),
-    )
+    archive = folder / "photos.tar"  # containers see the folder of the run alone
+    shutil.copy(settings / "photos.tar", archive)
+    changes = ("--set", f"kubeflow.image={IMAGE}", "--set", f"ingest.source={archive}")
+    run_pipeline(folder, settings, "--docker", "--root", str(folder), *changes)
     return read_kfp(folder)
+
+
+def run_pipeline(folder: Path, settings: Path, *words: str) -> None:
+    """Run the pipeline by KFP on this machine."""
+    command = [sys.executable, "-m", "pipelines", "run", *words]
+    call(folder, *command, "--params", str(settings / "params.yaml"), PYTHONPATH=str(ROOT))
 
 
 def check_equal(one: Written, other: Written) -> None:
     assert one.compute_digests() == other.compute_digests()
     assert json.loads(one.metrics.read_text()) == json.loads(other.metrics.read_text())
-
-
-def test_kfp_in_processes_writes_what_dvc_repro_writes(by_dvc: Written, by_kfp: Written) -> None:
-    assert len(list(by_dvc.shards.iterdir())) >= 4  # three splits and dataset.json
-    check_equal(by_dvc, by_kfp)
-
-
-def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(
-    by_dvc: Written, by_kfp: Written
-) -> None:
-    verdict = json.loads((by_dvc.run / "reports" / "verdict.json").read_text())
-    output = json.loads((by_kfp.run / "promote" / "executor_output.json").read_text())
-    words = output["parameterValues"]["Output"].splitlines()
-    # The served check measures milliseconds, which differ from run to run.
-    assert words[0] == f"darkroom version 1: {verdict['verdict']}"
-    outcomes = [line[2:].partition(":")[0] for line in words if line.startswith("- ")]
-    assert outcomes == [rule["outcome"] for rule in verdict["rules"]]
 
 
 def test_the_pages_of_a_run_show_what_it_found(by_kfp: Written) -> None:
@@ -176,8 +135,26 @@ def test_mlflow_knows_the_kfp_run_and_kfp_the_mlflow_run(by_kfp: Written) -> Non
     assert tags["darkroom.kfp_state"] == "SUCCEEDED"
 
 
+def test_kfp_in_processes_writes_what_dvc_repro_writes(by_dvc: Written, by_kfp: Written) -> None:
+    assert len(list(by_dvc.shards.iterdir())) >= 4  # three splits and dataset.json
+    check_equal(by_dvc, by_kfp)
+
+
+def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(
+    by_dvc: Written, by_kfp: Written
+) -> None:
+    verdict = json.loads((by_dvc.run / "verdict.json").read_text())
+    output = json.loads((by_kfp.run / "promote" / "executor_output.json").read_text())
+    words = output["parameterValues"]["Output"].splitlines()
+    # The served check measures milliseconds, which differ from run to run.
+    assert words[0] == f"darkroom version 1: {verdict['verdict']}"
+    outcomes = [line[2:].partition(":")[0] for line in words if line.startswith("- ")]
+    assert outcomes == [rule["outcome"] for rule in verdict["rules"]]
+
+
 @pytest.mark.docker
 def test_kfp_in_containers_writes_what_dvc_repro_writes(
-    by_dvc: Written, project_image: str, request: pytest.FixtureRequest
+    by_dvc: Written, request: pytest.FixtureRequest
 ) -> None:
+    find_image()
     check_equal(by_dvc, request.getfixturevalue("by_docker"))
