@@ -10,7 +10,7 @@ import numpy as np
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import compute_probabilities
 from components.common.artifacts.predictions import Predictions
-from components.common.serving.decisions import Decisions
+from components.common.serving.decisions import Decisions, is_unsure
 from components.common.statistics.losses import compute_losses
 from components.common.statistics.shares import Sampling
 from components.evaluate.checks.against import Rival
@@ -20,7 +20,13 @@ from components.evaluate.checks.robustness import CLEAN, Robustness
 from components.evaluate.checks.slices import Slice
 from components.evaluate.decisions.costs import create_costs, describe_costs
 from components.evaluate.decisions.sets import describe_sets
-from components.evaluate.decisions.thresholds import STEPS, choose_threshold, compute_threshold
+from components.evaluate.decisions.thresholds import (
+    STEPS,
+    choose_class_threshold,
+    choose_threshold,
+    compute_threshold,
+    read_promises,
+)
 from components.evaluate.decisions.unknown import describe_unknown
 from components.evaluate.metrics.calibration import compute_bins, compute_ece
 from components.evaluate.metrics.intervals import compute_ece_interval
@@ -50,15 +56,18 @@ def create_evaluation(
     digest = dataset.splits["test"].digest
     metrics = create_metrics(predictions, digest, sampling, params.top_k)
     metrics |= describe_calibration_before(predictions, sampling)
-    metrics |= describe_thresholds(predictions, sampling, params.max_error)
+    own = read_promises(params.max_error_of, predictions.class_names)
+    metrics |= describe_thresholds(predictions, sampling, params.max_error, own)
     limits, metrics["sets"] = describe_sets(predictions, sampling.groups, params.set_coverage)
     unknown_above, metrics["unknown"] = describe_unknown(
         predictions, sampling.groups, params.known_share
     )
     costs = create_costs(params.costs, predictions.class_names)
+    # With the price of a review, the costs decide what is handed over.
+    by_costs = bool(costs and params.review_cost)
     decisions = Decisions(
-        # With the price of a review, the costs decide what is handed over.
-        unsure_below=0.0 if costs and params.review_cost else metrics["unsure_below"],
+        unsure_below=0.0 if by_costs else metrics["unsure_below"],
+        unsure_below_classes=[] if by_costs else list_thresholds(metrics),
         set_from=limits,
         costs=costs,
         review_cost=params.review_cost or None,
@@ -128,22 +137,49 @@ def describe_calibration_before(predictions: Predictions, sampling: Sampling) ->
     }
 
 
+def list_thresholds(metrics: dict[str, Any]) -> list[float]:
+    """Return the threshold of each class; none where one holds for all."""
+    own = {one["name"]: one["threshold"] for one in metrics["unsure_below_classes"]}
+    every = [own.get(name, metrics["unsure_below"]) for name in metrics["class_names"]]
+    return every if own else []
+
+
 def describe_thresholds(
-    predictions: Predictions, sampling: Sampling, max_error: float
+    predictions: Predictions, sampling: Sampling, max_error: float, own: dict[int, float]
 ) -> dict[str, Any]:
-    """Return `unsure_below`, what it does to these images, and the table of thresholds."""
+    """Return `unsure_below`, what it does to these images, and the table of thresholds.
+
+    Args:
+        predictions: of the test split.
+        sampling: groups and level.
+        max_error: share of wrong answers that is promised.
+        own: class → share, of those whose answers keep a promise of their own.
+    """
     sure, correct = predictions.confidence, predictions.correct
-    promise = choose_threshold(sure, correct, max_error, sampling)
+    apart = [
+        choose_class_threshold(predictions, label, share, sampling) for label, share in own.items()
+    ]
+    others = ~np.isin(predictions.predicted, list(own))
+    promise = choose_threshold(
+        sure[others],
+        correct[others],
+        max_error,
+        replace(sampling, groups=sampling.groups[others]),
+    )
     chosen = promise.threshold
+    below = np.full(len(predictions.class_names), chosen)
+    below[list(own)] = [one.threshold for one in apart]
+    alone = ~is_unsure(sure, below[predictions.predicted])
     rows = {
         step: compute_threshold(sure, correct, step, sampling) for step in sorted({*STEPS, chosen})
     }
     return {
         "unsure_below": chosen,
+        "unsure_below_classes": [asdict(one) for one in apart],
         "automated": {
             "max_error": max_error,
-            "coverage": rows[chosen].coverage,
-            "wrong": rows[chosen].error,
+            "coverage": float(np.mean(alone)),
+            "wrong": float(np.mean(~correct[alone])) if alone.any() else None,
             "bound": promise.bound,
             "confidence": sampling.level,
             "images_needed": promise.images_needed,

@@ -53,6 +53,11 @@ class Params:
         "share of wrong answers allowed where the model is sure, kept at the level `confidence`; "
         "sets `unsure_below`",
     )
+    max_error_of: dict[str, Annotated[float, Between(0, 1)]] = param(
+        {},
+        "the same for answers that name one class: class → share; those of each class named here "
+        "get a threshold of their own, `*`: those of every class",
+    )
     costs: dict[str, dict[str, float]] = param(
         {},
         "what mistakes cost: class → what it is taken for → cost, `*` for every other class; the "

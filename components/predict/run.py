@@ -38,7 +38,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         classifier = Classifier(source.file)
     decisions = source.decisions
     if outputs.unsure_below is not None:
-        decisions = replace(decisions, unsure_below=outputs.unsure_below)
+        decisions = replace(decisions, unsure_below=outputs.unsure_below, unsure_below_classes=[])
     if outputs.sets and not decisions.set_from:
         raise DarkroomError(
             f"--sets: {inputs.model} carries no limits for sets of classes: evaluate finds them, "

@@ -10,8 +10,9 @@ from components.common.settings.spec import Between, Data, Mlflow, param, path, 
 ABSOLUTE = ("at_least", "at_most")
 PAIRED = ("better_by", "not_worse_by")
 LIMITS = (*ABSOLUTE, "champion_margin", *PAIRED)
+COSTS = "costs.expected"  # by the challenger's table, which is today's
 # What a paired test can compare: figures that predictions.parquet gives anew for any resample.
-PAIRED_METRICS = ("accuracy", "macro.f1", "macro.recall", "log_loss")
+PAIRED_METRICS = ("accuracy", "macro.f1", "macro.recall", "log_loss", COSTS)
 # Of a class or slice: so many of its images are right, which an exact test can judge.
 SHARES = ("accuracy", "recall")
 # Figures that promote measures itself, on the registered model behind HTTP.

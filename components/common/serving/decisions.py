@@ -31,11 +31,14 @@ class Decisions:
     costs: list[list[float]] = field(default_factory=list)
     review_cost: float | None = None  # an answer that is expected to cost more is unsure
     unknown_above: float | None = None  # an image of more energy is like none that it knows
+    # `unsure_below` of the answers of each class, where some keep promises of their own.
+    unsure_below_classes: list[float] = field(default_factory=list)
 
     @property
     def has_more(self) -> bool:
         """Whether there is more to it than the threshold, which is all that early versions have."""
-        return bool(self.set_from or self.costs) or self.unknown_above is not None
+        more = self.set_from or self.costs or self.unsure_below_classes
+        return bool(more) or self.unknown_above is not None
 
     def compute_digest(self) -> str:
         """Return the sha256 of the limits, hex."""
@@ -43,7 +46,12 @@ class Decisions:
 
     def to_json(self) -> str:
         """Return what decisions.json holds."""
-        return json.dumps(asdict(self), sort_keys=True)
+        found = asdict(self)
+        if not self.unsure_below_classes:
+            del found[
+                "unsure_below_classes"
+            ]  # versions from before there was one keep their digest
+        return json.dumps(found, sort_keys=True)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the class that is answered for each image, int64 (images,).
@@ -69,7 +77,9 @@ class Decisions:
         rows, best = np.arange(len(probabilities)), self.decide(probabilities)
         unsure = np.zeros(len(rows), bool)
         if self.unsure_below is not None:
-            unsure |= is_unsure(probabilities[rows, best], self.unsure_below)
+            of_classes = np.array(self.unsure_below_classes)
+            below = of_classes[best] if len(of_classes) else self.unsure_below
+            unsure |= is_unsure(probabilities[rows, best], below)
         if self.costs and self.review_cost is not None:
             unsure |= self._expect(probabilities)[rows, best] > self.review_cost
         return unsure
@@ -113,14 +123,14 @@ class Decisions:
         return found
 
 
-def is_unsure(confidence: np.ndarray, threshold: float) -> np.ndarray:
+def is_unsure(confidence: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
     """Return whether each answer is unsure, bool (images,).
 
     A softmax reaches 1.0 in floating point, so a threshold of NOTHING_SURE has to mean none.
 
     Args:
         confidence: (images,), probability of the answer.
-        threshold: an answer below it is unsure.
+        threshold: an answer below it is unsure; one for all, or one for each image.
     """
     return np.asarray((confidence < threshold) | (threshold >= NOTHING_SURE))
 

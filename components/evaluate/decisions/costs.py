@@ -41,7 +41,9 @@ def create_costs(
                 raise DarkroomError(
                     f"evaluate.costs.{actual}.{taken}: must be 0 or more, got {cost:g}"
                 )
-            rows, columns = (_find(name, class_names, table) for name in (actual, taken))
+            rows, columns = (
+                find_classes(name, class_names, "evaluate.costs") for name in (actual, taken)
+            )
             for row in rows:
                 for column in columns:
                     if row != column or ANY not in (actual, taken):
@@ -49,14 +51,19 @@ def create_costs(
     return [[float(one) for one in row] for row in found]
 
 
-def _find(name: str, class_names: list[str], table: Mapping[str, Mapping[str, float]]) -> list[int]:
+def find_classes(name: str, class_names: list[str], setting: str) -> list[int]:
+    """Return the positions of the classes that a name in a setting stands for.
+
+    Raises:
+        DarkroomError: if there is no such class.
+    """
     if name in class_names:
         return [class_names.index(name)]
     if name == ANY:
         return list(range(len(class_names)))
     known = ", ".join(class_names[:20]) + (" …" if len(class_names) > 20 else "")
     raise DarkroomError(
-        f"evaluate.costs: no class {name!r}; legal are {known}, and {ANY} for every other class"
+        f"{setting}: no class {name!r}; legal are {known}, and {ANY} for every other class"
     )
 
 

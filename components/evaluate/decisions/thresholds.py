@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from components.common.artifacts.predictions import Predictions
 from components.common.serving.decisions import NOTHING_SURE, is_unsure
 from components.common.statistics.shares import (
     Sampling,
     compute_share_interval,
     count_effective,
 )
+from components.evaluate.decisions.costs import ANY, find_classes
 
 STEPS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
@@ -56,9 +59,11 @@ def choose_threshold(
         max_error: share.
         sampling: groups and level; images in groups count less, by their design effect.
     """
+    images, chance = len(confidence), 1 - sampling.level
+    if not images:
+        return Promise(NOTHING_SURE, None, count_needed(max_error, chance))
     order = np.argsort(-confidence, kind="stable")
     sure, wrong, groups = confidence[order], ~correct[order], sampling.groups[order]
-    images, chance = len(sure), 1 - sampling.level
     copies = images / count_effective(wrong, groups)  # images for one of independent evidence
     fewest = count_needed(max_error, chance)
     starts = max(1, int(np.log2(max(images / (copies * fewest), 1))) + 1)
@@ -83,6 +88,54 @@ def choose_threshold(
         return Promise(NOTHING_SURE, None, needed)
     threshold = 0.0 if best == images else float((sure[best - 1] + sure[best]) / 2)
     return Promise(threshold, found, needed)
+
+
+@dataclass(frozen=True)
+class ClassThreshold:
+    """The threshold of the answers that name one class, and what it does to the test images."""
+
+    name: str
+    max_error: float  # share of wrong answers among those that name it, the promise
+    threshold: float  # as in Promise
+    bound: float | None
+    images_needed: int
+    named: int  # images that are taken for the class
+    answered: int  # of these, with a probability of at least the threshold
+    wrong: int  # of these
+
+
+def read_promises(shares: Mapping[str, float], class_names: list[str]) -> dict[int, float]:
+    """Return class → share of wrong answers allowed, of `evaluate.max_error_of`.
+
+    Raises:
+        DarkroomError: if it names a class that there is not.
+    """
+    found: dict[int, float] = {}
+    for name in sorted(shares, key=lambda name: name != ANY):
+        for label in find_classes(name, class_names, "evaluate.max_error_of"):
+            found[label] = shares[name]
+    return dict(sorted(found.items()))
+
+
+def choose_class_threshold(
+    predictions: Predictions, label: int, max_error: float, sampling: Sampling
+) -> ClassThreshold:
+    """Return the threshold of the answers that name `label`; see :func:`choose_threshold`."""
+    named = predictions.predicted == label
+    sure, correct = predictions.confidence[named], predictions.correct[named]
+    own = replace(sampling, groups=sampling.groups[named])
+    promise = choose_threshold(sure, correct, max_error, own)
+    answered = ~is_unsure(sure, promise.threshold)
+    return ClassThreshold(
+        name=predictions.class_names[label],
+        max_error=max_error,
+        threshold=promise.threshold,
+        bound=promise.bound,
+        images_needed=promise.images_needed,
+        named=len(sure),
+        answered=int(answered.sum()),
+        wrong=int((answered & ~correct).sum()),
+    )
 
 
 def list_candidates(sure: np.ndarray, max_error: float, chance: float, copies: float) -> np.ndarray:

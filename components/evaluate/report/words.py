@@ -9,6 +9,8 @@ from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import ModelCard
 from components.evaluate.metrics.metrics import Confusion
 
+CLASSES_NAMED = 5  # with a threshold of their own; metrics.json has all
+
 
 def describe_errors(metrics: dict[str, Any]) -> str:
     """Return what the accuracy means: how many photos in 100 are misnamed."""
@@ -76,9 +78,30 @@ def describe_rival(rival: dict[str, Any]) -> str:
     )
 
 
+def describe_class_threshold(one: dict[str, Any]) -> str:
+    """Return from which probability on answers of one class may be given alone."""
+    if one["bound"] is None:
+        return (
+            f"“{one['name']}” is never answered alone: {one['named']:,} answers that name it "
+            f"cannot promise that at most {one['max_error']:.1%} are wrong."
+        )
+    return (
+        f"“{one['name']}” is answered alone from {one['threshold']:.2f} on: {one['answered']:,} of "
+        f"{one['named']:,} answers, {one['wrong']:,} wrong (at most {one['bound']:.1%}, "
+        f"{one['max_error']:.1%} are allowed)."
+    )
+
+
 def describe_automation(metrics: dict[str, Any]) -> str:
     """Return from which probability on the model may answer alone."""
     below, found = metrics["unsure_below"], metrics["automated"]
+    if own := metrics.get("unsure_below_classes"):
+        return (
+            f"{found['coverage']:.1%} of the images are answered alone, "
+            f"{found['wrong'] or 0:.1%} of them wrongly. "
+            + " ".join(describe_class_threshold(one) for one in own[:CLASSES_NAMED])
+            + (f" And {len(own) - CLASSES_NAMED:,} more." if len(own) > CLASSES_NAMED else "")
+        )
     if found["bound"] is None:
         return (
             f"{found['evidence']:,} test images cannot promise that at most "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from components.promote.gate.outcomes import (
     create_outcome,
 )
 from components.promote.gate.sharing import share_images
-from components.promote.spec import Rule
+from components.promote.spec import COSTS, Rule
 
 POWER = 0.8  # the images needed are those that would show a true difference this often
 # A comparison on a remnant says little of today's images.
@@ -88,13 +89,15 @@ def _judge_paired(
 
     if challenger.predictions is None or evidence.predictions is None:
         return answer(INCOMPARABLE, f"{_name(champion)} has no predictions to compare with")
+    if rule.metric == COSTS and not challenger.costs:
+        return answer(TOO_FEW, "not enough evidence: evaluate.costs names no costs to compare")
     shared = share_images(challenger.predictions, evidence.predictions)
     ours, theirs = shared.ours, shared.theirs
     if not len(ours) or len(ours) < MIN_SHARED * shared.whole:
         words = f"{_name(champion)} was measured on other test images"
         same = f"{len(ours):,} of {shared.whole:,} are the same{shared.differences}"
         return answer(INCOMPARABLE, f"{words}: {same}")
-    gain = compute_gain(rule, ours, theirs)
+    gain = compute_gain(rule, ours, theirs, challenger.costs)
     outcome, rest, needed = weigh(rule, gain, len(ours), count_groups(ours))
     side = "better" if gain.value >= 0 else "worse"
     words = (
@@ -157,7 +160,12 @@ def count_groups(ours: Predictions) -> int:
     return len(set(ours.groups)) if ours.groups else len(ours)
 
 
-def compute_gain(rule: Rule, ours: Predictions, theirs: Predictions) -> Gain:
+def compute_gain(
+    rule: Rule,
+    ours: Predictions,
+    theirs: Predictions,
+    costs: Mapping[tuple[str, str], float] | None = None,
+) -> Gain:
     """Return the gain in a rule's metric, with a two-sided interval of level 1 - 2·level.
 
     Each metric is a mean over the images of what each adds to it, so one test serves all
@@ -169,10 +177,23 @@ def compute_gain(rule: Rule, ours: Predictions, theirs: Predictions) -> Gain:
     elif rule.metric == "log_loss":
         mine, other = (-compute_losses(one.probabilities, one.labels) for one in (ours, theirs))
         gaps = mine - other
+    elif rule.metric == COSTS:
+        paid, other = (_list_paid(costs or {}, one) for one in (ours, theirs))
+        gaps = other - paid
     else:
         mine, other = (_spread_macro(rule.metric, one) for one in (ours, theirs))
         gaps = mine - other
     return compare_gaps(gaps, find_groups(ours), 1 - 2 * rule.level)
+
+
+def _list_paid(costs: Mapping[tuple[str, str], float], found: Predictions) -> np.ndarray:
+    """Return what the answer on each image costs, (images,).
+
+    The champion may answer with a class that is no more: as a mistake without a price, it costs 1.
+    """
+    names = found.class_names
+    table = [[costs.get((one, other), float(one != other)) for other in names] for one in names]
+    return np.asarray(np.array(table)[found.labels, found.predicted])
 
 
 def _spread_macro(metric: str, found: Predictions) -> np.ndarray:

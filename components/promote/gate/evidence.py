@@ -19,6 +19,8 @@ class Evidence:
     figures: dict[str, float]  # dotted name → value; `<name>.low`, `<name>.high`: interval's ends
     test_digest: str  # of the test images and their labels
     predictions: Predictions | None = field(default=None, compare=False)  # for paired tests
+    # What it costs to take a class for another, by name; empty without evaluate.costs.
+    costs: dict[tuple[str, str], float] = field(default_factory=dict, compare=False)
     # Names that the evaluation knows and could not measure, such as `roc_auc.low` → why.
     unmeasured: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +59,22 @@ def parse_evidence(found: Any, name: str) -> Evidence:
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("test_digest"), str):
         raise DarkroomError(f"{name}: holds no evaluation with a test_digest; run evaluate again")
-    return Evidence(list_figures(found), found["test_digest"], unmeasured=_list_unmeasured(found))
+    return Evidence(
+        list_figures(found),
+        found["test_digest"],
+        costs=_list_costs(found),
+        unmeasured=_list_unmeasured(found),
+    )
+
+
+def _list_costs(found: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    table = (found.get("decisions") or {}).get("costs") or []
+    names = found.get("class_names") or []
+    return {
+        (actual, taken): float(cost)
+        for actual, row in zip(names, table, strict=False)
+        for taken, cost in zip(names, row, strict=False)
+    }
 
 
 def _list_unmeasured(found: Mapping[str, Any]) -> dict[str, str]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from components.common.artifacts.predictions import Predictions
+from components.common.errors import DarkroomError
 from components.common.serving.decisions import (
     NOTHING_SURE,
     Decisions,
     compute_energy,
     find_sets,
     is_unsure,
+    parse_decisions,
 )
 from components.common.statistics.shares import Sampling
 from components.evaluate.decisions.sets import EVERY, count_needed, find_limit, find_limits
@@ -21,9 +26,12 @@ from components.evaluate.decisions.thresholds import (
     choose_threshold,
     compute_threshold,
     compute_upper,
+    read_promises,
 )
 from components.evaluate.decisions.thresholds import count_needed as count_right
 from components.evaluate.decisions.unknown import describe_unknown
+from components.evaluate.evaluation import describe_thresholds, list_thresholds
+from components.evaluate.report.words import describe_automation
 from tests.evaluate.conftest import predictions_of
 
 
@@ -88,6 +96,61 @@ def test_a_threshold_of_one_means_none() -> None:
     assert (row.images, row.error) == (0, None)
     answer = Decisions(unsure_below=1.0).judge(np.array([0.0, 1.0]), ["a", "b"])
     assert answer == {"label": "b", "probability": 1.0, "unsure": True}
+
+
+def make_lopsided(images: int, random: np.random.Generator) -> Predictions:
+    """Three classes; answers that name the last are much oftener wrong than they say."""
+    labels = random.integers(0, 3, images)
+    logits = random.normal(0, 0.6, (images, 3))
+    logits[np.arange(images), labels] += 6
+    misled = random.random(images) < 0.08
+    logits[misled, 2] += 6 * random.random(misled.sum()) + 3
+    return predictions_of(labels, logits)
+
+
+def test_a_class_keeps_a_promise_of_its_own() -> None:
+    """The oracle: the threshold of the answers that name it alone; and fresh images."""
+    random = np.random.default_rng(0)
+    predictions, sampling = make_lopsided(3000, random), alone(3000)
+    own = read_promises({"class 2": 0.01}, predictions.class_names)
+    assert own == {2: 0.01}
+    found = describe_thresholds(predictions, sampling, 0.05, own)
+    (strict,) = found["unsure_below_classes"]
+    named = predictions.predicted == 2
+    sure, right = predictions.confidence, predictions.correct
+    expected = choose_threshold(sure[named], right[named], 0.01, alone(int(named.sum())))
+    assert (strict["name"], strict["threshold"]) == ("class 2", expected.threshold)
+    rest = choose_threshold(sure[~named], right[~named], 0.05, alone(int((~named).sum())))
+    assert found["unsure_below"] == rest.threshold
+    assert rest.threshold < strict["threshold"] < NOTHING_SURE
+    below = list_thresholds(found | {"class_names": predictions.class_names})
+    decisions = Decisions(found["unsure_below"], unsure_below_classes=below)
+    fresh = make_lopsided(40_000, random)
+    unsure = decisions.find_unsure(fresh.probabilities)
+    answered = (fresh.predicted == 2) & ~unsure
+    assert answered.sum() > 1000
+    assert 0 < (~fresh.correct[answered]).mean() <= 0.01
+    # What one answer is told is what all are told.
+    for image in range(200):
+        told = decisions.judge(fresh.probabilities[image], fresh.class_names)
+        assert told["unsure"] == unsure[image]
+    share = decisions.find_unsure(predictions.probabilities).mean()
+    assert found["automated"]["coverage"] == pytest.approx(1 - share)
+    assert parse_decisions(json.loads(decisions.to_json())) == decisions
+
+
+def test_every_class_may_promise_and_few_answers_promise_nothing() -> None:
+    predictions = make_lopsided(90, np.random.default_rng(1))
+    own = read_promises({"*": 0.02, "class 1": 0.2}, predictions.class_names)
+    assert own == {0: 0.02, 1: 0.2, 2: 0.02}
+    found = describe_thresholds(predictions, alone(90), 0.02, own)
+    assert [one["bound"] is None for one in found["unsure_below_classes"]] == [True, False, True]
+    assert found["unsure_below"] == NOTHING_SURE  # no answer is left for it
+    metrics = found | {"class_names": predictions.class_names}
+    assert list_thresholds(metrics)[0] == NOTHING_SURE
+    assert "“class 0” is never answered alone" in describe_automation(metrics)
+    with pytest.raises(DarkroomError, match=r"max_error_of: no class 'd'; legal are class 0"):
+        read_promises({"d": 0.1}, predictions.class_names)
 
 
 @settings(deadline=None, max_examples=60)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, permutation_test
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from components.common.artifacts.predictions import Predictions
@@ -171,3 +171,32 @@ def test_images_of_one_group_are_one_piece_of_evidence(metric: str) -> None:
         passed += found.outcome == "passed"
     assert passed <= 7  # 5 % of 60 are 3
     assert blind >= 9
+
+
+def test_costs_are_compared_image_by_image() -> None:
+    """The oracle: SciPy's permutation test of the mean, and the means themselves."""
+    ours, theirs = (make(right) for right in pattern(300, 30, 12))
+    names = ours.class_names
+    costs = {(one, other): float(one != other) for one in names for other in names}
+    costs["a", "b"] = 20.0
+    champion = Champion("7", Evidence({}, "t", theirs))
+    rule = Rule("costs.expected", better_by=0)
+    found = decide([rule], Evidence({}, "t", ours, costs), champion).outcomes[0]
+    table = np.array([[costs[one, other] for other in names] for one in names])
+    paid = [table[one.labels, one.predicted] for one in (ours, theirs)]
+    gain = (paid[1] - paid[0]).mean()
+    assert f"costs.expected is {gain:.4g} better than the champion's on 300 same" in found.words
+    expected = permutation_test(
+        (paid[1], paid[0]), lambda x, y: np.mean(x - y), permutation_type="samples",
+        alternative="greater", n_resamples=20_000, rng=np.random.default_rng(0),
+    ).pvalue  # fmt: skip
+    assert found.p_value == pytest.approx(expected, abs=0.01)
+    assert found.outcome == ("passed" if expected < 0.05 else "not_enough_evidence")
+    # As many mistakes, yet dear ones.
+    dear = replace(theirs, decided=np.where(theirs.labels == 0, 1, theirs.labels))
+    worse = decide([rule], Evidence({}, "t", dear, costs), champion).outcomes[0]
+    assert worse.outcome == "failed"
+    # Without prices nothing can be told, and that is no pass.
+    none = decide([rule], Evidence({}, "t", ours), champion).outcomes[0]
+    assert none.outcome == "not_enough_evidence"
+    assert "evaluate.costs" in none.words
