@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 150  # two processes that wait for each other for good must not hold up the tests
+SECONDS = 500  # two processes that wait for each other for good must not hold up the tests
 SETTINGS = {
     "finetune": {"epochs": 2, "batch_size": 8, "ema_momentum": 0.9, "learning_rate": 0.003},
     "augment": {"flip": "always", "mixup": 0.2},
