@@ -17,7 +17,7 @@ const make = (tag, text, name) => {
   if (name) one.className = name;
   return one;
 };
-const percent = share => share < .01 ? "less than 1 %" : share > .99 ? "more than 99 %" : `${Math.round(100 * share)} %`;
+const percent = share => share < .01 ? "less than 1%" : share > .99 ? "more than 99%" : `${Math.round(100 * share)}%`;
 const labelsOf = item => [...new Set(item.files.map(file => file[1]))];
 const isShown = i => filter === "all" || (filter === "open" ? !decisions.has(items[i].digest) : items[i].why === filter);
 const quote = name => `“${name}”`;
