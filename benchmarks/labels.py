@@ -95,9 +95,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="archive of photos in class folders")
     parser.add_argument("--rounds", type=int, default=2, help="draws of the errors (2)")
     parser.add_argument("--planted", type=int, default=60, help="wrong labels (60)")
-    parser.add_argument(
-        "--shown", type=int, default=80, help="photos that are looked at (80)"
-    )
+    parser.add_argument("--shown", type=int, default=80, help="photos that are looked at (80)")
     parser.add_argument("--page", action="store_true", help="weigh and open a page of 2,000")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     options = parser.parse_args()
@@ -118,7 +116,9 @@ def measure_mending(folder: Path, archive: Path, rounds: int, planted: int, show
             tar.extractall(photos, filter="data")
     truth = read_labels(photos)
     clean = run_rooms(folder / "clean", photos, truth)
-    print(f"{len(truth):,} photos; as they are: {clean.true:.3f} of the test photos right")
+    print(
+        f"{len(truth):,} photos; as they are: {clean.true:.3f} of the test photos right", flush=True
+    )
     print("round  found  planted: true reported   mended: true reported   brought back")
     back = []
     for number in range(rounds):

@@ -25,7 +25,11 @@ from components.evaluate.checks.footprint import count_cost, measure_latency
 from components.evaluate.checks.mended import describe_mending
 from components.evaluate.checks.robustness import choose_sample, measure_robustness
 from components.evaluate.checks.slices import create_slices, judge_slices
-from components.evaluate.checks.suspects import find_suspects, list_decisions
+from components.evaluate.checks.suspects import (
+    find_suspects,
+    leave_out_decided,
+    list_decisions,
+)
 from components.evaluate.decisions.costs import create_costs
 from components.evaluate.evaluation import Findings, create_evaluation
 from components.evaluate.origin import (
@@ -67,6 +71,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         say(records.describe_speed(predictions, watch.seconds))
         rows = read_rows(inputs.manifest, predictions)
         manifest, splits = read_manifest(inputs.manifest), read_places(inputs.splits)
+        reviewed = list_decisions(manifest)
         predictions = replace(predictions, groups=read_groups(inputs.splits, predictions))
         groups = number_groups(predictions.groups)
         sampling = Sampling(groups, params.confidence, params.resamples)
@@ -98,11 +103,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             sanity=sanity,
             cost=count_cost(whole, inputs.model),
             mended=describe_mending(
-                list_decisions(manifest),
-                manifest,
-                splits,
-                predictions,
-                read_earlier(outputs.metrics),
+                reviewed, manifest, splits, predictions, read_earlier(outputs.metrics)
             ),
         )
         latency = asdict(measure_latency(whole, batch_size, params.latency_runs))
@@ -110,7 +111,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         doubts = find_doubts(card, dataset)
         for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
-        suspects = read_label_issues(files.label_issues)
+        suspects = leave_out_decided(read_label_issues(files.label_issues), reviewed)
         labels_page = render_review(
             create_review(
                 inputs.shards,

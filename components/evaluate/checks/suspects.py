@@ -65,6 +65,14 @@ def list_decisions(manifest: pd.DataFrame) -> list[Decision]:
     return list(found.values())
 
 
+def leave_out_decided(
+    issues: Sequence[dict[str, Any]], decisions: Sequence[Decision]
+) -> list[dict[str, Any]]:
+    """Return the rows of label_issues.csv that a person has not decided about."""
+    digests, paths = {one.sha256 for one in decisions}, {one.path for one in decisions}
+    return [one for one in issues if one.get("sha256") not in digests and one["path"] not in paths]
+
+
 def find_suspects(
     issues: Sequence[Mapping[str, Any]],
     predictions: Predictions,

@@ -30,6 +30,7 @@ MOST_PICTURES_BYTES = 12_000_000  # so that the page stays under 15 MB
 LARGE, SMALL = (256, 82), (144, 76)
 FEW = 500
 AT_ONCE = 64  # images whose pixels are in memory
+MOST_PATHS = 8  # of copies of one photo
 KEYS = 9  # classes that a digit chooses
 
 
@@ -150,8 +151,8 @@ def _write_data(review: Review, suspects: Sequence[Suspect]) -> str:
         {
             "digest": one.sha256,
             "why": one.why,
-            "files": one.files,
-            "twins": [list(twin) for twin in review.twins.get(one.sha256, ())][:8],
+            "files": _choose_files(one),
+            "twins": [list(twin) for twin in review.twins.get(one.sha256, ())][:MOST_PATHS],
             "split": one.split,
             "likely": one.likely,
             "own": one.own_score,
@@ -171,6 +172,13 @@ def _write_data(review: Review, suspects: Sequence[Suspect]) -> str:
     }
     # ASCII alone: names that are no Unicode are told as what they are.
     return json.dumps(data).replace("<", "\\u003c")
+
+
+def _choose_files(suspect: Suspect) -> list[tuple[str, str]]:
+    """Return a file for each label, and more as long as they are few."""
+    firsts = {label: (path, label) for path, label in reversed(suspect.files)}
+    rest = [one for one in suspect.files if firsts[one[1]] != one]
+    return [*reversed(firsts.values()), *rest[:MOST_PATHS]]
 
 
 def _choose_keys(class_names: Sequence[str], suspects: Sequence[Suspect]) -> list[str]:

@@ -31,6 +31,7 @@ from components.evaluate.report import review
 from components.evaluate.report.review import Review, render_review
 from components.evaluate.run import run
 from components.evaluate.spec import Params
+from components.promote.gate.evidence import parse_evidence
 from components.validate.layouts.corrections import apply_corrections, read_corrections
 from tests.browser import CHROMIUM, Tab, wait
 from tests.evaluate.conftest import Room, predictions_of
@@ -123,14 +124,17 @@ def test_the_stage_writes_the_page_and_the_next_report_says_what_was_mended(
     manifest = read_manifest(room.inputs.manifest)
     predictions = pd.read_parquet(room.outputs.predictions)
     wrong = predictions[~predictions["correct"]].iloc[0]
-    right = predictions[predictions["correct"]].iloc[0]
+    right = predictions[predictions["correct"]].iloc[-1]
+    probed = manifest.index[manifest["path"] == "digit-1/0001.png"]
+    manifest.loc[probed, "label_before"] = manifest.loc[probed, "label"]
     mend(manifest, right["path"], "8" if right["label"] != "8" else "1")
     write_manifest(room.inputs.manifest, manifest)
     capsys.readouterr()
     for _ in range(2):  # a second evaluation under the same corrections remembers what was before
         run(room.inputs, room.outputs, PARAMS)
         mended = json.loads(room.outputs.metrics.read_text())["corrections"]
-        assert (mended["changed"], mended["dropped"], mended["kept"]) == (1, 0, 0)
+        assert (mended["changed"], mended["dropped"], mended["kept"]) == (1, 0, 1)
+        assert parse_evidence(json.loads(room.outputs.metrics.read_text()), "metrics.json")
         assert mended["changed_in"] == {"train": 0, "val": 0, "test": 1}
         images = len(predictions)
         old = (first["accuracy"] * images - 1) / images  # one answer more is wrong by the old label
@@ -140,7 +144,13 @@ def test_the_stage_writes_the_page_and_the_next_report_says_what_was_mended(
     assert "A person looked at labels: 1 changed (1 in test)" in said
     assert f"Accuracy before: {first['accuracy']:.1%}" in room.outputs.report.read_text()
     later = read_data(room.outputs.labels.read_text())
-    assert [row[3] for row in later["earlier"]] == ["change"]
+    assert sorted(row[3] for row in later["earlier"]) == ["change", "keep"]
+    # What a person has kept is doubted no longer, neither here nor in the report.
+    assert "digit-1/0001.png" not in json.dumps(later["items"])
+    report = room.outputs.report.read_text()
+    suspects = report[report.index('id="suspects"') : report.index('id="training"')]
+    assert "digit-1/0001.png" not in suspects
+    assert "1 changed" in suspects
     assert wrong["path"] in json.dumps(later["items"])
 
 
