@@ -39,6 +39,7 @@ from components.evaluate.report.pictures import encode_picture  # noqa: E402
 from components.evaluate.report.review import SMALL, Review, render_review  # noqa: E402
 from tests.browser import Tab, wait  # noqa: E402
 
+DONE = "done"  # marks a folder whose rooms have run, so that --keep goes on
 SUFFIXES = (".jpg", ".jpeg", ".png")
 FLAGS = {
     "validate": {
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=60, help="wrong labels (60)")
     parser.add_argument("--shown", type=int, default=80, help="photos that are looked at (80)")
     parser.add_argument("--page", action="store_true", help="weigh and open a page of 2,000")
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    parser.add_argument("--keep", type=Path, help="work in this folder, go on there, leave it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
@@ -123,13 +124,17 @@ def measure_mending(folder: Path, archive: Path, rounds: int, planted: int, show
     back = []
     for number in range(rounds):
         spoilt = folder / f"spoilt-{number}"
-        shutil.copytree(photos, spoilt, dirs_exist_ok=True)
+        shutil.rmtree(spoilt, ignore_errors=True)
+        shutil.copytree(photos, spoilt)
         wrong = plant(spoilt, planted, np.random.default_rng(number))
         work = folder / f"run-{number}"
         before = run_rooms(work, spoilt, truth)
         file, found = mend(work, truth, wrong, shown)
-        shutil.copytree(work, folder / f"mended-{number}", dirs_exist_ok=True)
-        after = run_rooms(folder / f"mended-{number}", spoilt, truth, file)
+        mended = folder / f"mended-{number}"
+        if not mended.is_dir():  # splits and metrics.json of before are what a person has too
+            left = shutil.ignore_patterns(DONE, "profile", "saved")
+            shutil.copytree(work, mended, ignore=left)
+        after = run_rooms(mended, spoilt, truth, file)
         lost = clean.reported - before.reported
         back.append((after.reported - before.reported) / lost if lost else float("nan"))
         print(
@@ -184,7 +189,7 @@ def run_rooms(
     params["train"]["finetune"]["epochs"] = 0
     params["evaluate"] |= {"robustness_images": 0, "latency_runs": 1, "resamples": 100}
     yaml.dump(params, work / "params.yaml")
-    for room, flags in FLAGS.items():
+    for room, flags in {}.items() if (work / DONE).exists() else FLAGS.items():
         words = [word for flag, path in flags.items() for word in (f"--{flag}", path)]
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", f"components.{room}", *words],
@@ -197,6 +202,7 @@ def run_rooms(
         )
         if done.returncode:
             sys.exit(f"{room}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+    (work / DONE).touch()
     table = pd.read_parquet(work / "predictions.parquet")
     right = table["predicted"] == table["sha256"].map(truth)
     reported = json.loads((work / "metrics.json").read_text())["accuracy"]
@@ -213,6 +219,8 @@ def mend(work: Path, truth: dict[str, str], wrong: set[str], shown: int) -> tupl
         shown: photos that are looked at.
     """
     saved = work / "saved"
+    shutil.rmtree(saved, ignore_errors=True)
+    shutil.rmtree(work / "profile", ignore_errors=True)
     with open_page(work / "labels.html", work) as tab:
         tab.do("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(saved))
         found = 0

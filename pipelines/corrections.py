@@ -31,7 +31,8 @@ def embed_corrections(named: str) -> str:
         text = Path(named).read_bytes().decode("utf-8-sig")  # line ends in a name stay
         # A spreadsheet may have saved it with `;` or tabs.
         separator = max(",;\t", key=text.split("\n", 1)[0].count)
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = list(reader)
     except FileNotFoundError:
         raise DarkroomError(
             f"{named}: no such file (data.corrections); save it on the page reports/labels.html, "
@@ -42,7 +43,7 @@ def embed_corrections(named: str) -> str:
     kept = io.StringIO()
     table = csv.writer(kept, quoting=csv.QUOTE_ALL, lineterminator="\n")
     # What is missing is said by validate, in words, for a table on any machine.
-    columns = [name for name in COLUMNS if rows and name in rows[0]]
+    columns = [name for name in COLUMNS if name in (reader.fieldnames or ())]
     table.writerow(columns)
     table.writerows([row[name] or "" for name in columns] for row in rows)
     packed = base64.b64encode(gzip.compress(kept.getvalue().encode(), mtime=0)).decode()

@@ -138,6 +138,9 @@ def test_corrections_travel_inside_the_parameter_and_validate_reads_them(tmp_pat
     got = [(one.sha256, one.label, one.outcome) for one in read_corrections(packed)]
     assert got == wanted
 
+    file.write_text(head)  # nothing decided yet
+    sent = read_settings(PARAMS, [f"data.corrections={file}"])
+    assert read_corrections(sent.parameters["data"]["corrections"]) == []
     file.write_text("\n".join([head, *rows, *rows, *rows]))
     with pytest.raises(DarkroomError, match="4,500 corrections are more than"):
         read_settings(PARAMS, [f"data.corrections={file}"])

@@ -78,7 +78,9 @@ def render_review(review: Review) -> str:
     """Return the page as HTML; its policy lets nothing in but what it holds itself."""
     from markupsafe import Markup
 
-    style, script = (_read(name) for name in (("style.css", "labels.css"), ("labels.js",)))
+    style, script = (
+        _read(name) for name in (("style.css", "labels.css"), ("corrections.js", "labels.js"))
+    )
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
         f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"

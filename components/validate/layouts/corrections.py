@@ -175,7 +175,7 @@ def apply_corrections(
         file: as `data.corrections` names it.
     """
     manifest = manifest.assign(label_before="")
-    applied = Applied("data.corrections" if file.startswith(EMBEDDED) else file)
+    applied = Applied(_name_file(file))
     rows: dict[str, list[Correction]] = defaultdict(list)
     for one in corrections:
         rows[one.sha256].append(one)
@@ -219,6 +219,13 @@ def apply_corrections(
             labels[place] = new
     texts = {"label": labels, "label_before": before, "status": status, "reason": reason}
     return manifest.assign(**texts).astype(dict.fromkeys(texts, "str")), applied
+
+
+def _name_file(named: str) -> str:
+    """Return how to speak of the file that `data.corrections` names."""
+    if named.startswith(EMBEDDED):
+        return "data.corrections"
+    return "" if named == NO_CORRECTIONS else named
 
 
 def _form(label: str) -> str:

@@ -13,7 +13,11 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.settings.spec import NO_CORRECTIONS, Data
-from components.validate.layouts.corrections import parse_corrections, read_corrections
+from components.validate.layouts.corrections import (
+    apply_corrections,
+    parse_corrections,
+    read_corrections,
+)
 from components.validate.run import run
 from components.validate.spec import Inputs, Outputs, Params
 from tests.conftest import load_digits
@@ -125,6 +129,8 @@ def test_none_are_asked_for_where_nothing_is_named(tmp_path: Path, monkeypatch) 
     shipped = Path(NO_CORRECTIONS).read_text()
     assert parse_corrections(shipped, "it") == []
     assert shipped == HEAD
+    nothing = pd.DataFrame({"label": ["a"]})
+    assert apply_corrections(nothing, [], NO_CORRECTIONS)[1].as_json()["file"] == ""
     monkeypatch.chdir(tmp_path)  # the default stands for none wherever a room runs
     assert read_corrections("") == read_corrections(NO_CORRECTIONS) == []
 

@@ -1,4 +1,3 @@
-"use strict";
 // What the page is about, and what a person has decided: digest → {action, label, at}.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
@@ -7,7 +6,6 @@ const places = new Map(items.map((item, i) => [item.digest, i]));
 let others = data.earlier;  // rows of the file that are of no photo here
 let at = 0, filter = "all", unsaved = 0, stores = true, saved = "";
 const KEY = `darkroom labels ${data.id}`, FILE = "corrections.csv";
-const COLUMNS = ["sha256", "path", "label", "action", "new_label", "decided_at"];
 const FILTERS = [["all", "All"], ["open", "Not decided"], ["doubted", "Doubted by probes"], ["mistaken", "Mistakes on test photos"],
   ["two labels", "One file, two classes"], ["alike", "Copies that contradict"]];
 
@@ -165,9 +163,6 @@ const undo = () => {
   go(i);
 };
 
-// A cell that a spreadsheet would take for a formula begins with ' ; reading takes it away again.
-const write = cell => `"${(/^'*[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell).replaceAll('"', '""')}"`;
-const unguard = cell => /^'+[=+\-@\t\r]/.test(cell) ? cell.slice(1) : cell;
 const listRows = () => items.flatMap(item => {
   const one = decisions.get(item.digest);
   if (!one) return [];
@@ -180,8 +175,7 @@ const listRows = () => items.flatMap(item => {
 const save = () => {
   const rows = listRows();
   if (!rows.length) return tell("Nothing is decided yet.");
-  const text = [COLUMNS, ...rows].map(row => row.map(cell => write(String(cell))).join(",")).join("\r\n") + "\r\n";
-  const link = make("a"), address = URL.createObjectURL(new Blob([text], {type: "text/csv"}));
+  const link = make("a"), address = URL.createObjectURL(new Blob([write([COLUMNS, ...rows])], {type: "text/csv"}));
   link.href = address;
   link.download = FILE;
   link.click();
@@ -195,26 +189,6 @@ const save = () => {
   showCounts();
 };
 
-const parse = text => {
-  const rows = [[]], head = text.split("\n", 1)[0];
-  const separator = [",", ";", "\t"].sort((a, b) => head.split(b).length - head.split(a).length)[0];
-  let cell = "", quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const sign = text[i];
-    if (quoted) {
-      if (sign !== '"') cell += sign;
-      else if (text[i + 1] === '"') { cell += '"'; i += 1; }
-      else quoted = false;
-    } else if (sign === '"') quoted = true;
-    else if (sign === separator || sign === "\n") {
-      rows.at(-1).push(unguard(sign === "\n" ? cell.replace(/\r$/, "") : cell));
-      cell = "";
-      if (sign === "\n") rows.push([]);
-    } else cell += sign;
-  }
-  if (cell || rows.at(-1).length) rows.at(-1).push(unguard(cell.replace(/\r$/, "")));
-  return rows.filter(row => row.some(Boolean));
-};
 const load = text => {
   const [head = [], ...rows] = parse(text.replace(/^\ufeff/, "")), names = head.map(name => name.trim());
   if (!["sha256", "label", "action"].every(name => names.includes(name)))
