@@ -191,6 +191,7 @@ def measure_report(folder: Path, images: int, classes: int) -> None:
         latency=reports / "latency.json",
         plots=reports / "plots",
         report=reports / "report.html",
+        labels=reports / "labels.html",
         model_card=reports / "model_card.md",
     )
     inputs = Inputs(

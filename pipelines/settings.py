@@ -20,6 +20,7 @@ from components.common.settings.params import (
     refuse_moved,
     set_key,
 )
+from pipelines.corrections import embed_corrections
 
 # Sections that are parameters of the pipeline; `fetch` is beside them, from section `kubeflow`.
 SECTIONS = (
@@ -59,6 +60,7 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
     for change in changes:
         apply_change(found, change)
     values = check_params(file, found, create_schema())
+    found["data"]["corrections"] = embed_corrections(found["data"]["corrections"])
     parameters = {name: found[name] for name in SECTIONS}
     parameters["fetch"] = found["kubeflow"]["fetch"]
     return Settings(values["kubeflow"], parameters)

@@ -16,6 +16,7 @@ from components.common.statistics.shares import Sampling
 from components.evaluate.checks.against import Rival
 from components.evaluate.checks.footprint import Cost
 from components.evaluate.checks.gradcam import Sanity
+from components.evaluate.checks.mended import Mended
 from components.evaluate.checks.robustness import CLEAN, Robustness
 from components.evaluate.checks.slices import Slice
 from components.evaluate.decisions.costs import create_costs, describe_costs
@@ -43,6 +44,7 @@ class Findings:
     robustness: list[Robustness]
     sanity: Sanity
     cost: Cost
+    mended: Mended | None = None  # by a person's corrections
 
 
 def create_evaluation(
@@ -83,6 +85,8 @@ def create_evaluation(
         metrics["spoilt_accuracy"] = float(np.mean(spoilt))
     metrics["gradcam_sanity"] = asdict(findings.sanity)
     metrics["cost"] = asdict(findings.cost)
+    if findings.mended is not None:
+        metrics["corrections"] = asdict(findings.mended)
     metrics["notes"] += describe_unlearnt(dataset)
     metrics["notes"] += describe_promises(metrics)
     return metrics

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.manifest import read_manifest
 from components.common.artifacts.predictions import Predictions, read_predictions
 from components.common.artifacts.splits import read_splits
 from components.common.errors import DarkroomError
+from components.common.files.writing import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,22 @@ def read_groups(file: Path, predictions: Predictions) -> list[str]:
     names = read_splits(file, ("path", "group_id")).set_index("path")["group_id"]
     _check_paths(file, predictions, set(names.index), "preprocess")
     return [str(name) for name in names.loc[predictions.paths]]
+
+
+def read_places(file: Path) -> dict[str, str]:
+    """Return path → split of the images in use."""
+    table = read_splits(file, ("path", "split"))
+    table = table[table["split"].notna()]
+    return dict(zip(table["path"], table["split"], strict=True))
+
+
+def read_earlier(file: Path) -> dict[str, Any]:
+    """Return what the evaluation before this one wrote into metrics.json; empty: there is none."""
+    try:
+        found = read_json(file)
+    except DarkroomError:  # damaged: it is about to be replaced, and nothing depends on it
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_probe(file: Path, predictions: Predictions) -> Predictions:

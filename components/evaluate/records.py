@@ -38,6 +38,7 @@ def track(
         outputs.metrics,
         outputs.latency,
         outputs.report,
+        outputs.labels,
         outputs.model_card,
     ):
         mlflow.log_artifact(str(file), ARTIFACTS)
@@ -82,4 +83,6 @@ def describe(
         yield words.describe_robustness(metrics)
     yield words.describe_sanity(metrics["gradcam_sanity"])
     yield words.describe_cost(metrics["cost"], latency)
+    if metrics.get("corrections"):
+        yield words.describe_mending(metrics)
     yield from metrics["notes"]

@@ -8,6 +8,7 @@ from components.common.artifacts.dataset import read_dataset
 from components.common.artifacts.findings import FindingFiles, read_held_back
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
+from components.common.artifacts.manifest import read_manifest
 from components.common.artifacts.model import LOGITS, read_card, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.artifacts.validation import read_validation
@@ -21,11 +22,23 @@ from components.common.tracking.recording import continue_recorded_run
 from components.evaluate import records
 from components.evaluate.checks.against import compare_with_rivals
 from components.evaluate.checks.footprint import count_cost, measure_latency
+from components.evaluate.checks.mended import describe_mending
 from components.evaluate.checks.robustness import choose_sample, measure_robustness
 from components.evaluate.checks.slices import create_slices, judge_slices
+from components.evaluate.checks.suspects import (
+    find_suspects,
+    leave_out_decided,
+    list_decisions,
+)
 from components.evaluate.decisions.costs import create_costs
 from components.evaluate.evaluation import Findings, create_evaluation
-from components.evaluate.origin import read_groups, read_probe, read_rows
+from components.evaluate.origin import (
+    read_earlier,
+    read_groups,
+    read_places,
+    read_probe,
+    read_rows,
+)
 from components.evaluate.predictions import (
     check_fit,
     load_network,
@@ -36,6 +49,7 @@ from components.evaluate.report.gallery import choose_images, create_gallery
 from components.evaluate.report.pictures import read_suspects_pictures
 from components.evaluate.report.plots import write_plots
 from components.evaluate.report.report import SUSPECTS_PICTURED, Content, render_report
+from components.evaluate.report.review import create_review, render_review
 from components.evaluate.report.words import find_doubts
 from components.evaluate.spec import Inputs, Outputs, Params
 
@@ -56,6 +70,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         predictions = predict_split(network, card, inputs.shards, dataset, batch_size)
         say(records.describe_speed(predictions, watch.seconds))
         rows = read_rows(inputs.manifest, predictions)
+        manifest, splits = read_manifest(inputs.manifest), read_places(inputs.splits)
+        reviewed = list_decisions(manifest)
         predictions = replace(predictions, groups=read_groups(inputs.splits, predictions))
         groups = number_groups(predictions.groups)
         sampling = Sampling(groups, params.confidence, params.resamples)
@@ -86,13 +102,25 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             ),
             sanity=sanity,
             cost=count_cost(whole, inputs.model),
+            mended=describe_mending(
+                reviewed, manifest, splits, predictions, read_earlier(outputs.metrics)
+            ),
         )
         latency = asdict(measure_latency(whole, batch_size, params.latency_runs))
         metrics = create_evaluation(predictions, sampling, dataset, findings, params)
         doubts = find_doubts(card, dataset)
         for finding in [*records.describe(metrics, latency, predictions, level), *doubts]:
             say(finding)
-        suspects = read_label_issues(files.label_issues)
+        suspects = leave_out_decided(read_label_issues(files.label_issues), reviewed)
+        labels_page = render_review(
+            create_review(
+                inputs.shards,
+                find_suspects(suspects, predictions, manifest, splits),
+                manifest,
+                dataset.class_names,
+                params.mlflow.experiment,
+            )
+        )
         content = Content(
             metrics=metrics,
             predictions=predictions,
@@ -116,6 +144,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         with writing_folder(outputs.plots, "evaluate") as folder:
             write_plots(folder, predictions, metrics)
         write_text(outputs.report, page)
+        write_text(outputs.labels, labels_page)
         write_text(outputs.model_card, render_card(content))
         write_json(outputs.latency, latency)
         write_json(outputs.metrics, metrics)

@@ -30,6 +30,7 @@ class Outputs:
     latency: Path = path("JSON file of times measured on this machine; they differ each time")
     plots: Path = path("folder of CSV files for `dvc plots`", folder=True)
     report: Path = path("self-contained HTML page")
+    labels: Path = path("self-contained HTML page on which a person mends labels")
     model_card: Path = path("Markdown file, the model card")
 
 

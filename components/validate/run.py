@@ -17,16 +17,18 @@ from components.common.files.writing import write_json, write_text, writing, wri
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.copies import find_pictures
 from components.validate.data_docs.page import render_page
+from components.validate.data_docs.thumbnails import picture_contradictions
 from components.validate.judgement.drift import compare_manifests, find_drift
 from components.validate.judgement.expectations import CRITICAL, create_expectations
 from components.validate.judgement.findings import describe_results, find_oddities
-from components.validate.judgement.labels import find_lost_labels
+from components.validate.judgement.labels import find_corrected, find_lost_labels
 from components.validate.judgement.remarks import find_remarks, take_remarks
 from components.validate.judgement.shortcuts import find_shortcuts
 from components.validate.judgement.signs import create_signs
 from components.validate.judgement.suite import run_suite
 from components.validate.judgement.verdict import create_verdict, describe_failure, sort_findings
 from components.validate.layouts.classes import leave_out_small
+from components.validate.layouts.corrections import apply_corrections, read_corrections
 from components.validate.layouts.layout import Layout, read_layout
 from components.validate.scan import scan_files
 from components.validate.spec import Inputs, Outputs, Params
@@ -44,10 +46,13 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     watch = Stopwatch()
     reference = Path(params.reference_manifest) if params.reference_manifest else None
     before = read_manifest(reference) if reference else None
+    corrections = read_corrections(params.data.corrections)
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
     manifest, remarks = create_manifest(inputs.images, layout, params)
+    manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
+    manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
     usable = manifest[manifest["status"] == OK]
     _say_counts(manifest, usable, watch)
@@ -61,6 +66,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             [
                 *describe_results(results, expectations, manifest, signs, params),
                 *find_lost_labels(manifest, layout.notes),
+                *find_corrected(corrected, usable),
                 *find_oddities(usable, layout.slices, layout.empty_classes, params),
                 *find_shortcuts(usable, params.max_class_shift),
                 *find_remarks(list(layout.files["path"]), remarks),
@@ -68,6 +74,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             ]
         )
         verdict = create_verdict(manifest, results, findings, drift)
+        verdict["corrections"] = corrected.as_json()
         page = render_page(inputs.images, verdict, manifest, results_page, params.examples_shown)
         write_text(docs / "index.html", page)
     with writing(outputs.quarantine) as temporary:
@@ -108,6 +115,7 @@ def create_manifest(
         if params.copies == "changed"
         else manifest.loc[usable, "sha256"]
     )
+    manifest["label_before"] = manifest["thumbnail"] = ""
     return manifest[[*COLUMNS, *layout.slices]], remarks
 
 

@@ -20,7 +20,9 @@ BUNDLES = {
     "shards": ("splits", "shards"),
     "model": ("model", "history", "findings", "run"),
     # The verdict on the data goes along, so that promote needs no folder of validate beside it.
-    "evaluation": ("predictions", "metrics", "latency", "plots", "model_card", "validation"),
+    "evaluation": (
+        *("predictions", "metrics", "latency", "plots", "labels", "model_card", "validation"),
+    ),
 }
 # A path of a room's spec has no suffix in its name; rooms see the names of dvc.yaml.
 FILES = {
@@ -36,6 +38,7 @@ FILES = {
     "metrics": "metrics.json",
     "latency": "latency.json",
     "report": "report.html",
+    "labels": "labels.html",
     "model_card": "model_card.md",
     "verdict": "verdict.json",
 }

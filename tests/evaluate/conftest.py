@@ -239,6 +239,7 @@ def room(trained: Path, mlflow_store: Path) -> Room:
             latency=reports / "latency.json",
             plots=reports / "plots",
             report=reports / "report.html",
+            labels=reports / "labels.html",
             model_card=reports / "model_card.md",
         ),
     )

@@ -133,6 +133,7 @@ def test_the_run_of_train_gets_figures_and_files(room: Room) -> None:
     client = mlflow.MlflowClient()
     names = [one.path for one in client.list_artifacts(tracked.info.run_id, "evaluation")]
     assert names == [
+        "evaluation/labels.html",
         "evaluation/latency.json",
         "evaluation/metrics.json",
         "evaluation/model_card.md",

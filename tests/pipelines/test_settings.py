@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,32 @@ def test_only_images_that_cannot_change_come_from_the_cache(
 
     fetch = {"source": "", "revision": ""}
     assert is_pinned(fetch, {"source": source, "sha256": sha256}) == pinned
+
+
+def test_corrections_travel_inside_the_parameter_and_validate_reads_them(tmp_path: Path) -> None:
+    from components.validate.layouts.corrections import read_corrections
+
+    file = tmp_path / "corrections.csv"
+    digests = [hashlib.sha256(b"%d" % i).hexdigest() for i in range(1500)]
+    rows = [
+        f'"{digest}","t-shirt/{i:06d}.jpg","\'=a, ""b""","change","\'-shört","2026-11-28T10:00:00Z"'
+        for i, digest in enumerate(digests)
+    ]
+    head = '"sha256","path","label","action","new_label","decided_at"'
+    file.write_text("\r\n".join([head, *rows]), encoding="utf-8")
+    sent = read_settings(PARAMS, [f"data.corrections={file}"])
+    packed = sent.parameters["data"]["corrections"]
+    assert len(packed) < 96_000
+    wanted = [(one.sha256, one.label, one.outcome) for one in read_corrections(str(file))]
+    assert wanted[0] == (digests[0], '=a, "b"', ("keep", "-shört"))
+    got = [(one.sha256, one.label, one.outcome) for one in read_corrections(packed)]
+    assert got == wanted
+
+    file.write_text(head)  # nothing decided yet
+    sent = read_settings(PARAMS, [f"data.corrections={file}"])
+    assert read_corrections(sent.parameters["data"]["corrections"]) == []
+    file.write_text("\n".join([head, *rows, *rows, *rows]))
+    with pytest.raises(DarkroomError, match="4,500 corrections are more than"):
+        read_settings(PARAMS, [f"data.corrections={file}"])
+    with pytest.raises(DarkroomError, match=r"data\.corrections"):
+        read_settings(PARAMS, ["data.corrections=gone.csv"])

@@ -31,9 +31,17 @@ COLUMNS = (
     "group",  # rows of one group stay in one split; empty: a group of its own
     "luma_sha256",  # of size and shrunk grey pixels, hex: metadata does not change it
     "picture",  # one text for all that show the same picture: the least sha256 among them
+    "label_before",  # the label that a person found; the present one: it was kept; empty: none did
+    "thumbnail",  # data: URI, of images of one picture under several labels alone, else empty
 )
-ADDED = ("luma_sha256", "picture")  # a manifest of an earlier version does without
+ADDED = (
+    "luma_sha256",
+    "picture",
+    "label_before",
+    "thumbnail",
+)  # a manifest of an earlier version does without
 OK, QUARANTINED = "ok", "quarantined"
+DROPPED = "dropped: "  # begins the reason of an image that a person took out
 SPLITS = ("train", "val", "test")
 
 

@@ -131,12 +131,24 @@ def check_name(value: str, setting: str) -> None:
         raise DarkroomError(f"{setting}: {value!r} is no legal name; it {error}") from None
 
 
+# A table of no rows: the stage depends on the file, and DVC wants one that is there.
+NO_CORRECTIONS = "components/validate/layouts/no_corrections.csv"
+
+# On a cluster, where no such file is, the setting holds the table itself, packed.
+EMBEDDED = "data:application/gzip;base64,"
+
+
 @dataclass(frozen=True)
 class Data:
     """The images: where they lie, and which of them show the same picture."""
 
     source: str = param(
         "data/images", "folder of images; `data/images` is the one that ingest fills"
+    )
+    corrections: str = param(
+        NO_CORRECTIONS,
+        "CSV file of the page reports/labels.html: labels that a person changed, images dropped; "
+        "empty, or as it is: none",
     )
     near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
         4,
@@ -156,5 +168,5 @@ class Mlflow:
 
 
 SHARED_SECTIONS = {"data": Data, "mlflow": Mlflow}
-# Where images are read and records go changes no result: it is no part of what a run records.
-PLACES = ("data.source", "mlflow.experiment", "mlflow.registered_model")
+# Where files are read and records go changes no result: it is no part of what a run records.
+PLACES = ("data.source", "data.corrections", "mlflow.experiment", "mlflow.registered_model")

@@ -150,13 +150,13 @@ def read_suspects_pictures(shards: Path, suspects: Sequence[dict[str, Any]]) -> 
     return found
 
 
-def encode_picture(pixels: np.ndarray, side_px: int = SIDE_PX) -> str:
+def encode_picture(pixels: np.ndarray, side_px: int = SIDE_PX, quality: int = QUALITY) -> str:
     """Return a data URI of a small JPEG of uint8 (side, side, 3)."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
     image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-    return encode_image(image, "JPEG", quality=QUALITY, optimize=True)
+    return encode_image(image, "JPEG", quality=quality, optimize=True)
 
 
 def encode_map(cam: np.ndarray) -> str:

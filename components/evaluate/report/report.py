@@ -90,6 +90,7 @@ def render_report(content: Content) -> str:
             "costs_in_words": words.describe_costs(content.metrics),
             "unknown_in_words": words.describe_unknown(content.metrics),
             "sets_in_words": words.describe_sets(content.metrics),
+            "mending_in_words": words.describe_mending(content.metrics),
             "slices_in_words": words.describe_slices(content.metrics),
             "robustness_in_words": (
                 words.describe_robustness(content.metrics) if content.metrics["robustness"] else ""

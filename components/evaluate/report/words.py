@@ -227,6 +227,32 @@ def describe_cost(cost: dict[str, Any], latency: dict[str, Any]) -> str:
     )
 
 
+def describe_mending(metrics: dict[str, Any]) -> str:
+    """Return what a person's corrections changed and what came of it; empty without any."""
+    found = metrics.get("corrections")
+    if not found:
+        return ""
+    places = [f"{n:,} in {split}" for split, n in found["changed_in"].items() if n]
+    text = (
+        f"A person looked at labels: {found['changed']:,} changed"
+        + (f" ({', '.join(places)})" if places else "")
+        + f", {found['dropped']:,} photos dropped, {found['kept']:,} kept as they were."
+    )
+    if before := found["before"]:
+        same = "the same" if before["test_digest"] == metrics["test_digest"] else "other"
+        text += (
+            f" Accuracy before: {before['accuracy']:.1%} on {before['images']:,} test photos; now "
+            f"{metrics['accuracy']:.1%} on {metrics['images']:,}, under {same} labels."
+        )
+    if found["accuracy_by_old_labels"] is not None:
+        text += (
+            f" By the test labels as they were, {found['accuracy_by_old_labels']:.1%} of these "
+            "answers would be right; as only mistakes were looked at there, the accuracy flatters "
+            "a little."
+        )
+    return text
+
+
 def say_ends(metrics: dict[str, Any], name: str) -> str:
     """Return the interval of a figure, or that there are too few images for one."""
     ends = metrics["intervals"].get(name)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from components.common.artifacts.manifest import OK
 from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm, read_pixels
 from components.common.images.uris import encode_image
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # Pictures of 120 px at quality 70 take about 4 kB each. Rejected files are shown too, and a larger
 # one is not worth the memory, whatever `max_megapixels` says.
 FORM = ImageForm(120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=120_000_000)
+# Of a data set with more of them, the labels are wrong as a whole: nobody mends them one by one.
+MOST_CONTRADICTIONS = 500
 MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more
 
 
@@ -34,3 +41,19 @@ def create_thumbnails(folder: Path, paths: Iterable[str]) -> dict[str, str]:
             continue  # that it cannot be read is what the page says of it
         found[path] = encode_image(Image.fromarray(pixels), "JPEG", quality=70)
     return found
+
+
+def picture_contradictions(folder: Path, manifest: pd.DataFrame) -> list[str]:
+    """Return for each row a data URI if its picture has several labels, else an empty text.
+
+    Preprocess leaves such images out of the shards, so a later page has no other picture of them.
+
+    Args:
+        folder: folder of images.
+        manifest: all files.
+    """
+    usable = manifest[manifest["status"] == OK]
+    several = usable.groupby("picture")["label"].transform("nunique") > 1
+    paths = list(usable.loc[several, "path"])[:MOST_CONTRADICTIONS]
+    pictures = create_thumbnails(folder, paths)
+    return [pictures.get(path, "") for path in manifest["path"]]

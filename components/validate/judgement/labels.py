@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from components.common.artifacts.manifest import OK
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING
 from components.validate.judgement.findings import EXAMPLES, Finding, count_reasons
+from components.validate.layouts.corrections import Applied, describe_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,3 +63,41 @@ def _find_several(manifest: pd.DataFrame) -> list[Finding]:
     )
     examples = several["path"].head(EXAMPLES)
     return [Finding("several labels", WARNING, message, advice, len(several), list(examples))]
+
+
+def find_corrected(applied: Applied, usable: pd.DataFrame) -> list[Finding]:
+    """Return what a person's corrections did, and which of them could not be applied."""
+    found = []
+    done = [*applied.changed, *applied.dropped]
+    if done or applied.kept:
+        message = (
+            f"corrections of {applied.file}: {len(applied.changed):,} labels changed, "
+            f"{len(applied.dropped):,} images dropped, {len(applied.kept):,} looked at and kept"
+        )
+        advice = "column label_before of the manifest says what the label was"
+        found.append(("corrected", NOTE, message, advice, done))
+    if applied.no_image:
+        message = f"corrections of images that are not there: {len(applied.no_image):,}"
+        advice = "their bytes changed or they are gone; look at them again where they matter"
+        found.append(("correction without image", WARNING, message, advice, applied.no_image))
+    if applied.conflicting:
+        message = f"images that corrections want different things of: {len(applied.conflicting):,}"
+        advice = f"they keep their labels; leave one row of each in {applied.file}"
+        found.append(("corrections conflict", WARNING, message, advice, applied.conflicting))
+    if applied.label_moved:
+        message = (
+            "images that were filed under another label when they were corrected: "
+            f"{len(applied.label_moved):,}"
+        )
+        advice = "their new place was kept; decide about them anew on reports/labels.html"
+        found.append(("correction outdated", WARNING, message, advice, applied.label_moved))
+    if applied.unknown_class:
+        names = describe_unknown(applied, usable["label"].unique())
+        paths = [path for some in applied.unknown_class.values() for path in some]
+        message = f"corrections to classes that no image has: {names}"
+        advice = f"they keep their labels; write a class that there is into {applied.file}"
+        found.append(("correction to no class", WARNING, message, advice, paths))
+    return [
+        Finding(kind, severity, message, advice, len(paths), paths[:EXAMPLES])
+        for kind, severity, message, advice, paths in found
+    ]

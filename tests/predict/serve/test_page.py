@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import socket
-import subprocess
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import uvicorn
-import websocket
 
 from components.common.serving.classifier import Classifier
 from components.predict.serve.app import Service, create_app
@@ -26,13 +20,10 @@ from components.predict.serve.champion import Champion
 from components.predict.serve.explain import GRID, compute_falls
 from components.predict.serve.page import create_routes
 from components.predict.spec import Serve
+from tests.browser import CHROMIUM, Tab, wait
 from tests.predict.conftest import CLASSES
 from tests.tiny_model import SIZE_PX
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-FLAGS += " --disable-component-update --disable-sync --remote-debugging-port=0"
-FLAGS += " --remote-allow-origins=* --window-size=900,900"
 CARDS = """JSON.stringify([...document.querySelectorAll("article")].map(one => ({
   title: one.querySelector("h2")?.textContent, text: one.innerText,
   classes: [...one.querySelectorAll("dt")].map(name => name.textContent),
@@ -64,74 +55,13 @@ def address(model: Path) -> Iterator[str]:
     champion.close()
 
 
-class Tab:
-    """A page in a browser, asked through its debugging protocol."""
+def read_cards(tab: Tab, number: int) -> list[dict[str, Any]]:
+    def read() -> list[dict[str, Any]]:
+        cards: list[dict[str, Any]] = json.loads(tab.ask(CARDS))
+        assert len([card for card in cards if card.get("title")]) == number, cards
+        return cards
 
-    def __init__(self, address: str, folder: Path) -> None:
-        profile = folder / "profile"
-        self.process = subprocess.Popen(
-            [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={profile}", address],
-            stderr=subprocess.DEVNULL,
-        )
-        port = wait(lambda: (profile / "DevToolsActivePort").read_text().split()[0])
-        self._socket = websocket.create_connection(
-            wait(lambda: find_page(port, address)), timeout=60
-        )
-        self._ids = count(1)
-        self.complaints: list[str] = []
-        self.do("Log.enable")
-
-    def do(self, method: str, **params: Any) -> dict[str, Any]:
-        number = next(self._ids)
-        self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
-        while True:
-            message = json.loads(self._socket.recv())
-            entry = message.get("params", {}).get("entry", {})
-            if entry.get("level") == "error":
-                self.complaints.append(entry["text"])
-            if message.get("id") == number:
-                assert "error" not in message, message
-                found: dict[str, Any] = message["result"]
-                return found
-
-    def ask(self, script: str) -> Any:
-        return self.do("Runtime.evaluate", expression=script)["result"].get("value")
-
-    def choose(self, *files: Path) -> None:
-        root = self.do("DOM.getDocument")["root"]["nodeId"]
-        field = self.do("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
-        self.do("DOM.setFileInputFiles", nodeId=field, files=[str(file) for file in files])
-
-    def read_cards(self, number: int) -> list[dict[str, Any]]:
-        def read() -> list[dict[str, Any]]:
-            cards: list[dict[str, Any]] = json.loads(self.ask(CARDS))
-            assert len([card for card in cards if card.get("title")]) == number, cards
-            return cards
-
-        return wait(read)
-
-    def close(self) -> None:
-        self._socket.close()
-        self.process.terminate()
-        self.process.wait(30)
-
-
-def wait(find: Any, seconds: float = 60) -> Any:
-    """Return what is found, as soon as it is."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return find()
-        except (OSError, AssertionError, LookupError):
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
-
-
-def find_page(port: str, address: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
-        pages = [one for one in json.load(answer) if one["url"].startswith(address)]
-    return str(pages[0]["webSocketDebuggerUrl"])
+    return wait(read)
 
 
 @pytest.mark.browser
@@ -142,7 +72,7 @@ def test_a_person_drops_photos_and_sees_answers(
     tab = Tab(address, tmp_path)
     try:
         wait(lambda: tab.choose(photos / "0.png", photos / "broken.jpg"))  # once it is there
-        broken, good = tab.read_cards(2)  # the newest first
+        broken, good = read_cards(tab, 2)  # the newest first
         assert broken["title"] == "No answer"
         assert "not a readable image" in broken["text"]
         row = Classifier(model).classify([photos / "0.png"]).probabilities[0]
@@ -155,7 +85,7 @@ def test_a_person_drops_photos_and_sees_answers(
         assert "no threshold for being unsure" in good["text"]
 
         tab.ask(DROP % base64.b64encode((photos / "2.png").read_bytes()).decode())
-        dropped = tab.read_cards(3)[0]
+        dropped = read_cards(tab, 3)[0]
         assert "dropped <b>.png" in dropped["text"]
         assert "version" in tab.ask("document.getElementById('model').textContent")
 

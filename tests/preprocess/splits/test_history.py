@@ -15,11 +15,13 @@ from components.common.artifacts.manifest import write_manifest
 from components.common.errors import DarkroomError
 from components.preprocess.run import run
 from components.preprocess.spec import Inputs, Outputs, Params
+from components.validate.layouts.corrections import apply_corrections, parse_corrections
 from components.validate.layouts.layout import read_layout
 from components.validate.run import create_manifest
 from components.validate.spec import Params as ValidateParams
 
 PARAMS = Params(size_px=32)
+OTHER = {"cat": "dog", "dog": "cat"}
 
 
 @pytest.fixture
@@ -56,9 +58,13 @@ def preprocess(
     """Return a function that validates and preprocesses, and returns the splits by path."""
     monkeypatch.setenv("DARKROOM_CORES", "1")
 
-    def both(params: Params = PARAMS, groups: dict[str, str] | None = None) -> pd.DataFrame:
+    def both(
+        params: Params = PARAMS, groups: dict[str, str] | None = None, corrections: str = ""
+    ) -> pd.DataFrame:
         own = ValidateParams()
         manifest, _ = create_manifest(photos, read_layout(photos, own), own)
+        told = parse_corrections(corrections, "corrections.csv") if corrections else []
+        manifest, _ = apply_corrections(manifest, told, "corrections.csv")
         if groups:
             manifest["group"] = manifest["path"].map(groups).fillna("")
         write_manifest(tmp_path / "manifest.parquet", manifest)
@@ -102,6 +108,24 @@ def test_stripped_metadata_moves_none(
     assert "since last time 0 of 120 images changed split" in capsys.readouterr().out
     assert after["why"].str.startswith("where an earlier run had put it; hash of its").any()
     assert preprocess()["split"].tolist() == before["split"].tolist()
+
+
+@pytest.mark.parametrize("knows_earlier", [True, False], ids=["run again", "drawn anew"])
+def test_a_corrected_label_moves_none(
+    outputs: Outputs, preprocess: Callable[..., pd.DataFrame], knows_earlier: bool
+) -> None:
+    before = preprocess()
+    rows = ["sha256,label,action,new_label"]
+    changed = before.groupby("split").head(4)
+    rows += [f"{one.sha256},{one.label},change,{OTHER[one.label]}" for one in changed.itertuples()]
+    gone = before.index[-1]
+    rows.append(f"{before.loc[gone, 'sha256']},{before.loc[gone, 'label']},drop,")
+    if not knows_earlier:  # as on a cluster without a shared volume
+        outputs.splits.unlink()
+    after = preprocess(corrections="\n".join(rows))
+    assert set(before.index) - set(after.index) == {gone}
+    assert after["split"].tolist() == before.drop(gone)["split"].tolist()
+    assert after.loc[changed.index, "label"].tolist() == changed["label"].map(OTHER).tolist()
 
 
 def test_stripped_and_renamed_files_stay(
