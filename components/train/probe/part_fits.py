@@ -1,0 +1,163 @@
+"""Errors of probes that learnt from fewer images, of all classes or of one; laws through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from components.common.statistics.bootstrap import draw_weights
+from components.train.probe.folds import deal
+from components.train.probe.heads import Way, fit_way
+from components.train.probe.power_law import Estimate, Laws, estimate, fit_laws
+
+FOLDS = 5
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the images of four folds
+CLASS_SHARES = (1 / 4, 1 / 2)  # of a class, the other classes whole
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The images that a curve is measured with."""
+
+    features: np.ndarray  # (images, channels)
+    labels: np.ndarray  # (images,), 0 to classes - 1
+    groups: np.ndarray  # (images,) numbers; those of one stay together
+    class_names: Sequence[str]
+
+    def take(self, rows: np.ndarray) -> Pool:
+        """Return some of the images."""
+        return replace(
+            self, features=self.features[rows], labels=self.labels[rows], groups=self.groups[rows]
+        )
+
+    def count_work(self, images: float) -> float:
+        """Return what it takes to fit probes on so many images in all."""
+        return images * self.features.shape[1] * len(self.class_names)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How often each image was named wrongly by probes that had not seen its group."""
+
+    sizes: np.ndarray  # images learnt, of all or of the class, (points,)
+    wrong: np.ndarray  # share of the rounds, (points, images); NaN: never judged
+    first: np.ndarray  # with all images, of the first round, (images,)
+    flips: float  # share of images that are named rightly by one of the last two and wrongly by one
+    spread: np.ndarray  # of the points about a smooth curve, standard deviation, (points,)
+
+
+def order_nested(labels: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return the images in an order of which each beginning has the mixture of all.
+
+    Groups come one after the other, whole, each by its first image's class.
+
+    Args:
+        labels: (images,).
+        groups: (images,) numbers.
+        random: of the order.
+    """
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    of = labels[first]  # class of each group
+    place = np.empty(len(first))
+    for label in np.unique(of):
+        own = np.flatnonzero(of == label)
+        place[own] = (random.permutation(len(own)) + random.random()) / len(own)
+    return np.lexsort((random.random(len(labels)), group, place[group]))
+
+
+def measure_all(pool: Pool, way: Way, seed: int, rounds: int) -> Measured:
+    """Return the errors of probes of fewer images of all classes."""
+    wrong = np.full((rounds, len(SHARES), len(pool.labels)), np.nan)
+    sizes = np.zeros(len(SHARES))
+    for round_ in range(rounds):
+        random = np.random.default_rng((seed, round_))
+        for fitted, judged in deal(pool.labels, pool.groups, FOLDS, seed + round_):
+            nested = fitted[order_nested(pool.labels[fitted], pool.groups[fitted], random)]
+            for i, share in enumerate(SHARES):
+                rows = nested[: max(2, round(share * len(nested)))]
+                wrong[round_, i, judged] = judge(pool, way, rows, judged)
+                sizes[i] += len(rows)
+    return sum_up(sizes / (rounds * FOLDS), wrong)
+
+
+def measure_class(pool: Pool, way: Way, label: int, whole: np.ndarray, seed: int) -> Measured:
+    """Return the errors of probes of fewer images of one class.
+
+    Args:
+        pool: the images.
+        way: in which heads are fitted.
+        label: the class.
+        whole: errors with all images of it, (images,), of the first round of :func:`measure_all`.
+        seed: that of :func:`measure_all`.
+    """
+    wrong = np.full((1, len(CLASS_SHARES) + 1, len(pool.labels)), np.nan)
+    wrong[0, -1] = whole
+    sizes = np.zeros(len(CLASS_SHARES) + 1)
+    random = np.random.default_rng((seed, label, 1))
+    for fitted, judged in deal(pool.labels, pool.groups, FOLDS, seed):
+        own = fitted[pool.labels[fitted] == label]
+        others = fitted[pool.labels[fitted] != label]
+        nested = own[order_nested(pool.labels[own], pool.groups[own], random)]
+        for i, share in enumerate(CLASS_SHARES):
+            some = nested[: max(1, round(share * len(nested)))]
+            wrong[0, i, judged] = judge(pool, way, np.concatenate([others, some]), judged)
+            sizes[i] += len(some)
+        sizes[-1] += len(own)
+    return sum_up(sizes / FOLDS, wrong)
+
+
+def judge(pool: Pool, way: Way, rows: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Return which of the judged images a probe of some rows names wrongly, 0 or 1."""
+    known = np.unique(pool.labels[rows])
+    if len(known) < 2:
+        return np.asarray(pool.labels[judged] != known[0], float)
+    head = fit_way(way, pool.features[rows], pool.labels[rows], len(pool.class_names))
+    answers = head.compute_logits(pool.features[judged]).argmax(axis=1)
+    return np.asarray(answers != pool.labels[judged], float)
+
+
+def sum_up(sizes: np.ndarray, wrong: np.ndarray) -> Measured:
+    """Return the errors of all rounds, (rounds, points, images), put together."""
+    seen = ~np.isnan(wrong).any(axis=(0, 1))
+    last = wrong[:, -2:][:, :, seen]
+    flips = float((last[:, 0] != last[:, 1]).mean())
+    # Two neighbouring points judge the same images: what tells them apart by luck is how many
+    # answers change, not how many are wrong.
+    changes = (np.diff(wrong[:, :, seen], axis=1) ** 2).mean(axis=(0, 2))  # (points - 1,)
+    changes = np.concatenate([changes[:1], (changes[1:] + changes[:-1]) / 2, changes[-1:]])
+    spread = np.sqrt((changes / 2 + 1e-6) / seen.sum() / len(wrong))
+    return Measured(sizes, wrong.mean(axis=0), wrong[0, -1], flips, spread)
+
+
+def draw_laws(
+    measured: Measured, pool: Pool, seed: int, falls: bool = True
+) -> tuple[Laws, np.ndarray]:
+    """Return laws through resampled errors, and the errors themselves, (draws, points)."""
+    seen = np.flatnonzero(~np.isnan(measured.wrong).any(axis=0))
+    wrong = measured.wrong[:, seen].T  # (images, points)
+    groups = np.unique(pool.groups[seen], return_inverse=True)[1]
+    sums = [(w @ wrong) / w.sum(axis=1)[:, None] for w in draw_weights(groups, DRAWS, seed)]
+    errors = np.concatenate(sums)
+    random = np.random.default_rng((seed, 2))
+    return fit_laws(measured.sizes, errors, measured.spread, random, falls), errors
+
+
+def forecast(
+    laws: Laws, images: float, more: float, flips: float, tests: int
+) -> tuple[Estimate, Estimate]:
+    """Return the accuracy with more images, and how much it gains.
+
+    Args:
+        laws: of :func:`draw_laws`.
+        images: that there are now, of all or of the class.
+        more: that come.
+        flips: see :class:`Measured`; of a doubling.
+        tests: images of the test that is to show it.
+    """
+    changed = min(1.0, flips * float(np.log2(1 + more / images)))
+    noise = float(np.sqrt(changed / max(tests, 1)))
+    gain = estimate(laws.compute_gain(images, more), noise)
+    return estimate(1 - laws.compute_error(images + more)), gain
