@@ -26,10 +26,16 @@ class Set:
     class_names: list[str]
 
 
-def read_sets(clothing: Path | None, signs: Path | None, cache: Path) -> list[Set]:
-    """Return the digits of scikit-learn, and the sets whose archives are given."""
+def read_sets(
+    clothing: Path | None, signs: Path | None, cache: Path, wanted: list[str] | None = None
+) -> list[Set]:
+    """Return the digits of scikit-learn, and the sets whose archives are given; or some of them."""
     archives = {"digits": Path(), "clothing": clothing, "signs": signs}
-    return [read_set(name, file, cache) for name, file in archives.items() if file is not None]
+    return [
+        read_set(name, file, cache)
+        for name, file in archives.items()
+        if file is not None and name in (wanted or archives)
+    ]
 
 
 def read_set(name: str, archive: Path, cache: Path) -> Set:

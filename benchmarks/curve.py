@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
     parser.add_argument("--seeds", type=int, default=20, help="halves of each set")
     parser.add_argument("--class-seeds", type=int, default=3, help="of them with single classes")
+    parser.add_argument("--sets", nargs="+", help="by name; default: all that can be had")
     flags = parser.parse_args()
     print(f"{'set':<10}{'more of':<10}{'cases':>6}{'said':>8}{'seen':>8}{'width':>8}{'held':>7}")
-    for one in read_sets(flags.clothing, flags.signs, flags.cache):
+    for one in read_sets(flags.clothing, flags.signs, flags.cache, flags.sets):
         start, found = time.perf_counter(), defaultdict(list)
         for seed in range(flags.seeds):
             for what, outcome in try_half(one, seed, seed < flags.class_seeds):

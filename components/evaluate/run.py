@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from components.common.artifacts.curve import read_curve
 from components.common.artifacts.dataset import read_dataset
-from components.common.artifacts.findings import FindingFiles, read_held_back
+from components.common.artifacts.findings import NO_CURVE, FindingFiles, read_held_back
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.model import LOGITS, read_card, take_part
@@ -38,6 +39,8 @@ from components.evaluate.report.plots import write_plots
 from components.evaluate.report.report import SUSPECTS_PICTURED, Content, render_report
 from components.evaluate.report.words import find_doubts
 from components.evaluate.spec import Inputs, Outputs, Params
+
+LABELS_PAGE = "labels.html"  # beside the report, where there is one
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
@@ -103,6 +106,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=suspects,
             held_back=read_held_back(files),
+            curve=read_curve(files.curve),
+            no_curve=read_held_back(files, NO_CURVE) or "train was of an earlier version",
+            labels_page=LABELS_PAGE if outputs.report.with_name(LABELS_PAGE).exists() else "",
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
             augmented=encode_file(files.augmented, "train"),
             latency=latency,

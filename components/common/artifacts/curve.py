@@ -16,6 +16,7 @@ from components.common.files.writing import writing
 # What a point is about: the accuracy with images of all classes as they are mixed, or of one class
 # alone; the recall of that class then; the accuracy without the images whose labels look wrong.
 EVERYTHING, CLASS, RECALL, LABELS = "all", "class", "recall", "labels"
+LEVEL = 0.9  # of the intervals
 MEASURED, FORECAST = "measured", "forecast"
 
 
@@ -49,7 +50,12 @@ def write_curve(file: Path, points: Sequence[CurvePoint]) -> None:
 
 
 def read_curve(file: Path) -> list[CurvePoint]:
-    """Return the points as they were written; raise DarkroomError if the file is damaged."""
+    """Return the points as they were written; raise DarkroomError if the file is damaged.
+
+    Models of earlier versions have none.
+    """
+    if not file.exists():
+        return []
     names = [field.name for field in fields(CurvePoint)]
     texts = ("of", "name", "kind")
     table = read_table(file, "learning curve", names, "train", form="csv", texts=texts)

@@ -43,13 +43,13 @@ from components.train.probe.part_fits import (
 )
 from components.train.probe.power_law import Estimate, estimate
 
-ROUNDS = 3  # of all folds and parts, where there is time
+ROUNDS = 2  # of all folds and parts, where there is time
 # Of fewer images the smallest part, 1 in 20, has less than one of each class, or hardly any.
 LEAST_IMAGES, LEAST_A_CLASS = 100, 20
 LEAST_OF_CLASS = 16  # of a class that is looked at by itself: a quarter of four folds is 3 images
-# Images × channels × classes of all fits: about 20 s on two cores. Of more images some are enough.
+# Images × channels × classes of all fits: about 20 s. Of more images some are enough.
 MOST_WORK = 2e9
-MOST_CLASSES = 8  # that are looked at by themselves: those with the most mistakes
+MOST_CLASSES = 5  # that are looked at by themselves: those with the most mistakes
 
 
 def create_curve(
@@ -69,6 +69,8 @@ def create_curve(
     needed = max(LEAST_IMAGES, LEAST_A_CLASS * int((counts > 0).sum()))
     if images < needed:
         return [], f"{images:,} labelled images are too few for it; {needed:,} are needed"
+    if next(deal(pool.labels, pool.groups, FOLDS, seed), None) is None:
+        return [], "no image has another of its class that is not of its group"
     # Of each round, all folds and parts together learn so many times the images.
     times = (FOLDS - 1) * sum(SHARES)
     rounds = int(np.clip(MOST_WORK / pool.count_work(times * images), 1, ROUNDS))
@@ -80,8 +82,6 @@ def create_curve(
         pool = pool.take(rows)
     kept = replace(way, temperature=1.0)  # it changes no answer
     whole = measure_all(pool, kept, seed, rounds)
-    if np.isnan(whole.wrong).all():
-        return [], "no image has another of its class that is not of its group"
     tested = sum(tests.values())
     points = list(_describe_all(pool, whole, images, tested, seed))
     for label in _choose_classes(pool, whole.first):
@@ -102,7 +102,7 @@ def _choose_classes(pool: Pool, wrong: np.ndarray) -> list[int]:
     counts = np.bincount(pool.labels, minlength=len(mistakes))
     mistakes[counts < LEAST_OF_CLASS] = 0
     times = (FOLDS - 1) * len(CLASS_SHARES)  # of a class, as above
-    most = int(np.clip(2 * MOST_WORK / pool.count_work(times * len(wrong)), 1, MOST_CLASSES))
+    most = int(np.clip(MOST_WORK / pool.count_work(times * len(wrong)), 1, MOST_CLASSES))
     order = np.argsort(-mistakes, kind="stable")[:most]
     return [int(label) for label in order if mistakes[label] > 0]
 

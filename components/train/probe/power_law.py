@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.common.artifacts.curve import LEVEL
+
 # From barely falling to as fast as the best case of learning (1/n), and somewhat beyond.
 EXPONENTS = np.linspace(0.1, 1.2, 12)
-LEVEL = 0.9  # of the intervals
 
 
 @dataclass(frozen=True)
