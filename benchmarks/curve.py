@@ -21,18 +21,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._features import Set, read_sets  # noqa: E402
-from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL  # noqa: E402
-from components.train.probe.choice import Known, choose_head  # noqa: E402
-from components.train.probe.curve import ROUNDS  # noqa: E402
-from components.train.probe.heads import Head, fit_way  # noqa: E402
-from components.train.probe.part_fits import (  # noqa: E402
+from benchmarks._features import Set, read_sets
+from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
+from components.train.probe.choice import Known, choose_head
+from components.train.probe.curve import ROUNDS
+from components.train.probe.heads import Head, fit_way
+from components.train.probe.part_fits import (
     Measured,
     Pool,
     draw_laws,
     forecast,
     measure_all,
     measure_class,
+    reduce_features,
     sum_up,
 )
 
@@ -100,7 +101,8 @@ def try_half(one: Set, seed: int, with_classes: bool) -> list[tuple[str, Outcome
         labels[np.concatenate([half, rest])],
         len(one.class_names),
     )
-    whole = measure_all(pool, head.way, seed, ROUNDS)
+    pool, way = reduce_features(pool, head.way)
+    whole = measure_all(pool, way, seed, ROUNDS)
     laws, _ = draw_laws(whole, pool, seed)
     said = forecast(laws, len(half), len(rest), whole.flips, len(test))[1]
     seen = now.mean() - find_wrong(both).mean()
@@ -108,7 +110,7 @@ def try_half(one: Set, seed: int, with_classes: bool) -> list[tuple[str, Outcome
     for label in range(len(one.class_names)) if with_classes else []:
         new = rest[labels[rest] == label]
         count, own = int((labels[half] == label).sum()), labels[test] == label
-        measured = measure_class(pool, head.way, label, whole.first, seed)
+        measured = measure_class(pool, way, label, whole.first, seed)
         then = fit(np.concatenate([half, new]))
         laws, _ = draw_laws(measured, pool, seed, falls=False)
         said = forecast(laws, count, len(new), measured.flips, len(test))[1]

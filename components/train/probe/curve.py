@@ -10,7 +10,6 @@ images, which are so and so many.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +38,7 @@ from components.train.probe.part_fits import (
     measure_all,
     measure_class,
     order_nested,
+    reduce_features,
     sum_up,
 )
 from components.train.probe.power_law import Estimate, estimate
@@ -47,7 +47,7 @@ ROUNDS = 2  # of all folds and parts, where there is time
 # Of fewer images the smallest part, 1 in 20, has less than one of each class, or hardly any.
 LEAST_IMAGES, LEAST_A_CLASS = 100, 20
 LEAST_OF_CLASS = 16  # of a class that is looked at by itself: a quarter of four folds is 3 images
-# Images × channels × classes of all fits: about 20 s. Of more images some are enough.
+# Images × channels × classes of all fits: about 20 s on one core. Of more images some are enough.
 MOST_WORK = 2e9
 MOST_CLASSES = 5  # that are looked at by themselves: those with the most mistakes
 
@@ -80,7 +80,7 @@ def create_curve(
         rows = order_nested(pool.labels, pool.groups, random)[:most]
         suspects = np.flatnonzero(np.isin(rows, suspects))
         pool = pool.take(rows)
-    kept = replace(way, temperature=1.0)  # it changes no answer
+    pool, kept = reduce_features(pool, way)
     whole = measure_all(pool, kept, seed, rounds)
     tested = sum(tests.values())
     points = list(_describe_all(pool, whole, images, tested, seed))

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from components.common.host import limit_blas
 from components.common.statistics.bootstrap import draw_weights
 from components.train.probe.folds import deal
-from components.train.probe.heads import Way, fit_way
+from components.train.probe.heads import Way, find_spread, fit_way
 from components.train.probe.power_law import Estimate, Laws, estimate, fit_laws
 
 FOLDS = 5
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the images of four folds
 CLASS_SHARES = (1 / 4, 1 / 2)  # of a class, the other classes whole
 DRAWS = 1000
+# Of 1,280 features of 1,074 photos: a fit took 0.04 s in place of 0.16, for 0 to 1.4 points less.
+AXES = 512
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,24 @@ class Measured:
     first: np.ndarray  # with all images, of the first round, (images,)
     flips: float  # share of images that are named rightly by one of the last two and wrongly by one
     spread: np.ndarray  # of the points about a smooth curve, standard deviation, (points,)
+
+
+def reduce_features(pool: Pool, way: Way) -> tuple[Pool, Way]:
+    """Return the images on the main axes of their features, and the way that is left to fit them.
+
+    Turning changes no fit under an L2 penalty; what lies beyond the first AXES hardly any. What is
+    standardised is so beforehand: on the axes it would be another thing.
+    """
+    features = pool.features.astype(np.float64)
+    features -= features.mean(axis=0)
+    if way.standardised:
+        features /= find_spread(features)
+    if features.shape[1] > AXES:
+        with limit_blas(features.size * features.shape[1]):
+            _, axes = np.linalg.eigh(features.T @ features)
+            features = features @ axes[:, -AXES:]
+    kept = replace(way, standardised=False, temperature=1.0)  # which changes no answer
+    return replace(pool, features=features.astype(np.float32)), kept
 
 
 def order_nested(labels: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
