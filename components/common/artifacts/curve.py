@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from components.common.artifacts.tables import read_table
+from components.common.files.tables import read_table
 from components.common.files.writing import writing
 
 # What a point is about: the accuracy with images of all classes as they are mixed, or of one class

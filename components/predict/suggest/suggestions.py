@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components.common.artifacts.tables import read_table
 from components.common.errors import DarkroomError
 from components.common.files.ownership import check_file
+from components.common.files.tables import read_table
 from components.common.files.writing import write_text, writing
 from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import parse_decisions
