@@ -89,13 +89,15 @@ def draw_curve(points: Sequence[CurvePoint], alt: str) -> str:
     measured = [one for one in points if one.kind == MEASURED]
     coming = [one for one in points if one.kind == FORECAST]
     for some, style, colour, words in (
-        ([*measured[-1:], *coming], "o--", ORANGE, "expected"),
         (measured, "o-", BLUE, "measured"),
+        ([*measured[-1:], *coming], "o--", ORANGE, "expected"),
     ):
         images = [one.images for one in some]
         ends = [one.low for one in some], [one.high for one in some]
-        axes.vlines(images, *ends, color=colour, alpha=0.45, lw=2)
-        axes.plot(images, [one.accuracy for one in some], style, color=colour, label=words)
+        # Where both meet, what was measured lies on top.
+        front = {"color": colour, "zorder": 3 if some is measured else 2}
+        axes.vlines(images, *ends, alpha=0.45, lw=2, **front)
+        axes.plot(images, [one.accuracy for one in some], style, label=words, **front)
     axes.set_xscale("log", base=2)
     ticks = [*(one.images for one in measured), *(one.images for one in coming[-1:])]
     axes.set_xticks(ticks, [f"{images:,}" for images in ticks])

@@ -23,10 +23,11 @@ from components.common.artifacts.curve import (
 SHOWN = 3
 LEAST_GAIN = 0.0005  # less is 0.0 points as it is shown
 # The files of `dvc repro`; from a cluster's run, or the registry, a model has another name.
-SUGGEST = (
-    "python -m components.predict suggest FOLDER --model models/model.keras "
-    "--known data/manifest.parquet --metrics reports/metrics.json"
-)
+FILES = [
+    "--model models/model.keras",
+    "--known data/manifest.parquet",
+    "--metrics reports/metrics.json",
+]
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _list_photos(points: Sequence[CurvePoint], share: float) -> Iterator[Step]:
             share * one.gain_low,
             share * one.gain_high,
             f"By the learning curve; twice the photos would bring {gain}.",
-            f"{SUGGEST} --count {one.more}",
+            _create_command(f"--count {one.more}"),
             "#more",
         )
     recalls = {one.name: one for one in points if one.of == RECALL}
@@ -99,16 +100,21 @@ def _list_photos(points: Sequence[CurvePoint], share: float) -> Iterator[Step]:
         why = "Learnt with fewer of them, the probe was so much worse."
         if own := recalls.get(one.name):
             gain = describe_gain(own.gain, own.gain_low, own.gain_high)
-            why = f"Of {one.name} itself, the probe would then find {gain} more."
+            why = f"Its own recall, of the probe: {gain}."
         yield Step(
             f"Label {one.more:,} more photos of {one.name}",
             share * one.gain,
             share * one.gain_low,
             share * one.gain_high,
             why,
-            f"{SUGGEST} --of {shlex.quote(one.name)} --count {one.more}",
+            _create_command(f"--of {shlex.quote(one.name)}", f"--count {one.more}"),
             "#more",
         )
+
+
+def _create_command(*flags: str) -> str:
+    """Return the command that chooses photos, a flag a line: a page then breaks none of them."""
+    return " \\\n  ".join(["python -m components.predict suggest FOLDER", *FILES, *flags])
 
 
 def _list_slices(metrics: dict[str, Any]) -> Iterator[Step]:
