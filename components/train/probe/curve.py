@@ -47,7 +47,7 @@ ROUNDS = 2  # of all folds and parts, where there is time
 # Of fewer images the smallest part, 1 in 20, has less than one of each class, or hardly any.
 LEAST_IMAGES, LEAST_A_CLASS = 100, 20
 LEAST_OF_CLASS = 16  # of a class that is looked at by itself: a quarter of four folds is 3 images
-# Images × channels × classes of all fits: about 20 s on one core. Of more images some are enough.
+# Images × axes × classes of all fits: about 15 s on one core. Of more images some are enough.
 MOST_WORK = 2e9
 MOST_CLASSES = 5  # that are looked at by themselves: those with the most mistakes
 

@@ -38,7 +38,7 @@ class Pool:
 
     def count_work(self, images: float) -> float:
         """Return what it takes to fit probes on so many images in all."""
-        return images * self.features.shape[1] * len(self.class_names)
+        return images * min(AXES, self.features.shape[1]) * len(self.class_names)
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def reduce_features(pool: Pool, way: Way) -> tuple[Pool, Way]:
     Turning changes no fit under an L2 penalty; what lies beyond the first AXES hardly any. What is
     standardised is so beforehand: on the axes it would be another thing.
     """
-    features = pool.features.astype(np.float64)
-    features -= features.mean(axis=0)
+    features = pool.features - pool.features.mean(axis=0)
     if way.standardised:
         features /= find_spread(features)
     if features.shape[1] > AXES:
@@ -67,7 +66,7 @@ def reduce_features(pool: Pool, way: Way) -> tuple[Pool, Way]:
             _, axes = np.linalg.eigh(features.T @ features)
             features = features @ axes[:, -AXES:]
     kept = replace(way, standardised=False, temperature=1.0)  # which changes no answer
-    return replace(pool, features=features.astype(np.float32)), kept
+    return replace(pool, features=features), kept
 
 
 def order_nested(labels: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> np.ndarray:
