@@ -28,14 +28,13 @@ from components.train.probe.choice import Known, choose_head
 from components.train.probe.curve import ROUNDS
 from components.train.probe.heads import LOGISTIC, Head, Way, fit_way
 from components.train.probe.part_fits import (
-    Measured,
     Pool,
     draw_laws,
     forecast,
+    forecast_class,
     measure_all,
     measure_class,
     reduce_features,
-    sum_up,
 )
 
 Outcome = tuple[float, float, float, float]  # said, low, high, seen
@@ -117,16 +116,15 @@ def try_half(one: Set, seed: int, with_classes: bool) -> list[tuple[str, Outcome
     for label in range(len(one.class_names)) if with_classes else []:
         new = rest[labels[rest] == label]
         count, own = int((labels[half] == label).sum()), labels[test] == label
-        measured = measure_class(pool, way, label, whole.first, seed)
+        measured = measure_class(pool, way, label, whole, seed)
         then = fit(np.concatenate([half, new]))
-        laws, _ = draw_laws(measured, pool, seed, falls=False)
-        said = forecast(laws, count, len(new), measured.flips, len(test))[1]
+        said = forecast_class(pool, measured, (count, len(new)), len(test), seed)[1]
         seen = now.mean() - then.mean()
         found.append((CLASS, (said.value, said.low, said.high, float(seen))))
         rows = np.flatnonzero(pool.labels == label)
-        its: Measured = sum_up(measured.sizes, measured.wrong[None][:, :, rows])
-        laws, _ = draw_laws(its, pool.take(rows), seed)
-        said = forecast(laws, count, len(new), its.flips, int(own.sum()))[1]
+        its = (measured[0][:, rows], measured[1][rows])
+        tested = int(own.sum())
+        said = forecast_class(pool.take(rows), its, (count, len(new)), tested, seed)[1]
         seen = now[own].mean() - then[own].mean()
         found.append((RECALL, (said.value, said.low, said.high, float(seen))))
     return found

@@ -1,10 +1,9 @@
 """The learning curve: how good the probe is with fewer images, and what more would bring.
 
-Features are there already, so a fit takes a moment: probes learn from an eighth, a quarter, half
-and all of the images of four folds and name those of the fifth. A power law through these errors
-says what more images bring (:mod:`power_law`); for single classes the same, with fewer images of
-that class alone. What is estimated is the difference that a test would show: of the same test
-images, which are so and so many.
+Features are there already, so a fit takes a moment: probes learn from parts of the images of four
+folds and name those of the fifth. A power law through these errors says what more images bring
+(:mod:`power_law`); single classes are doubled within such parts. What is estimated is the
+difference that a test would show: of the same test images, which are so and so many.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from components.common.statistics.bootstrap import draw_weights
 from components.train.probe.folds import deal
 from components.train.probe.heads import Way
 from components.train.probe.part_fits import (
-    CLASS_SHARES,
+    DOUBLED_AT,
     DRAWS,
     FOLDS,
     SHARES,
@@ -34,12 +33,12 @@ from components.train.probe.part_fits import (
     Pool,
     draw_laws,
     forecast,
+    forecast_class,
     judge,
     measure_all,
     measure_class,
     order_nested,
     reduce_features,
-    sum_up,
 )
 from components.train.probe.power_law import Estimate, estimate
 
@@ -84,13 +83,15 @@ def create_curve(
     whole = measure_all(pool, kept, seed, rounds)
     tested = sum(tests.values())
     points = list(_describe_all(pool, whole, images, tested, seed))
-    for label in _choose_classes(pool, whole.first):
-        measured = measure_class(pool, kept, label, whole.first, seed)
+    for label in _choose_classes(pool, whole.first[-1]):
+        measured = measure_class(pool, kept, label, whole, seed)
         points += _describe_class(
             pool, measured, label, images=int(counts[label]), tests=tests, seed=seed
         )
     if len(suspects):
-        points.append(_measure_mending(pool, kept, suspects, whole.first, tests=tested, seed=seed))
+        points.append(
+            _measure_mending(pool, kept, suspects, whole.first[-1], tests=tested, seed=seed)
+        )
     return points, ""
 
 
@@ -101,7 +102,7 @@ def _choose_classes(pool: Pool, wrong: np.ndarray) -> list[int]:
     )
     counts = np.bincount(pool.labels, minlength=len(mistakes))
     mistakes[counts < LEAST_OF_CLASS] = 0
-    times = (FOLDS - 1) * len(CLASS_SHARES)  # of a class, as above
+    times = (FOLDS - 1) * sum(SHARES[point] for point in DOUBLED_AT)  # of a class, as above
     most = int(np.clip(MOST_WORK / pool.count_work(times * len(wrong)), 1, MOST_CLASSES))
     order = np.argsort(-mistakes, kind="stable")[:most]
     return [int(label) for label in order if mistakes[label] > 0]
@@ -123,19 +124,25 @@ def _describe_all(
 
 
 def _describe_class(
-    pool: Pool, measured: Measured, label: int, *, images: int, tests: Mapping[str, int], seed: int
+    pool: Pool,
+    measured: tuple[np.ndarray, np.ndarray],
+    label: int,
+    *,
+    images: int,
+    tests: Mapping[str, int],
+    seed: int,
 ) -> Iterator[CurvePoint]:
     """Yield what more images of one class would bring, to all answers and to its own."""
     name = pool.class_names[label]
     more = round_amount(min(len(pool.labels) / len(pool.class_names), 2 * images))
-    laws, _ = draw_laws(measured, pool, seed, falls=False)
-    found = forecast(laws, images, more, measured.flips, sum(tests.values()))
-    yield _point((CLASS, name, FORECAST), (images + more, more), *found)
     own = np.flatnonzero(pool.labels == label)
-    its = sum_up(measured.sizes, measured.wrong[None][:, :, own])
-    laws, _ = draw_laws(its, pool.take(own), seed)
-    found = forecast(laws, images, more, its.flips, tests.get(name, 0))
-    yield _point((RECALL, name, FORECAST), (images + more, more), *found)
+    its = (measured[0][:, own], measured[1][own])
+    for of, judged, some, tested in (
+        (CLASS, pool, measured, sum(tests.values())),
+        (RECALL, pool.take(own), its, tests.get(name, 0)),
+    ):
+        found = forecast_class(judged, some, (images, more), tested, seed)
+        yield _point((of, name, FORECAST), (images + more, more), *found)
 
 
 def _measure_mending(

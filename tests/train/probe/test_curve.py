@@ -22,7 +22,15 @@ from components.common.artifacts.curve import (
 from components.train.probe.curve import create_curve, describe_curve, round_amount
 from components.train.probe.folds import deal
 from components.train.probe.heads import LOGISTIC, Way
-from components.train.probe.part_fits import FOLDS, SHARES, Pool, measure_all, order_nested
+from components.train.probe.part_fits import (
+    FOLDS,
+    SHARES,
+    Pool,
+    forecast_class,
+    measure_all,
+    order_nested,
+)
+from components.train.probe.power_law import EXPONENTS
 from tests.conftest import load_digits
 
 WAY = Way(LOGISTIC, penalty=1.0)
@@ -155,3 +163,21 @@ def test_of_many_images_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_amounts_are_round(images: float, rounded: int) -> None:
     assert round_amount(images) == rounded
+
+
+def test_what_doubling_a_class_brought_is_carried_on_by_a_law() -> None:
+    pool = make_pool(400)
+    gains = np.full((2, 400), 0.0)
+    gains[:, ::10] = 1.0  # every tenth answer, with a quarter and with half of the images
+    found = forecast_class(pool, (gains, np.zeros(400)), (40, 40), 10**9, seed=0)[1]
+    true = np.median([0.1 * (4**-c + 2**-c) / 2 for c in EXPONENTS])
+    assert found.value == pytest.approx(true, rel=0.15)
+    assert found.low > 0
+    # As many answers lost as won are no gain, and a test of few images cannot tell.
+    gains[:, 5::10] = -1.0
+    few, many = (
+        forecast_class(pool, (gains, np.zeros(400)), (40, 40), tests, seed=0)[1]
+        for tests in (50, 10**9)
+    )
+    assert abs(many.value) < 0.01
+    assert few.low < many.low < 0 < many.high < few.high

@@ -51,11 +51,7 @@ def test_noise_of_the_test_widens_it_to_both_sides() -> None:
     assert wide.value == plain.value
 
 
-def test_errors_may_rise_only_where_it_is_said() -> None:
+def test_errors_never_rise_with_more_images() -> None:
     rising = np.tile(0.3 - measure(0.0, 1.0, 0.5), (200, 1))
-    random = np.random.default_rng(0)
-    falls = fit_laws(SIZES, rising, np.full(5, 1e-4), random)
-    rises = fit_laws(SIZES, rising, np.full(5, 1e-4), random, falls=False)
-    assert (falls.compute_gain(800, 800) >= 0).all()
-    true = 1600.0**-0.5 - 800.0**-0.5
-    assert np.median(rises.compute_gain(800, 800)) == pytest.approx(true, rel=0.01)
+    laws = fit_laws(SIZES, rising, np.full(5, 1e-4), np.random.default_rng(0))
+    assert (laws.compute_gain(800, 800) >= 0).all()
