@@ -97,7 +97,7 @@ def _list_photos(points: Sequence[CurvePoint], share: float) -> Iterator[Step]:
     for one in points:
         if one.of != CLASS:
             continue
-        why = "Learnt with fewer of them, the probe was so much worse."
+        why = "Twice as many of them brought as much where there were fewer of all."
         if own := recalls.get(one.name):
             gain = describe_gain(own.gain, own.gain_low, own.gain_high)
             why = f"Its own recall, of the probe: {gain}."
