@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from components.common.artifacts.curve import read_curve
 from components.common.artifacts.dataset import read_dataset
-from components.common.artifacts.findings import FindingFiles, read_held_back
+from components.common.artifacts.findings import NO_CURVE, FindingFiles, read_held_back
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.manifest import read_manifest
@@ -131,6 +132,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=suspects,
             held_back=read_held_back(files),
+            curve=read_curve(files.curve),
+            no_curve=read_held_back(files, NO_CURVE) or "train was of an earlier version",
+            labels_page=outputs.labels.name,
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
             augmented=encode_file(files.augmented, "train"),
             latency=latency,

@@ -16,7 +16,9 @@ class Inputs:
     manifest: Path = path("Parquet file of validate, one row per image: what the slices come from")
     splits: Path = path("Parquet file of preprocess: which images are of one group")
     history: Path = path("CSV file of train, one row per epoch")
-    findings: Path = path("folder of train: label errors, augmented images, the probe's answers")
+    findings: Path = path(
+        "folder of train: label errors, learning curve, augmented images, the probe's answers"
+    )
     validation: Path = path("JSON file of validate, the verdict on the data")
     run: Path = path("JSON file of train: the MLflow run to go on with")
 

@@ -95,6 +95,54 @@ def _watch(flags: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def _add_suggest(parser: argparse.ArgumentParser) -> None:
+    told = {f.name: f.metadata["help"] for f in fields(spec.Suggest)}
+    default = {f.name: f.default for f in fields(spec.Suggest)}
+    parser.epilog = (
+        "The list has the columns rank, path, label and second (the likeliest classes), their\n"
+        "probabilities, unknown, and worth, 0 to 1: how much a label would tell."
+    )
+    parser.add_argument("images", nargs="+", metavar="FOLDER", help=told["images"])
+    parser.add_argument("--model", default="models:/darkroom@champion", help=told["model"])
+    parser.add_argument(
+        "--count", type=_count, default=default["count"], metavar="N", help=told["count"]
+    )
+    parser.add_argument("--of", metavar="CLASS", help=told["of"])
+    for name, file in (("output", "suggestions.csv"), ("page", "suggestions.html")):
+        parser.add_argument(
+            f"--{name}", type=Path, default=Path(file), metavar="FILE", help=told[name]
+        )
+    for name in ("known", "metrics"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=told[name])
+    parser.add_argument(
+        "--near-duplicate-bits",
+        type=int,
+        choices=range(16),
+        default=default["near_duplicate_bits"],
+        metavar="N",
+        help=told["near_duplicate_bits"],
+    )
+
+
+def _count(text: str) -> int:
+    """Return a number of photos as it was typed."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text} is no number of photos: legal are 1 to 100000")
+    return int(text)
+
+
+def _suggest(flags: argparse.Namespace) -> None:
+    """Choose which photos to label first."""
+    from components.predict.listing import read_words
+    from components.predict.suggest.suggestions import suggest
+
+    if flags.output.resolve() == flags.page.resolve():
+        raise DarkroomError(f"--page {flags.page}: that is --output; give another name")
+    for name in ("output", "page"):
+        check_writable(f"--{name}", getattr(flags, name))
+    suggest(spec.Suggest(**vars(flags) | {"images": read_words(flags.images)}))
+
+
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_server(parser, port=8080)
     parser.add_argument("--name", default="", help="by which clients call the model in addresses")
@@ -150,6 +198,11 @@ COMMANDS = {
         "Compare images with the data that a registered model was measured on.",
         _add_watch,
         _watch,
+    ),
+    "suggest": Command(
+        "Choose which of many unlabelled photos to label first: a list, and a page of pictures.",
+        _add_suggest,
+        _suggest,
     ),
     "serve": Command(
         "Serve a model over HTTP: MLflow's and KServe's forms, in batches, following its alias.",

@@ -37,6 +37,30 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Suggest:
+    """What `suggest` reads and writes."""
+
+    model: str = path(
+        "the model that looks, as predict takes it; default: models:/darkroom@champion"
+    )
+    images: list[Path | bytes] = path("folders of unlabelled photos, or files")
+    output: Path = path("CSV file for the list; default: suggestions.csv")
+    page: Path = path("HTML file that shows them; default: suggestions.html")
+    known: Path | None = path(
+        "the manifest.parquet of validate: near-copies of the photos in it are left out"
+    )
+    metrics: Path | None = path(
+        "the metrics.json of evaluate: by its limit a photo is like nothing known; a registered "
+        "model carries it"
+    )
+    of: str | None = param(None, "only photos that may be of this class, one of the two likeliest")
+    count: int = param(200, "photos to suggest")
+    near_duplicate_bits: Annotated[int, Between(0, 15)] = param(
+        4, "of 64 of a perceptual hash: photos of at most so many different bits are near-copies"
+    )
+
+
+@dataclass(frozen=True)
 class Serve:
     """What `serve` takes from a client, and how it answers.
 

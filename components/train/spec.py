@@ -21,7 +21,8 @@ class Outputs:
     model: Path = path("the best model, model.keras, with class names and calibration inside")
     history: Path = path("CSV file, one row per epoch of both phases")
     findings: Path = path(
-        "folder of likely label errors, augmented images and the probe's answers", folder=True
+        "folder of likely label errors, a learning curve, augmented images and the probe's answers",
+        folder=True,
     )
     run: Path = path("JSON file: the MLflow run that later stages go on with")
 

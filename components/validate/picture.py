@@ -14,13 +14,10 @@ from PIL import Image, UnidentifiedImageError
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.common.errors import DarkroomError
 from components.common.images.colour import (
-    convert_in_bands,
-    convert_to_rgb,
+    convert_to_luma,
     describe_profile,
-    find_grey_range,
-    is_deep_grey,
 )
-from components.common.images.formats import MAX_PIXELS, name_kind, open_image
+from components.common.images.formats import name_kind, open_image
 from components.common.images.measures import (
     MEASURED_PX,
     compute_moments,
@@ -34,7 +31,6 @@ from components.validate.damage import check_tiff, decode_luma
 
 _SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit: a smaller version of another page
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB
-WHITE = (255, 255, 255)
 MEASURED: dict[str, Any] = {
     "sha256": "",
     "bytes": 0,
@@ -157,18 +153,10 @@ def _decode_luma(image: Image.Image, data: bytes, remarks: list[str]) -> Image.I
     image.load()
     if image.format == "TIFF":
         check_tiff(image, data)
-    window: tuple[float, ...] = ()
-    if is_deep_grey(image):
-        window, is_own = find_grey_range(np.asarray(image), window)
-        if is_own:
-            remarks.append(f"grey range: {window[0]:g} to {window[1]:g}")
-    if image.mode == "L":
-        return image
-    if image.width * image.height > MAX_PIXELS:
-        return convert_in_bands(
-            image, lambda band: convert_to_rgb(band, WHITE, window).convert("L"), "L", 1
-        )
-    return convert_to_rgb(image, WHITE, window).convert("L")
+    grey, own_range = convert_to_luma(image)
+    if own_range:
+        remarks.append(f"grey range: {own_range[0]:g} to {own_range[1]:g}")
+    return grey
 
 
 def _refuse_preview(image: Image.Image) -> None:

@@ -14,6 +14,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from components.common.artifacts.curve import (
+    CLASS,
+    EVERYTHING,
+    FORECAST,
+    LABELS,
+    MEASURED,
+    RECALL,
+    CurvePoint,
+    write_curve,
+)
 from components.common.artifacts.dataset import (
     Dataset,
     Shard,
@@ -54,6 +64,16 @@ ISSUES = """\
 path,split,label,suggested,score,suggested_score,sha256
 digit-1/0001.png,train,1,8,0.01,0.95,ab
 """
+CURVE = [
+    CurvePoint(EVERYTHING, "", MEASURED, 20, 0, 0.6, 0.55, 0.65, 0, 0, 0),
+    CurvePoint(EVERYTHING, "", MEASURED, 160, 0, 0.85, 0.82, 0.88, 0, 0, 0),
+    CurvePoint(EVERYTHING, "", MEASURED, 320, 0, 0.9, 0.88, 0.92, 0, 0, 0),
+    CurvePoint(EVERYTHING, "", FORECAST, 500, 100, 0.92, 0.9, 0.94, 0.012, 0.004, 0.021),
+    CurvePoint(EVERYTHING, "", FORECAST, 800, 400, 0.94, 0.91, 0.96, 0.03, 0.01, 0.05),
+    CurvePoint(CLASS, "8", FORECAST, 200, 100, 0.915, 0.9, 0.93, 0.008, -0.004, 0.02),
+    CurvePoint(RECALL, "8", FORECAST, 200, 100, 0.88, 0.82, 0.93, 0.05, 0.01, 0.09),
+    CurvePoint(LABELS, "", MEASURED, 1, 0, 0.9, 0.88, 0.92, 0.001, -0.001, 0.003),
+]
 VALIDATION = {
     "status": "passed_with_warnings",
     "images": 722,
@@ -150,6 +170,7 @@ def write_tables(folder: Path) -> None:
     findings.folder.mkdir(exist_ok=True)
     write_predictions(findings.probe, probe)
     findings.label_issues.write_text(ISSUES)
+    write_curve(findings.curve, CURVE)
     Image.new("RGB", (64, 32), "#336699").save(findings.augmented)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.common.artifacts.findings import FindingFiles
+from components.common.artifacts.findings import NO_CURVE, FindingFiles, read_held_back
 from components.common.errors import DarkroomError
 from components.common.files.ownership import STAMP
 from tests.train.digit_shards import write_digits
@@ -36,6 +36,8 @@ def test_the_findings_come_whole_or_not_at_all(tmp_path: Path, mlflow_store: Pat
     run_tiny(shards, out, finetune=PROBE_ONLY)
     whole = read_folder(out / "training")
     declared = [name for name, one in vars(FindingFiles).items() if isinstance(one, property)]
+    # So few images give no curve, and it is said why.
+    assert "too few" in read_held_back(FindingFiles(out / "training"), NO_CURVE)
     assert set(whole) == {getattr(FindingFiles(out), name).name for name in declared}
 
     test.rename(hidden)

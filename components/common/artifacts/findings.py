@@ -11,7 +11,8 @@ from pathlib import Path
 
 from components.common.files.writing import read_json
 
-HELD_BACK = "label_issues"  # among the choices: why there is no list of label issues
+# Among the choices: why there is no list of label issues, no learning curve.
+HELD_BACK, NO_CURVE = "label_issues", "learning_curve"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class FindingFiles:
         return self.folder / "label_issues.csv"
 
     @property
+    def curve(self) -> Path:
+        """How good the probe is with fewer images, and would be with more."""
+        return self.folder / "learning_curve.csv"
+
+    @property
     def augmented(self) -> Path:
         """A picture: training images as fine-tuning sees them."""
         return self.folder / "augmented.png"
@@ -41,8 +47,8 @@ class FindingFiles:
         return self.folder / "choices.json"
 
 
-def read_held_back(files: FindingFiles) -> str:
-    """Return why there is no list of label issues; empty where there is one."""
+def read_held_back(files: FindingFiles, what: str = HELD_BACK) -> str:
+    """Return why there is no list of label issues, or no learning curve; empty where there is."""
     # A model of an earlier version left no choices.
     chosen = read_json(files.choices) if files.choices.is_file() else []
-    return next((str(one["reason"]) for one in chosen if one["setting"] == HELD_BACK), "")
+    return next((str(one["reason"]) for one in chosen if one["setting"] == what), "")

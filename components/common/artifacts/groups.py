@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.artifacts.tables import read_table
+from components.common.files.tables import read_table
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.artifacts.tables import read_table
 from components.common.errors import DarkroomError
+from components.common.files.tables import read_table
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:

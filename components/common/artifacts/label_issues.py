@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from components.common.artifacts.tables import read_table
+from components.common.files.tables import read_table
 from components.common.files.writing import writing
 
 

@@ -126,11 +126,18 @@ def take_part(network: keras.Model, layer: str) -> keras.Model:
     return keras.Model(network.input, network.get_layer(layer).output)
 
 
-def split_outputs(network: keras.Model) -> keras.Model:
-    """Return a whole network that gives its logits beside its probabilities."""
+def split_outputs(network: keras.Model, with_features: bool = False) -> keras.Model:
+    """Return a whole network that gives its logits beside its probabilities.
+
+    Args:
+        network: pixels → probabilities.
+        with_features: give, as a third, what the logits are computed from, (images, channels).
+    """
     from components.common.backend import keras
 
-    return keras.Model(network.input, [network.output, network.get_layer(LOGITS).output])
+    last = network.get_layer(LOGITS)
+    outputs = [network.output, last.output]
+    return keras.Model(network.input, [*outputs, last.input] if with_features else outputs)
 
 
 def compute_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:

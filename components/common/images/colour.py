@@ -10,6 +10,9 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from components.common.images.formats import MAX_PIXELS
+
+_WHITE = (255, 255, 255)
 # What a profile does to no colour by more than this, of 255, is sRGB under another name.
 _SAME = 2
 # Deep greys that use less of what their type can hold have no nominal white: cameras of 12 bits
@@ -50,6 +53,26 @@ def convert_to_rgb(
         canvas = Image.new("RGBA", layer.size, (*background, 255))
         return Image.alpha_composite(canvas, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def convert_to_luma(image: Image.Image) -> tuple[Image.Image, Range | None]:
+    """Return a decoded image of any mode in grey of 8 bits, on white.
+
+    With it, of deep greys, come the values that were taken for black and white where these are not
+    what their type stands for.
+    """
+    window: tuple[float, ...] = ()
+    own: Range | None = None
+    if is_deep_grey(image):
+        window, is_own = found = find_grey_range(np.asarray(image), window)
+        own = found[0] if is_own else None
+    if image.mode == "L":
+        return image, own
+    if image.width * image.height > MAX_PIXELS:
+        return convert_in_bands(
+            image, lambda band: convert_to_rgb(band, _WHITE, window).convert("L"), "L", 1
+        ), own
+    return convert_to_rgb(image, _WHITE, window).convert("L"), own
 
 
 def convert_in_bands(

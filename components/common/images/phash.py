@@ -5,8 +5,16 @@ All sums are of whole numbers, so the same file gives the same hash, to the bit,
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
+
+from components.common.errors import DarkroomError
+from components.common.images.colour import convert_to_luma
+from components.common.images.formats import MAX_PIXELS, open_image
+from components.common.images.measures import MEASURED_PX, compute_moments, shrink
+from components.common.images.pixels import read_orientation, turn_upright
 
 # Below this side a picture has too few details to be told from others by 64 bits. Of the 1.6
 # million pairs of the 8×8 digits 72 are at most 4 bits apart, one chain joins 11 of them; of 1.5
@@ -42,3 +50,29 @@ def compute_phash(luma: Image.Image, contrast: float, original_px: int) -> str:
     low = (_COSINES @ small @ _COSINES.T).ravel()
     median = np.partition(low[1:], 31)[31]  # of all but the mean of the picture
     return f"{int(_BITS[low > median].sum()):016x}"
+
+
+def read_phash(image: bytes | Path, max_pixels: int = MAX_PIXELS) -> str:
+    """Return the hash of an encoded image, or of the file that holds it, as the manifest has it.
+
+    A JPEG may differ in a bit: validate decodes it with another library.
+
+    Args:
+        image: encoded, or the file.
+        max_pixels: an image of more is refused.
+
+    Raises:
+        DarkroomError: if it cannot be read.
+    """
+    try:
+        with open_image(image, max_pixels) as opened:
+            shorter_px, orientation = min(opened.size), read_orientation(opened)
+            opened.draft("L", (MEASURED_PX, MEASURED_PX))
+            opened.load()
+            small = shrink(convert_to_luma(opened)[0])
+    except DarkroomError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise DarkroomError(f"not a readable image ({error})") from None
+    _, contrast = compute_moments(small.histogram())
+    return compute_phash(turn_upright(small, orientation), contrast, shorter_px)

@@ -31,22 +31,28 @@ class Answers:
     )  # float64 (images, classes); a row of NaN where the image is unreadable
     reasons: list[str]  # why an image is unreadable, else empty
     logits: np.ndarray  # float64 (images, classes), before the calibration; NaN likewise
+    # float32 (images, channels), what the logits are computed from, NaN likewise; if asked for.
+    features: np.ndarray | None = None
 
 
 class Classifier:
     """A model file, loaded and ready to answer."""
 
-    def __init__(self, file: Path, max_pixels: int | None = None) -> None:
+    def __init__(
+        self, file: Path, max_pixels: int | None = None, *, with_features: bool = False
+    ) -> None:
         """Load a model.keras that train wrote; raise DarkroomError if it is none.
 
         Args:
             file: the model file.
             max_pixels: an image of more is refused, if the model does not refuse it anyway.
+            with_features: answers hold the features too.
         """
         self.card = read_card(file)
         allowed = self.card.form.max_pixels
         self._form = replace(self.card.form, max_pixels=min(allowed, max_pixels or allowed))
-        self._model = split_outputs(load_model(file))
+        self._model = split_outputs(load_model(file), with_features)
+        self._channels = int(self._model.outputs[2].shape[-1]) if with_features else 0
 
     @property
     def class_names(self) -> list[str]:
@@ -79,7 +85,7 @@ class Classifier:
 
     def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return probabilities and logits of decoded images, both float64 (images, classes)."""
-        probabilities, logits = self._model.predict_on_batch(pixels)
+        probabilities, logits, *_ = self._model.predict_on_batch(pixels)
         return np.asarray(probabilities, np.float64), np.asarray(logits, np.float64)
 
     def classify(self, images: Sequence[bytes | Path]) -> Answers:
@@ -116,7 +122,12 @@ class Classifier:
     def _infer(self, pixels: np.ndarray, reasons: list[str]) -> Answers:
         probabilities = np.full((len(reasons), len(self.class_names)), np.nan)
         logits = probabilities.copy()
+        features = np.full((len(reasons), self._channels), np.nan, np.float32)
         readable = np.array([not reason for reason in reasons], bool)
         if readable.any():
-            probabilities[readable], logits[readable] = self.infer(pixels[readable])
-        return Answers(probabilities, reasons, logits)
+            probabilities[readable], logits[readable], *more = self._model.predict_on_batch(
+                pixels[readable]
+            )
+            if more:
+                features[readable] = more[0]
+        return Answers(probabilities, reasons, logits, features if self._channels else None)

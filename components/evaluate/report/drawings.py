@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from components.common.artifacts.curve import FORECAST, MEASURED, CurvePoint
 from components.common.artifacts.history import PROBE
 from components.common.statistics.shares import compute_wilson
 from components.evaluate.metrics.calibration import Bin
@@ -74,6 +76,37 @@ def draw_history(history: pd.DataFrame, kind: str, alt: str) -> str:
     _label_axes(axes, "epoch", kind == "accuracy")
     _add_legend(axes, 3)
     return _render(figure, f"history-{kind}", alt)
+
+
+def draw_curve(points: Sequence[CurvePoint], alt: str) -> str:
+    """Return the learning curve: accuracy by images, as measured and as it goes on.
+
+    Args:
+        points: about all classes together.
+        alt: what a person who cannot see it should know.
+    """
+    figure, axes = _create_figure()
+    measured = [one for one in points if one.kind == MEASURED]
+    coming = [one for one in points if one.kind == FORECAST]
+    for some, style, colour, words in (
+        (measured, "o-", BLUE, "measured"),
+        ([*measured[-1:], *coming], "o--", ORANGE, "expected"),
+    ):
+        images = [one.images for one in some]
+        ends = [one.low for one in some], [one.high for one in some]
+        # Where both meet, what was measured lies on top.
+        front = {"color": colour, "zorder": 3 if some is measured else 2}
+        axes.vlines(images, *ends, alpha=0.45, lw=2, **front)
+        axes.plot(images, [one.accuracy for one in some], style, label=words, **front)
+    axes.set_xscale("log", base=2)
+    ticks = [*(one.images for one in measured), *(one.images for one in coming[-1:])]
+    axes.set_xticks(ticks, [f"{images:,}" for images in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("photos that it learnt")
+    axes.yaxis.set_major_formatter(_percent())
+    axes.grid(axis="x", visible=False)
+    _add_legend(axes, 2)
+    return _render(figure, "curve", alt)
 
 
 def draw_reliability(bins: list[Bin], level: float, alt: str, name: str = "reliability") -> str:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.common.artifacts.curve import CLASS, EVERYTHING, LEVEL, RECALL, CurvePoint
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import Predictions
 from components.evaluate.metrics.calibration import Bin
 from components.evaluate.metrics.metrics import find_confusions
-from components.evaluate.report import words
+from components.evaluate.report import next_steps, words
 from components.evaluate.report.drawings import (
     draw_confusion,
+    draw_curve,
     draw_history,
     draw_reliability,
     draw_robustness,
@@ -45,6 +47,9 @@ class Content:
     gallery: Gallery
     suspects: list[dict[str, Any]]  # rows of label_issues.csv, the most suspicious first
     held_back: str  # why there are none to be had; empty: there are, or no label looks wrong
+    curve: list[CurvePoint]  # of learning_curve.csv
+    no_curve: str  # why there is none; empty: there is one
+    labels_page: str  # where labels can be mended, beside the report
     suspects_pictures: dict[str, str]  # path → data URI, of the first SUSPECTS_PICTURED
     augmented: str  # data URI of the picture of augmented images
     latency: dict[str, Any]  # of latency.json
@@ -97,6 +102,12 @@ def render_report(content: Content) -> str:
             ),
             "sanity_in_words": words.describe_sanity(content.metrics["gradcam_sanity"]),
             "cost_in_words": words.describe_cost(content.metrics["cost"], content.latency),
+            "steps": next_steps.list_steps(content.curve, content.metrics, content.labels_page),
+            "curve_in_words": next_steps.describe_curve(
+                content.curve, content.no_curve, next_steps.compare_with_probe(content.metrics)
+            ),
+            "curve_level": LEVEL,
+            "class_gains": _pair_gains(content.curve),
             "calibration_in_words": words.describe_calibration(content.metrics),
             "method_in_words": words.describe_scaling(content.card),
             "most_paths": PATHS_SHOWN,
@@ -133,6 +144,10 @@ def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
                 f"validation {kind} of {text}"
             )
             figures[kind] = draw_history(history, kind, alt)
+    if content.curve:
+        everything = [one for one in content.curve if one.of == EVERYTHING]
+        alt = next_steps.describe_curve(content.curve, "", 1.0)
+        figures["curve"] = draw_curve(everything, alt)
     if metrics["robustness"]:
         alt = words.describe_robustness(metrics)
         figures["robustness"] = draw_robustness(metrics["robustness"], alt)
@@ -143,6 +158,12 @@ def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
         alt = "Confusion matrix; the pairs that are mixed up most are listed beside it"
         figures["confusion"], box = draw_confusion(shares, alt)
     return figures, box
+
+
+def _pair_gains(curve: list[CurvePoint]) -> list[tuple[CurvePoint, CurvePoint | None]]:
+    """Return what more photos of each class bring, to all answers and to its own."""
+    own = {one.name: one for one in curve if one.of == RECALL}
+    return [(one, own.get(one.name)) for one in curve if one.of == CLASS]
 
 
 def _has_table(content: Content) -> bool:

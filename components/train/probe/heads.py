@@ -59,14 +59,19 @@ def fit_way(way: Way, features: np.ndarray, labels: np.ndarray, classes: int) ->
         if not way.standardised:
             weights, bias = fit(features, labels, way.penalty, classes)
         else:
-            mean, spread = features.mean(axis=0), features.std(axis=0)
-            spread = np.maximum(spread, LEAST_SPREAD * float(np.median(spread)) + 1e-12)
+            mean, spread = features.mean(axis=0), find_spread(features)
             weights, bias = fit((features - mean) / spread, labels, way.penalty, classes)
             weights = weights / spread[:, None]
             bias = bias - mean @ weights
     known = np.bincount(labels, minlength=classes) > 0
     weights, bias = weights / way.temperature, np.where(known, bias / way.temperature, ABSENT)
     return Head(weights.astype(np.float32), bias.astype(np.float32), way)
+
+
+def find_spread(features: np.ndarray) -> np.ndarray:
+    """Return what standardising divides each feature by, (channels,) from (images, channels)."""
+    spread = features.std(axis=0)
+    return np.asarray(np.maximum(spread, LEAST_SPREAD * float(np.median(spread)) + 1e-12))
 
 
 def scale_head(head: Head, temperature: float) -> Head:

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from components.common.artifacts.curve import write_curve
 from components.common.artifacts.dataset import Dataset
-from components.common.artifacts.findings import HELD_BACK, FindingFiles
+from components.common.artifacts.findings import HELD_BACK, NO_CURVE, FindingFiles
 from components.common.artifacts.history import Epoch, write_history
 from components.common.artifacts.label_issues import write_label_issues
 from components.common.artifacts.model import LOGITS, save_model, take_part
@@ -20,11 +23,14 @@ from components.train.feed.material import Material
 from components.train.feed.pictures import write_augmented
 from components.train.networks.backbones import find_backbone
 from components.train.networks.network import to_float32
+from components.train.probe.curve import create_curve, describe_curve
+from components.train.probe.folds import number_groups
 from components.train.probe.label_issues import (
     Issues,
     describe_label_issues,
     find_label_issues,
 )
+from components.train.probe.part_fits import Pool
 from components.train.probe.probe import Probe, answer_test
 from components.train.records import records
 from components.train.runtime.checkpoint import Checkpoint
@@ -60,13 +66,29 @@ class Delivery:
         train, val, names = material.train, material.val, dataset.class_names
         issues = find_label_issues(train, val, probe, names, params.seed)
         say(describe_label_issues(issues))
+        doubted = {issue.path for issue in issues.issues}
+        points, reason = create_curve(
+            Pool(
+                np.concatenate([probe.features, probe.val_features]),
+                np.concatenate([train.labels, val.labels]),
+                number_groups([*train.units, *val.units]),
+                names,
+            ),
+            probe.head.way,
+            np.flatnonzero([path in doubted for path in (*train.paths, *val.paths)]),
+            dataset.splits["test"].examples_per_class,
+            params.seed,
+        )
+        say(describe_curve(points, reason))
+        choices = _list_choices(plan, issues, reason)
         with writing_folder(self.outputs.findings, "train") as folder:
             files = FindingFiles(folder)
             write_label_issues(files.label_issues, issues.issues)
+            write_curve(files.curve, points)
             write_augmented(files.augmented, material)
             baseline = answer_test(network, self.shards, dataset, params.probe_batch_size)
             write_predictions(files.probe, baseline)
-            write_json(files.choices, [asdict(choice) for choice in _list_choices(plan, issues)])
+            write_json(files.choices, [asdict(choice) for choice in choices])
         records.track_label_issues(mlflow, issues, self.outputs)
 
     def finish(
@@ -90,9 +112,11 @@ class Delivery:
         return kept
 
 
-def _list_choices(plan: Plan, issues: Issues) -> list[Choice]:
+def _list_choices(plan: Plan, issues: Issues, no_curve: str) -> list[Choice]:
     """Return what was chosen, for the report."""
     found = list(plan.choices)
     if issues.is_held_back:
         found.append(Choice(HELD_BACK, "held back", describe_label_issues(issues)))
+    if no_curve:
+        found.append(Choice(NO_CURVE, "none", no_curve))
     return found

@@ -1,0 +1,63 @@
+"""learning_curve.csv: how good the probe is with fewer images, and would be with more.
+
+Train measures and reckons; evaluate draws it and puts it in words.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from components.common.files.tables import read_table
+from components.common.files.writing import writing
+
+# What a point is about: the accuracy with images of all classes as they are mixed, or of one class
+# alone; the recall of that class then; the accuracy without the images whose labels look wrong.
+EVERYTHING, CLASS, RECALL, LABELS = "all", "class", "recall", "labels"
+LEVEL = 0.9  # of the intervals
+MEASURED, FORECAST = "measured", "forecast"
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One row of learning_curve.csv."""
+
+    of: str  # EVERYTHING, CLASS, RECALL or LABELS
+    name: str  # of the class, else empty
+    kind: str  # MEASURED or FORECAST
+    images: int  # learnt: of all, or of the class; of LABELS those left out
+    more: int  # how many of these are to come; 0 where measured
+    accuracy: float  # of images that were not learnt, of all or of the class
+    low: float  # of its interval
+    high: float
+    gain: float  # of accuracy against now; 0 where it is the curve below
+    gain_low: float
+    gain_high: float
+
+
+def write_curve(file: Path, points: Sequence[CurvePoint]) -> None:
+    """Write learning_curve.csv, whole or not at all; of too few images it holds the header."""
+    with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, [field.name for field in fields(CurvePoint)])
+        table.writeheader()
+        for point in points:
+            row = asdict(point)
+            table.writerow(
+                {name: f"{of:.5f}" if isinstance(of, float) else of for name, of in row.items()}
+            )
+
+
+def read_curve(file: Path) -> list[CurvePoint]:
+    """Return the points as they were written; raise DarkroomError if the file is damaged.
+
+    Models of earlier versions have none.
+    """
+    if not file.exists():
+        return []
+    names = [field.name for field in fields(CurvePoint)]
+    texts = ("of", "name", "kind")
+    table = read_table(file, "learning curve", names, "train", form="csv", texts=texts)
+    rows = table[names].to_dict("records")
+    return [CurvePoint(**{str(key): value for key, value in row.items()}) for row in rows]
