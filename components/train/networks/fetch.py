@@ -19,7 +19,9 @@ from components.train.networks.checkpoints import read_config
 from components.train.networks.shelf import RECORD, WANTED, list_files
 
 HUGGING_FACE = "hf://"
-TRANSPORT = "pip install 'darkroom[hub]', or give a folder that holds the files"
+TRANSPORT = (  # KerasHub brings the clients of both hubs
+    "python -m pip install 'keras-hub>=0.32,<0.33', or give a folder that holds the files"
+)
 
 
 def fetch(name: str, shelf: Path) -> Path:
