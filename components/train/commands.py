@@ -19,7 +19,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 def _list_backbones(flags: argparse.Namespace) -> None:
     from components.train.networks.catalogue import Backbone, print_catalogue
-    from components.train.networks.shelf import list_shelf
+    from components.train.weights.shelf import list_shelf
 
     fetched = [
         Backbone(str(one.folder), one.size_px, one.parameters, one.mega_macs, None, None, False)
@@ -44,7 +44,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _keep_weights(flags: argparse.Namespace) -> None:
-    from components.train.networks.shelf import print_shelf, verify_shelf
+    from components.train.weights.shelf import print_shelf, verify_shelf
 
     if flags.what == "list":
         print_shelf(flags.shelf)
@@ -52,7 +52,7 @@ def _keep_weights(flags: argparse.Namespace) -> None:
         verify_shelf(flags.shelf, flags.names)
     else:
         from components.common.errors import DarkroomError
-        from components.train.networks.fetch import fetch
+        from components.train.weights.fetch import fetch
 
         if not flags.names:
             raise DarkroomError("weights fetch: name a network; --list-backbones prints some")

@@ -31,6 +31,7 @@ from components.train.runtime.machines import Machines, agree, join_machines, on
 from components.train.selection.kept import Contest
 from components.train.selection.rules import Choice, Plan, plan_finetuning
 from components.train.spec import AUTO, Inputs, Outputs, Params
+from components.train.weights.start import find_weights, pin_weights
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = None) -> None:
@@ -43,6 +44,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
         trial: of a search, which wants the epochs and no outputs.
     """
     watch = Stopwatch()
+    params = replace(params, weights=pin_weights(params.weights))
     minutes = params.budget_minutes
     deadline = time.perf_counter() + minutes * 60 if minutes else None
     machines = join_machines(params.seed)
@@ -100,7 +102,7 @@ def _prepare(
     # The same seed gives the same model, to the digit.
     tf.config.experimental.enable_op_determinism()
     say(set_precision(params.precision))
-    body = create_body(backbone, params.weights, size)
+    body = create_body(backbone, find_weights(params.weights), size)
     network = create_network(
         backbone,
         body,

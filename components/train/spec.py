@@ -136,7 +136,8 @@ class Params:
     weights: str = param(
         "imagenet",
         "imagenet (of a folder: those in it), none (random), or the path of a weights file of that "
-        "backbone, or of a model.keras whose backbone training goes on from",
+        "backbone, or of a model.keras whose backbone training goes on from, or a version of the "
+        "registry, models:/NAME@champion or models:/NAME/7",
     )
     seed: Annotated[int, Between(0, 2**31 - 1)] = param(0, "seed of all that is random")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = param(

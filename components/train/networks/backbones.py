@@ -167,8 +167,8 @@ def _find_file(weights: str) -> Path:
     file = Path(weights)
     if not file.is_file():
         raise DarkroomError(
-            f"train.weights: no file {weights}; legal are imagenet, none, or the path of a "
-            "weights file"
+            f"train.weights: no file {weights}; legal are imagenet, none, the path of a weights "
+            "file or of a model.keras, or models:/NAME@champion"
         )
     return file
 

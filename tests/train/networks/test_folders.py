@@ -21,9 +21,9 @@ from components.promote.serving.package import list_requirements
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.groups import list_groups
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
-from components.train.networks.shelf import compute_digest
 from components.train.run import run
 from components.train.spec import Inputs
+from components.train.weights.shelf import compute_digest
 from tests.tiny_model import make_card
 from tests.train.networks.tiny_vit import DINOV2, MEAN, STD, write_timm
 from tests.train.tiny_run import make_outputs, make_params

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from components.common.cli import run_room
 from components.train.networks.backbones import find_backbone
-from components.train.networks.shelf import compute_digest
+from components.train.weights.shelf import compute_digest
 from tests.train.networks.tiny_vit import DINOV2, write_timm
 
 ROOT = Path(__file__).parents[3]
