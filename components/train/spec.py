@@ -77,6 +77,16 @@ class Finetune:
         "layers with a kernel, or blocks of a transformer, that train, counted from the top of the "
         "backbone; all, or 0: the head alone",
     )
+    lora_rank: Annotated[int, Between(0, 1024)] = param(
+        0,
+        "rank of the updates that train in the place of a transformer's dense kernels, 4 to 64; 0: "
+        "the kernels train",
+    )
+    remat: bool = param(
+        False,
+        "compute the activations of a transformer's blocks again instead of keeping them: less "
+        "memory, a third more time",
+    )
 
     @property
     def rate(self) -> float:
