@@ -2,7 +2,8 @@
 
 Kept for the way back are the outputs of all layers from the lowest that trains up, and attention's
 weights; of parts whose activations are computed again, what goes in, and one part's whole at a
-time. Allocators and libraries add to it: benchmarks/memory.py compares it with what was taken.
+time, with its gradients. Allocators and libraries add some 0.5 GB on a CPU: docs/training.md says
+what was taken beside what was reckoned.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def estimate_need(model: keras.Model, settings: Finetune) -> Need:
     # A gradient, and its sum over the parts of a batch.
     fixed = FLOAT * ((2 + slots) * trained + copy)
     kept, largest = _count_kept(model, trains=False)
-    return Need(fixed, kept + largest)
+    return Need(fixed, kept + 2 * largest)
 
 
 def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int]:

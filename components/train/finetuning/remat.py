@@ -29,9 +29,14 @@ class Rematerialized(keras.layers.Layer):  # type: ignore[misc]
         return keras.remat(self.inner)(tokens)
 
 
+def has_blocks(network: keras.Model) -> bool:
+    """Whether a network has parts whose activations can be computed again."""
+    return any(_list_cuts(body) for body in find_bodies(network))
+
+
 def check_remat(network: keras.Model, wanted: bool) -> None:
     """Raise DarkroomError if it is wanted of a network without blocks."""
-    if wanted and not any(_list_cuts(body) for body in find_bodies(network)):
+    if wanted and not has_blocks(network):
         raise DarkroomError(
             "train.finetune.remat: this network has no blocks whose activations could be computed "
             "again; it is for the transformers that become plain Keras. Set it to false; a batch "

@@ -75,7 +75,7 @@ def plan_finetuning(
         reason = f"the probe has {accuracy:.1%}: no validation split could show a gain"
         choice = Choice("train.finetune.epochs", 0, reason)
         return Plan(replace(own, epochs=0, learning_rate=rates[0]), choices=(choice,))
-    epochs, passes, reason = _choose_length(images, batch_size)
+    epochs, passes, reason = choose_length(images, batch_size)
     choices = [Choice("train.finetune.epochs", epochs, reason)]
     if own.learning_rate == AUTO:
         kind = "has BatchNorm" if has_batchnorm else "has no BatchNorm and bears less"
@@ -94,7 +94,7 @@ def plan_finetuning(
     )
 
 
-def _choose_length(images: int, batch_size: int) -> tuple[int, int, str]:
+def choose_length(images: int, batch_size: int) -> tuple[int, int, str]:
     """Return epochs, passes over the images in each, and why."""
     steps = -(-images // batch_size)  # of one pass
     if images > MANY:

@@ -249,4 +249,7 @@ def test_the_list_answers_at_once() -> None:
         line.split()[0]: line.split() for line in done.stdout.splitlines() if line[:1].isalpha()
     }
     assert set(CATALOGUE) <= set(rows)
-    assert rows["ResNet50"][1:] == ["23.6", "M", "94", "MB", "224", "px", "3.86", "G", "74.9%"]
+    figures = ["23.6", "M", "94", "MB", "224", "px", "3.86", "G", "74.9%"]
+    assert rows["ResNet50"][1:] == [*figures, "MIT", "fetch"]
+    assert rows["ResNet50V2"][-2:] == ["BSD-3-Clause", "fetch"]
+    assert rows["EfficientNetLite0"][-2:] == ["Apache-2.0", "installed"]

@@ -60,6 +60,9 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     names = [row[0] for row in rows[1:4]]
     assert names == ["MobileNetV3Small", "MobileNetV2", "MobileNetV3Large"]
+    ask("--list-backbones", "--licence", "CC-BY")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:4] if row] == ["VGG16", "VGG19"]
 
     file = shelf / "dino/model.safetensors"
     whole = file.read_bytes()
