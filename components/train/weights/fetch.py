@@ -70,7 +70,7 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
     if name in SHIPPED:
         raise DarkroomError(f"weights fetch: the weights of {name} are installed with Darkroom")
     backbone = CATALOGUE[name]
-    body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px)
+    body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px, download=True)
     with writing_folder(shelf / name, "train") as folder:
         body.save_weights(folder / f"{name}.weights.h5")
         about = {"size_px": backbone.size_px, "parameters": backbone.parameters}
