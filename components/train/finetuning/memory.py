@@ -55,26 +55,37 @@ def estimate_need(model: keras.Model, settings: Finetune) -> Need:
     copy = others + slots * trained
     # A gradient, and its sum over the parts of a batch.
     fixed = FLOAT * ((2 + slots) * trained + copy)
-    kept, largest = _count_kept(model, trains=False)
+    kept, largest, _ = _count_kept(model, trains=False)
     return Need(fixed, kept + 2 * largest)
 
 
-def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int]:
-    """Return bytes of an image that stay until the way back, and the most for a part made again."""
+def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
+    """Return what a model keeps until the way back.
+
+    Args:
+        model: the network, or one inside it.
+        trains: whether something below it does.
+
+    Returns:
+        Bytes of an image that stay; the most for a part that is computed again; whether something
+        trains up to its end.
+    """
     kept = largest = 0
-    for operation, tensors in _list_operations(model):
+    for node in _list_nodes(model):
+        operation = node.operation
+        if isinstance(operation, keras.Model):
+            inside, most, trains = _count_kept(operation, trains)
+            kept, largest = kept + inside, max(largest, most)
+            continue
         trains = trains or bool(getattr(operation, "trainable_weights", None))
         if not trains:
             continue
         if isinstance(operation, Rematerialized):
-            inside, _ = _count_kept(operation.inner, trains=True)
-            kept, largest = kept + _count_bytes(tensors), max(largest, inside)
-        elif isinstance(operation, keras.Model):
-            inside, most = _count_kept(operation, trains=True)
-            kept, largest = kept + inside, max(largest, most)
+            inside, *_ = _count_kept(operation.inner, trains)
+            kept, largest = kept + _count_bytes(node), max(largest, inside)
         elif not _is_view(operation):
-            kept += _count_bytes(tensors) + _count_attention(operation, tensors)
-    return kept, largest
+            kept += _count_bytes(node) + _count_attention(node)
+    return kept, largest, trains
 
 
 def _is_view(operation: Any) -> bool:
@@ -83,27 +94,38 @@ def _is_view(operation: Any) -> bool:
     return frozen or type(operation).__name__ in VIEWS
 
 
-def _list_operations(model: keras.Model) -> Iterator[tuple[Any, list[Any]]]:
-    """Yield layers and operations with what comes out of them, from the bottom up."""
+def _list_nodes(model: keras.Model) -> Iterator[Any]:
+    """Yield the calls of layers and operations that a model is made of, from the bottom up."""
     for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
-        for node in nodes:
-            yield node.operation, node.outputs
+        yield from nodes
 
 
-def _count_attention(operation: Any, tensors: list[Any]) -> int:
+def _count_attention(node: Any) -> int:
     """Return the bytes of attention's weights of tokens for tokens, before and after softmax."""
-    if type(operation).__name__ != "DotProductAttention":
+    if type(node.operation).__name__ != "DotProductAttention":
         return 0
-    (found,) = tensors  # (images, tokens asking, heads, of a head)
-    nodes = [node for node in operation._inbound_nodes if node.outputs[0] is found]
-    key = nodes[0].input_tensors[1]
-    asking, heads = found.shape[1:3]
-    return 2 * asking * key.shape[1] * heads * np.dtype(_name(found.dtype)).itemsize
+    query, key = node.input_tensors[:2]  # (images, tokens, heads, of a head)
+    _, asking, heads, _ = query.shape
+    return int(2 * asking * key.shape[1] * heads * _count_item(query))
 
 
-def _count_bytes(tensors: list[Any]) -> int:
-    return sum(math.prod(t.shape[1:]) * np.dtype(_name(t.dtype)).itemsize for t in tensors)
+def _count_bytes(node: Any) -> int:
+    """Return the bytes of an image in what comes out of a call."""
+    return sum(math.prod(_find_shape(t, node)) * _count_item(t) for t in node.outputs)
 
 
-def _name(dtype: str) -> str:
-    return "float16" if dtype == "bfloat16" else dtype  # NumPy has none, and it is as wide
+def _find_shape(tensor: Any, node: Any) -> list[int]:
+    """Return a tensor's shape without the images; a side that Keras does not know is the input's.
+
+    Scales of channels are such layers: what comes out is as large as what went in.
+    """
+    given = node.input_tensors[0].shape if node.input_tensors else ()
+    return [
+        side or (given[place] if len(given) == len(tensor.shape) else 1) or 1
+        for place, side in enumerate(tensor.shape)
+    ][1:]
+
+
+def _count_item(tensor: Any) -> int:
+    """Return the bytes of a number; NumPy has no bfloat16, which is as wide as float16."""
+    return np.dtype("float16" if tensor.dtype == "bfloat16" else tensor.dtype).itemsize

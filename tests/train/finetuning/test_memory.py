@@ -14,8 +14,16 @@ from components.train.finetuning import preflight
 from components.train.finetuning.fitting import Progress
 from components.train.finetuning.memory import estimate_need
 from components.train.finetuning.preflight import start_phase
+from components.train.finetuning.remat import create_trained
+from components.train.networks.catalogue import Backbone
+from components.train.networks.network import create_network, unfreeze
+from components.train.networks.scaling import SYMMETRIC
+from components.train.networks.vit import Vit, create_vit
 from components.train.spec import Finetune
 from tests.train.finetuning.steps import make_material, make_recipe
+
+WIDTH, HEADS, HIDDEN = 16, 4, 24
+SOME = Backbone("net", 32, 1, 1, None, SYMMETRIC, False)
 
 
 def test_a_batch_is_cut_before_the_machine_is_out_of_memory(
@@ -44,3 +52,24 @@ def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
     assert need.fixed == fixed
     assert need.image == image
     assert estimate_need(take_part(create(0), LOGITS), settings).image < image / 10
+
+
+def reckon(depth: int, unfrozen: int | str = "all", remat: bool = False) -> int:
+    """Return the bytes of an image in a transformer of 4 × 4 patches, one token, width 16."""
+    vit = Vit(size_px=32, patch_px=8, width=WIDTH, depth=depth, heads=HEADS, hidden=HIDDEN)
+    body = create_vit(vit, 32, "net")
+    network = create_network(SOME, body, list("abcd"), size_px=32, dropout=0.0)
+    unfreeze(network, unfrozen)
+    return estimate_need(create_trained(network, remat), Finetune()).image
+
+
+def test_of_blocks_that_are_computed_again_one_is_reckoned() -> None:
+    tokens = 4 * 4 + 1
+    # norms, query, key and value, answer, end and sum of attention, end and sum of the dense layers
+    numbers = tokens * (WIDTH * (2 + 3 + 3 + 2) + HIDDEN) + 2 * HEADS * tokens**2
+    each = (reckon(8) - reckon(4)) / 4
+    assert 4 * numbers < each < 1.6 * 4 * numbers  # GELU is of several operations
+    # What passes from block to block is kept of every one.
+    assert reckon(8, remat=True) - reckon(4, remat=True) == 4 * 4 * tokens * WIDTH
+    assert reckon(8, unfrozen=2) - reckon(8, unfrozen=1) == pytest.approx(each, rel=0.1)
+    assert reckon(8, unfrozen=0) < each / 10

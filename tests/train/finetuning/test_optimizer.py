@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from components.train.finetuning.fitting import Finetuning, Progress, to_numpy
-from components.train.finetuning.optimizers import compute_scales, create_optimizer
+from components.train.finetuning.optimizers import compute_scales, create_optimizer, is_decayed
+from components.train.networks.backbones import create_body, find_backbone
 from components.train.spec import Finetune
 from tests.train.finetuning.steps import (
     make_material,
     make_recipe,
     read_weights,
 )
+from tests.train.networks.tiny_vit import DEPTH, DINOV2, write_timm
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
@@ -97,3 +99,12 @@ def test_weights_are_not_replaced_by_their_mean_between_fits(create: Any, shards
     assert not any(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
     with phase.averaged():
         assert all(np.array_equal(to_numpy(own), to_numpy(mean)) for own, mean in pairs)
+
+
+def test_of_a_transformer_only_kernels_decay(tmp_path: Path) -> None:
+    write_timm(tmp_path / "net", DINOV2)
+    body = create_body(find_backbone(str(tmp_path / "net")), "imagenet", 32)
+    decayed = {weight.path.removesuffix("/kernel") for weight in body.weights if is_decayed(weight)}
+    kernels = ("attn.query", "attn.key", "attn.value", "attn.proj", "mlp.fc1", "mlp.fc2")
+    blocks = {f"blocks.{number}.{kernel}" for number in range(DEPTH) for kernel in kernels}
+    assert decayed == blocks | {"embedding.patch"}
