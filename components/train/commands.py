@@ -35,7 +35,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 def _list_backbones(flags: argparse.Namespace) -> None:
     from components.train.networks.catalogue import Backbone, filter_backbones, print_backbones
-    from components.train.weights.shelf import list_shelf
+    from components.train.networks.weights.shelf import list_shelf
 
     fetched = [
         Backbone(
@@ -95,7 +95,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _keep_weights(flags: argparse.Namespace) -> None:
-    from components.train.weights.shelf import print_shelf, verify_shelf
+    from components.train.networks.weights.shelf import print_shelf, verify_shelf
 
     if flags.what == "list":
         print_shelf(flags.shelf)
@@ -103,7 +103,7 @@ def _keep_weights(flags: argparse.Namespace) -> None:
         verify_shelf(flags.shelf, flags.names)
     else:
         from components.common.errors import DarkroomError
-        from components.train.weights.fetch import fetch
+        from components.train.networks.weights.fetch import fetch
 
         if not flags.names:
             raise DarkroomError("weights fetch: name a network; --list-backbones prints some")

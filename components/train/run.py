@@ -22,6 +22,7 @@ from components.train.finetuning.remat import check_remat
 from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
 from components.train.networks.lora import check_lora
 from components.train.networks.network import HEAD_INPUT, create_network, find_bodies, unfreeze
+from components.train.networks.weights.start import find_weights, pin_weights
 from components.train.probe.harm import drop_harmful
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
@@ -33,7 +34,6 @@ from components.train.runtime.machines import Machines, agree, join_machines, on
 from components.train.selection.kept import Contest
 from components.train.selection.rules import Choice, Plan, plan_finetuning
 from components.train.spec import AUTO, Inputs, Outputs, Params
-from components.train.weights.start import find_weights, pin_weights
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = None) -> None:

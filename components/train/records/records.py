@@ -14,11 +14,11 @@ from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.catalogue import Backbone
+from components.train.networks.weights.start import describe_since, digest_weights
 from components.train.probe.label_issues import Issues
 from components.train.runtime.machines import Machines
 from components.train.selection.rules import Choice
 from components.train.spec import Outputs, Params
-from components.train.weights.start import describe_since, digest_weights
 
 VERSIONS = ("keras", "tensorflow", "numpy", "pillow", "scikit-learn")
 

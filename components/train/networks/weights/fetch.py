@@ -16,7 +16,7 @@ from components.common.terminal import say
 from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
 from components.train.networks.checkpoints import read_config
-from components.train.weights.shelf import RECORD, WANTED, list_files
+from components.train.networks.weights.shelf import RECORD, WANTED, list_files
 
 HUGGING_FACE = "hf://"
 TRANSPORT = (  # KerasHub brings the clients of both hubs

@@ -10,8 +10,8 @@ from pathlib import Path
 from components.common.artifacts.model import MODEL_FILE, read_card
 from components.common.files.writing import compute_sha256
 from components.train.networks.backbones import MODEL_SUFFIX
+from components.train.networks.weights.shelf import compute_digest
 from components.train.spec import Params
-from components.train.weights.shelf import compute_digest
 
 IN_REGISTRY = "models:"
 
