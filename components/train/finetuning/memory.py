@@ -23,7 +23,7 @@ FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
 # Arrays of the optimizer for each weight that trains, its running mean included.
 SLOTS = {"adamw": 3, "adam": 3, "sgd": 2}
 # What passes its input on as it is: nothing is kept for it a second time.
-VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten", "Activation")
+VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten")
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,6 @@ class Need:
     def count(self, images: int) -> int:
         """Return the bytes for so many images at once."""
         return self.fixed + images * self.image
-
-    def fits(self, free: int) -> int:
-        """Return how many images at once some bytes hold; 0 or less: not one."""
-        return (free - self.fixed) // max(1, self.image)
 
 
 def estimate_need(model: keras.Model, settings: Finetune) -> Need:
@@ -89,9 +85,15 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
 
 
 def _is_view(operation: Any) -> bool:
-    """Whether nothing is kept of what comes out; of frozen BatchNorm a factor is enough."""
-    frozen = isinstance(operation, keras.layers.BatchNormalization) and not operation.trainable
-    return frozen or type(operation).__name__ in VIEWS
+    """Whether nothing more is kept of what comes out.
+
+    Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it.
+    """
+    if isinstance(operation, keras.layers.BatchNormalization):
+        return not operation.trainable
+    if isinstance(operation, keras.layers.Activation):
+        return operation.activation in (keras.activations.linear, keras.activations.relu)
+    return type(operation).__name__ in VIEWS
 
 
 def _list_nodes(model: keras.Model) -> Iterator[Any]:

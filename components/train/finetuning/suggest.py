@@ -71,14 +71,13 @@ def suggest_backbone(backbones: Sequence[Backbone], budget: Budget) -> Backbone 
             continue
         need, speed = measured.get(one.name) or measure(one)
         fastest = max(fastest, speed.compute * macs)
-        images = min(need.fits(int(budget.memory)), Finetune.batch_size)
         seconds = _count_seconds(1 / _count_image_seconds(speed), budget)
         say(
             f"{one.name}: {one.top1:.1%} on ImageNet, {speed.compute:,.1f} images/s, about "
             f"{describe_seconds(seconds)}; {need.count(1) / 1e9:.1f} GB and "
             f"{need.image / 1e6:,.0f} MB for each further image at once"
         )
-        if images >= 1 and seconds <= budget.minutes * 60:
+        if need.count(1) <= budget.memory and seconds <= budget.minutes * 60:
             return one
     return None
 
