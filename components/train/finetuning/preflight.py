@@ -21,6 +21,8 @@ from components.train.runtime.machines import agree, any_of
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
+# Bytes that were taken beyond what was reckoned, at most: libraries and buffers.
+SPARE = 600_000_000
 # What follows fine-tuning, of a stage with a budget: blends and calibration are looks at validation
 # as one epoch has one; then the model is written.
 LOOKS_AFTER, WRITING_SECONDS = 5, 10.0
@@ -141,7 +143,7 @@ def _cut_to_memory(network: keras.Model, material: Material, progress: Progress)
     settings, own, free = material.recipe.finetune, _count_own(material), find_free_memory()
     need = estimate_need(create_trained(network, settings.remat), settings)
     parts = progress.accumulate
-    while parts < own and any_of(need.count(own // parts) > free):
+    while parts < own and any_of(need.count(own // parts) + SPARE > free):
         parts = _cut(parts, own)
     images = own // parts
     say(

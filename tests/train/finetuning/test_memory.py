@@ -13,7 +13,7 @@ from components.common.errors import DarkroomError
 from components.train.finetuning import preflight
 from components.train.finetuning.fitting import Progress
 from components.train.finetuning.memory import estimate_need
-from components.train.finetuning.preflight import start_phase
+from components.train.finetuning.preflight import SPARE, start_phase
 from components.train.finetuning.remat import create_trained
 from components.train.networks.catalogue import Backbone
 from components.train.networks.network import create_network, unfreeze
@@ -31,7 +31,7 @@ def test_a_batch_is_cut_before_the_machine_is_out_of_memory(
 ) -> None:
     network, recipe = create(), make_recipe()
     need = estimate_need(take_part(network, LOGITS), recipe.finetune)
-    monkeypatch.setattr(preflight, "find_free_memory", lambda: need.count(3))
+    monkeypatch.setattr(preflight, "find_free_memory", lambda: SPARE + need.count(3))
     phase = start_phase(network, make_material(shards, recipe), Progress(1))
     assert phase.progress.accumulate == 4  # of 8 images; two at once
     assert "a step with 2 images at once wants about" in capsys.readouterr().out
