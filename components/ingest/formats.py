@@ -63,8 +63,8 @@ def _open_zstd(archive: Path, name: str) -> Iterator[Any]:
         from backports import zstd
     except ImportError:
         raise DarkroomError(
-            f"{name}: packed with Zstandard (.zst); install backports.zstd to read it (pip install "
-            f"'darkroom[archives]'), or {BY_HAND}"
+            f"{name}: packed with Zstandard (.zst), read by backports.zstd: python -m pip install "
+            f"'backports.zstd>=1.8', or {BY_HAND}"
         ) from None
     try:
         with zstd.ZstdFile(archive) as stream:

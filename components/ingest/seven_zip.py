@@ -34,8 +34,7 @@ def open_seven_zip(archive: Path, name: str) -> Iterator[Archive]:
         from py7zr.exceptions import PasswordRequired, UnsupportedCompressionMethodError
     except ImportError:
         raise DarkroomError(
-            f"{name}: a 7z archive; install py7zr to read it (pip install 'darkroom[archives]'), "
-            f"or {BY_HAND}"
+            f"{name}: a 7z archive, read by py7zr: python -m pip install 'py7zr>=1.1', or {BY_HAND}"
         ) from None
     # Given an open file it works in one thread, and calls what writes in the archive's order.
     with archive.open("rb") as stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from components.common.artifacts.model import MODEL_FILE
 from components.common.errors import DarkroomError
-from components.common.files.writing import compute_sha256
-from components.common.serving.classifier import MODEL_FILE
 from components.common.serving.decisions import DECISIONS_FILE, Decisions, read_decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
-from components.common.tracking.server import describe_uri, import_mlflow
+from components.common.tracking.registered import (
+    IN_REGISTRY,
+    fetch_model_file,
+    find_registered,
+)
 from components.common.tracking.tags import (
     DECISIONS_DIGEST,
-    MODEL_DIGEST,
     REFERENCE,
     SAMPLE,
     UNSURE_BELOW,
@@ -27,7 +28,6 @@ from components.common.tracking.tags import (
 
 MLMODEL = "MLmodel"  # what makes a folder a model of MLflow
 EARLIER = "unsure_below"  # key of the threshold in the configuration of earlier versions
-IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,9 @@ def open_model(
     if not model.startswith("models:"):
         yield _open_folder(Path(model)) if Path(model, MLMODEL).is_file() else _open_file(model)
         return
-    parts = IN_REGISTRY.fullmatch(model)
-    if parts is None:
-        raise DarkroomError(
-            f"--model {model}: legal are models:/NAME@ALIAS and models:/NAME/VERSION"
-        )
-    mlflow = import_mlflow(create=False)
+    mlflow, version = find_registered(model)
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
-        with explain_failures():
-            version = _find_version(mlflow, model, **parts.groupdict())
-            file = _download(mlflow, version, folder)
-        expected = version.tags.get(MODEL_DIGEST)
-        if expected and compute_sha256(file) != expected:
-            raise DarkroomError(
-                f"{model}: version {version.version} is not the file that was registered (its "
-                f"sha256 is not {expected}); the artifact store is damaged: restore it, or promote "
-                "again"
-            )
+        file = fetch_model_file(mlflow, version, MODEL_FILE, Path(folder))
         wanted = {REFERENCE: with_reference, SAMPLE: with_sample}
         with explain_failures():
             kept = {
@@ -124,43 +110,7 @@ def find_version(model: str) -> str | None:
     Raises:
         DarkroomError: as :func:`open_model`.
     """
-    parts = IN_REGISTRY.fullmatch(model)
-    if parts is None:
-        return None
-    mlflow = import_mlflow(create=False)
-    with explain_failures():
-        return str(_find_version(mlflow, model, **parts.groupdict()).version)
-
-
-def _find_version(
-    mlflow: Any, model: str, name: str, alias: str | None, version: str | None
-) -> Any:
-    client = mlflow.MlflowClient()
-    where = describe_uri(mlflow)
-    try:
-        registered = client.get_registered_model(name)
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        names = ", ".join(found.name for found in client.search_registered_models(max_results=20))
-        raise DarkroomError(
-            f"{model}: MLflow at {where} has no model {name}; it has {names or 'none yet'}"
-        ) from None
-    if alias is not None and alias not in registered.aliases:
-        known = ", ".join(f"{a} (version {v})" for a, v in sorted(registered.aliases.items()))
-        raise DarkroomError(
-            f"{model}: {name} has no alias {alias}; it has {known or 'none yet'}. A version can be "
-            f"named as well: models:/{name}/1"
-        )
-    wanted = version or registered.aliases[alias]
-    try:
-        return client.get_model_version(name, wanted)
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        raise DarkroomError(
-            f"{model}: {name} has no version {wanted}; `make ui` lists them"
-        ) from None
+    return str(find_registered(model)[1].version) if IN_REGISTRY.fullmatch(model) else None
 
 
 def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
@@ -180,34 +130,3 @@ def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decis
             "promote again"
         )
     return replace(found, unsure_below=decisions.unsure_below)
-
-
-def _download(mlflow: Any, version: Any, folder: str) -> Path:
-    uri = f"models:/{version.name}/{version.version}/artifacts/{MODEL_FILE}"
-    try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        if "API request to" in str(error):
-            raise
-        raise DarkroomError(
-            f"models:/{version.name}/{version.version}: {_describe_loss(mlflow, version)}"
-        ) from None
-
-
-def _describe_loss(mlflow: Any, version: Any) -> str:
-    """Return why the files of a version are not to be had, as far as MLflow knows."""
-    none = f"its artifacts hold no {MODEL_FILE}; predict wants a version that promote registered"
-    source = str(version.source)
-    if not source.startswith("models:/"):
-        return none
-    try:
-        place = str(mlflow.get_logged_model(source.removeprefix("models:/")).artifact_location)
-    except mlflow.exceptions.MlflowException:
-        return "its files were deleted in MLflow; promote again, or name another version"
-    path = Path(place.removeprefix("file://"))
-    if "://" in str(path) or path.exists():
-        return none
-    return (
-        f"its files are not where they were stored, {path}; bring that folder back, or promote "
-        "again"
-    )

@@ -18,8 +18,11 @@ from components.train.feed.memory import read_train_and_val
 from components.train.feed.recipe import Recipe
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.optimizers import has_batchnorm
+from components.train.finetuning.remat import check_remat
 from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
-from components.train.networks.network import HEAD_INPUT, create_network, unfreeze
+from components.train.networks.lora import check_lora
+from components.train.networks.network import HEAD_INPUT, create_network, find_bodies, unfreeze
+from components.train.networks.weights.start import find_weights, pin_weights
 from components.train.probe.harm import drop_harmful
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
@@ -43,6 +46,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
         trial: of a search, which wants the epochs and no outputs.
     """
     watch = Stopwatch()
+    params = replace(params, weights=pin_weights(params.weights))
     minutes = params.budget_minutes
     deadline = time.perf_counter() + minutes * 60 if minutes else None
     machines = join_machines(params.seed)
@@ -69,7 +73,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
             contest = Contest(probe.judged)
             if plan.finetune.epochs:
                 scratch = params.weights == NO_WEIGHTS
-                trainable = unfreeze(network, params.finetune.unfreeze, scratch)
+                layers, rank = params.finetune.unfreeze, params.finetune.lora_rank
+                trainable = unfreeze(network, layers, scratch, rank)
                 say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
                 for epoch in run_finetuning(
                     network,
@@ -100,7 +105,7 @@ def _prepare(
     # The same seed gives the same model, to the digit.
     tf.config.experimental.enable_op_determinism()
     say(set_precision(params.precision))
-    body = create_body(backbone, params.weights, size)
+    body = create_body(backbone, find_weights(params.weights), size)
     network = create_network(
         backbone,
         body,
@@ -109,6 +114,8 @@ def _prepare(
         dropout=params.finetune.dropout,
         scratch=params.weights == NO_WEIGHTS,
     )
+    check_lora(find_bodies(network), params.finetune.lora_rank)
+    check_remat(network, params.finetune.remat)
     train, val = read_train_and_val(shards, dataset)
     say(records.describe_start(backbone, params.weights, dataset))
     recipe = Recipe(

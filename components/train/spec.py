@@ -78,6 +78,16 @@ class Finetune:
         "layers with a kernel, or blocks of a transformer, that train, counted from the top of the "
         "backbone; all, or 0: the head alone",
     )
+    lora_rank: Annotated[int, Between(0, 1024)] = param(
+        0,
+        "rank of the updates that train in the place of a transformer's dense kernels, 4 to 64; 0: "
+        "the kernels train",
+    )
+    remat: bool = param(
+        False,
+        "compute the activations of a transformer's blocks again instead of keeping them: less "
+        "memory, a third more time",
+    )
 
     @property
     def rate(self) -> float:
@@ -137,7 +147,8 @@ class Params:
     weights: str = param(
         "imagenet",
         "imagenet (of a folder: those in it), none (random), or the path of a weights file of that "
-        "backbone, or of a model.keras whose backbone training goes on from",
+        "backbone, or of a model.keras whose backbone training goes on from, or a version of the "
+        "registry, models:/NAME@champion or models:/NAME/7",
     )
     seed: Annotated[int, Between(0, 2**31 - 1)] = param(0, "seed of all that is random")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = param(

@@ -368,8 +368,8 @@ def test_7z_with_link_password_or_bomb_is_refused(
 @pytest.mark.parametrize(
     ("head", "module", "words"),
     [
-        (b"7z\xbc\xaf\x27\x1c", "py7zr", "a 7z archive; install py7zr"),
-        (b"\x28\xb5\x2f\xfd", "backports", "packed with Zstandard .* install backports.zstd"),
+        (b"7z\xbc\xaf\x27\x1c", "py7zr", r"a 7z archive, read by py7zr: .*'py7zr>="),
+        (b"\x28\xb5\x2f\xfd", "backports", r"packed with Zstandard .* 'backports\.zstd>="),
     ],
 )
 def test_without_its_library_the_kind_is_named(
@@ -381,7 +381,7 @@ def test_without_its_library_the_kind_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / "a").write_bytes(head + bytes(100))
-    with pytest.raises(DarkroomError, match=rf"photos: {words}.*darkroom\[archives\]"):
+    with pytest.raises(DarkroomError, match=rf"photos: {words}"):
         unpack(tmp_path / "a", tmp_path, "photos")
 
 

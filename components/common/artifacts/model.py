@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CARD = "darkroom.json"
+MODEL_FILE = "model.keras"  # its name in a registered version
 # Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
 LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
 # Of a network of tokens, before its last block: the patches as a map of places (high, wide,

@@ -17,9 +17,7 @@ from components.common.host import count_cores
 from components.common.images.formats import find_extent, open_image
 from components.common.images.pixels import read_pixels
 
-# How a registered version keeps the model file: its name, and that among the artifacts of MLflow's
-# pyfunc.
-MODEL_FILE, ARTIFACT = "model.keras", "model"
+ARTIFACT = "model"  # how a registered version names the model file among its artifacts
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from components.common.serving.batching import Answer, Batcher, ClosedError
 from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch
+from components.common.tracking.registered import IN_REGISTRY
 from components.predict.serve.bodies import Unread
-from components.predict.source import IN_REGISTRY, Source, find_version, open_model
+from components.predict.source import Source, find_version, open_model
 from components.predict.spec import Serve
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds differently in batches of other sizes

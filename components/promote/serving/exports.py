@@ -18,18 +18,22 @@ from components.common.images.pixels import read_pixels
 EXPORTS = "darkroom.exports"  # tag of a version: the forms beside the Keras model
 TOLERANCE = 1e-4  # of a probability: other kernels sum in another order
 FILES = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
-# What a form needs beside TensorFlow, and the extra that brings it.
-NEEDS = {"onnx": ("onnx", "onnxruntime", "tf2onnx")}
+# What a form needs beside TensorFlow: modules, and how pip is asked for each.
+NEEDS = {
+    "onnx": {"onnx": "onnx>=1.18", "onnxruntime": "onnxruntime>=1.20", "tf2onnx": "tf2onnx>=1.16"}
+}
 
 
 def check_installed(forms: Sequence[str]) -> None:
     """Raise DarkroomError, before anything is registered, if a form's packages are missing."""
     for form in forms:
-        missing = [name for name in NEEDS.get(form, ()) if importlib.util.find_spec(name) is None]
+        needs = NEEDS.get(form, {})
+        missing = [name for name in needs if importlib.util.find_spec(name) is None]
         if missing:
+            wanted = " ".join(f"'{needs[name]}'" for name in missing)
             raise DarkroomError(
-                f"promote.exports: {form} needs {', '.join(missing)}; install the extra: pip "
-                "install 'darkroom[export]', or take it off the list"
+                f"promote.exports: {form} needs {', '.join(missing)}: python -m pip install "
+                f"{wanted}, or take it off the list"
             )
 
 

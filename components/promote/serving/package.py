@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import components
-from components.common.artifacts.model import HUB, ModelCard
-from components.common.serving.classifier import ARTIFACT, MODEL_FILE
+from components.common.artifacts.model import HUB, MODEL_FILE, ModelCard
+from components.common.serving.classifier import ARTIFACT
 from components.common.serving.decisions import DECISIONS, DECISIONS_FILE, Decisions
 
 # The serving room and what it reaches, in the folder of components; a test holds it to the imports.

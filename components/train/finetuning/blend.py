@@ -13,6 +13,7 @@ import numpy as np
 
 from components.common.backend import keras
 from components.train.finetuning.fitting import to_numpy
+from components.train.networks.lora import is_outer
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the fine-tuned weights
 Weights = list[np.ndarray]  # of a network, in its order
@@ -29,11 +30,14 @@ def write_weights(network: keras.Model, weights: Weights) -> None:
         variable.assign(value)
 
 
-def blend(start: Weights, end: Weights, share: float) -> Weights:
-    """Return weights between two states: (1 - share) · start + share · end."""
+def blend(network: keras.Model, start: Weights, end: Weights, share: float) -> Weights:
+    """Return weights of a network between two states: (1 - share) · start + share · end.
+
+    Of a low-rank update only the matrix that begins at 0 is blended: the update is then the share.
+    """
     return [
-        (one + share * (other - one)).astype(one.dtype)
-        for one, other in zip(start, end, strict=True)
+        other if is_outer(weight.path) else (one + share * (other - one)).astype(one.dtype)
+        for weight, one, other in zip(network.weights, start, end, strict=True)
     ]
 
 

@@ -256,13 +256,13 @@ class _Second:
             f"{best.loss:.3f}, before {tuned.loss:.3f}"
         )
         self.contest.take(best)
-        self.tuned = blend(self.start, self.tuned, share)
+        self.tuned = blend(self.network, self.start, self.tuned, share)
         yield best.epoch
 
     def _judge_blend(self, share: float) -> Judged:
         assert self.phase is not None
         clock, latest = Clock(), self.contest.epochs[-1].epoch
-        with holding(self.network, blend(self.start, self.tuned, share)):
+        with holding(self.network, blend(self.network, self.start, self.tuned, share)):
             found = self.phase.judge()
         losses, log_loss, accuracy = _score(found, self.material.val.labels)
         return Judged(

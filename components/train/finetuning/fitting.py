@@ -16,6 +16,7 @@ from components.common.errors import DarkroomError
 from components.train.feed.batches import Feed
 from components.train.feed.material import Material
 from components.train.finetuning.optimizers import compute_scales, create_optimizer
+from components.train.finetuning.remat import create_trained
 from components.train.runtime.devices import create_forward, within_memory
 from components.train.runtime.passes import run_forward
 
@@ -54,12 +55,12 @@ class Finetuning:
         self.material, self.progress = material, progress
         self.feed = Feed(material.train, material.recipe)
         self.steps = material.steps
-        self.model = take_part(network, LOGITS)
         settings = material.recipe.finetune
+        self.model = create_trained(network, settings.remat)
         self.optimizer = create_optimizer(
             settings,
             self.steps * progress.epochs,
-            compute_scales(self.model, settings.layer_decay),
+            compute_scales(take_part(network, LOGITS), settings.layer_decay),
             progress.accumulate,
         )
         self.model.compile(

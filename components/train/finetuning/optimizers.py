@@ -9,9 +9,9 @@ from components.common.backend import keras
 from components.train.networks.groups import list_groups, list_layers
 from components.train.spec import Finetune
 
-# Of several dimensions, and no kernels: class tokens and registers, position embeddings, the biases
-# of attention's heads.
-MARKS = re.compile("token|position|bias$")
+# Of several dimensions, and no kernels: class tokens and registers, position embeddings, scales of
+# channels, the biases of attention's heads.
+MARKS = re.compile(r"token|position|\.ls\d|bias$")
 KINDS = {
     "adamw": keras.optimizers.AdamW,
     "adam": keras.optimizers.Adam,

@@ -9,15 +9,20 @@ import numpy as np
 
 from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
+from components.common.host import find_free_memory
 from components.common.terminal import describe_seconds, say
 from components.train.feed.material import Material
-from components.train.finetuning.fitting import Finetuning, Progress
+from components.train.finetuning.fitting import Finetuning, Progress, has_gpu
+from components.train.finetuning.memory import estimate_need
+from components.train.finetuning.remat import create_trained, has_blocks
 from components.train.runtime.devices import TOO_LITTLE, is_out_of_memory
 from components.train.runtime.machines import agree, any_of
 
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
+# Bytes that were taken beyond what was reckoned, at most: libraries and buffers.
+SPARE = 600_000_000
 # What follows fine-tuning, of a stage with a budget: blends and calibration are looks at validation
 # as one epoch has one; then the model is written.
 LOOKS_AFTER, WRITING_SECONDS = 5, 10.0
@@ -78,9 +83,9 @@ def start_phase(
     Raises:
         DarkroomError: if not even one image at a time fits.
     """
-    recipe, size = material.recipe, material.batch_size
+    size, own = material.batch_size, _count_own(material)
     began = time.perf_counter()
-    own = size // max(recipe.processes, recipe.devices)  # images of a step on one device
+    progress = _cut_to_memory(network, material, progress)
     while True:
         phase = Finetuning(network, material, progress)
         before = phase.read_state()
@@ -90,8 +95,7 @@ def start_phase(
             if progress.accumulate == own:
                 raise DarkroomError(TOO_LITTLE)
             fits = size // progress.accumulate
-            # Equal parts, so that the mean of their gradients is that of the whole batch.
-            parts = next(n for n in range(2 * progress.accumulate, own + 1) if own % n == 0)
+            parts = _cut(progress.accumulate, own)
             progress = replace(progress, accumulate=parts)
             say(
                 f"out of memory with {fits} images at once: going on with {size // parts}, and "
@@ -114,6 +118,56 @@ def start_phase(
             f"{progress.epochs} would want {describe_seconds(max(0.0, more))} more"
         )
         return Finetuning(network, material, replace(progress, epochs=fitting))
+
+
+def _count_own(material: Material) -> int:
+    """Return the images of a step on one device."""
+    return material.batch_size // max(material.recipe.processes, material.recipe.devices)
+
+
+def _cut(parts: int, own: int) -> int:
+    """Return the next number of parts: equal ones, whose gradients' mean is the whole batch's."""
+    return next(n for n in range(2 * parts, own + 1) if own % n == 0)
+
+
+def _cut_to_memory(network: keras.Model, material: Material, progress: Progress) -> Progress:
+    """Reckon what a step wants of this machine's memory, and cut batches to what is free.
+
+    A GPU says itself that its memory is short; a machine ends the process without a word.
+
+    Raises:
+        DarkroomError: if one image at a time is too much, with what to change.
+    """
+    if has_gpu():
+        return progress
+    settings, own, free = material.recipe.finetune, _count_own(material), find_free_memory()
+    need = estimate_need(create_trained(network, settings.remat), settings)
+    parts = progress.accumulate
+    while parts < own and any_of(need.count(own // parts) + SPARE > free):
+        parts = _cut(parts, own)
+    images = own // parts
+    say(
+        f"memory: a step with {images} images at once wants about {_in_gb(need.count(images))}, "
+        f"{_in_gb(free)} are free"
+    )
+    if not any_of(need.count(images) > free):
+        if parts > progress.accumulate:
+            say(f"{own} would want {_in_gb(need.count(own))}: {parts} parts to a step")
+        return replace(progress, accumulate=parts)
+    ways = "lower train.finetune.unfreeze, or choose a smaller train.backbone"
+    if has_blocks(network):
+        ways = f"set train.finetune.lora_rank to 8, {ways}"
+    if has_blocks(network) and not settings.remat:
+        less = estimate_need(create_trained(network, remat=True), settings)
+        ways = f"set train.finetune.remat to true (about {_in_gb(less.count(1))}), {ways}"
+    raise DarkroomError(
+        f"train: fine-tuning wants about {_in_gb(need.count(1))} of memory with one image at a "
+        f"time, and {_in_gb(free)} are free: {ways}"
+    )
+
+
+def _in_gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
 
 
 def _measure_within_memory(phase: Finetuning) -> Speed | None:
@@ -154,6 +208,6 @@ def measure_speed(phase: Finetuning) -> Speed:
         compute=compute,
         train_images=material.images,
         val_images=len(material.val.labels),
-        shared=not any("gpu" in name.lower() for name in keras.distribution.list_devices()),
+        shared=not has_gpu(),
         memory_mb=psutil.Process().memory_info().rss / 1e6,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,7 @@ def read_folder(folder: Path) -> Backbone:
     )
 
 
-def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
+def create_body(backbone: Backbone, weights: str, size_px: int, *, download: bool = False) -> Any:
     """Return a network without classifier, with its weights.
 
     Args:
@@ -73,6 +76,7 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
             file of this very network, or of a model that Darkroom trained from it: its classes may
             be others.
         size_px: side of the images.
+        download: ImageNet weights that neither an installed package nor Keras's cache holds.
 
     Returns:
         A Keras model: (size_px, size_px, 3) → a map (high, wide, channels), or of a network that
@@ -110,7 +114,15 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     shape = (size_px, size_px, 3)
     if weights == IMAGENET_WEIGHTS:
         try:
-            return create(include_top=False, weights="imagenet", input_shape=shape)
+            with contextlib.nullcontext() if download else _without_downloads():
+                return create(include_top=False, weights="imagenet", input_shape=shape)
+        except _NotHereError:
+            raise DarkroomError(
+                f"train.weights: the ImageNet weights of {backbone.name} are not on this machine, "
+                "and training asks nobody for them: `python -m components.train weights fetch "
+                f"{backbone.name}` brings them and says how they are used; or choose {SHIPPED[-1]},"
+                " whose weights are installed"
+            ) from None
         except Exception as error:  # urllib, http and Keras raise many kinds here
             raise DarkroomError(
                 f"train.weights: cannot download the ImageNet weights of {backbone.name} "
@@ -122,6 +134,27 @@ def create_body(backbone: Backbone, weights: str, size_px: int) -> Any:
     if weights != NO_WEIGHTS:
         _load_keras_weights(body, backbone.name, _find_file(weights))
     return body
+
+
+class _NotHereError(Exception):
+    """Keras would download now."""
+
+
+@contextlib.contextmanager
+def _without_downloads() -> Iterator[None]:
+    """Let Keras use its cache and, inside, download nothing: it has no setting for that."""
+    from keras.src.utils import file_utils
+
+    def refuse(*_: Any) -> None:
+        raise _NotHereError
+
+    retrieve, file_utils.urlretrieve = file_utils.urlretrieve, refuse
+    printed = io.StringIO()  # "Downloading data from …" would be wrong
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        file_utils.urlretrieve = retrieve
 
 
 def _create_folder_body(folder: Path, size_px: int, pretrained: bool = True) -> Any:
@@ -167,8 +200,8 @@ def _find_file(weights: str) -> Path:
     file = Path(weights)
     if not file.is_file():
         raise DarkroomError(
-            f"train.weights: no file {weights}; legal are imagenet, none, or the path of a "
-            "weights file"
+            f"train.weights: no file {weights}; legal are imagenet, none, the path of a weights "
+            "file or of a model.keras, or models:/NAME@champion"
         )
     return file
 

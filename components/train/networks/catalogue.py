@@ -9,7 +9,7 @@ fine-tuned; tests/train counts them anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.train.networks.scaling import CAFFE, IMAGENET, LITE, SYMMETRIC, Scaling
@@ -30,6 +30,7 @@ class Backbone:
     patch_px: int = 1  # the side of an image is a multiple of it
     folder: Path | None = None  # where its config and weights lie; None: in the catalogue
     needs: tuple[str, ...] = ()  # libraries, beside Keras, that a model made of it needs
+    licence: str = ""  # of its weights, as their publishers say it; empty: they were not asked
 
     @property
     def size_mb(self) -> float:
@@ -37,8 +38,30 @@ class Backbone:
         return self.parameters * 4 / 1e6
 
 
+# Licences of the weights by the beginnings of names: what Keras's page of applications says of
+# their origin; of EfficientNet, MobileNetV3 and ConvNeXt the licence of the publishers' repository.
+LICENCES = {
+    "EfficientNet": "Apache-2.0",
+    "MobileNet": "Apache-2.0",
+    "NASNet": "Apache-2.0",
+    "Inception": "Apache-2.0",
+    "DenseNet": "BSD-3-Clause",
+    "ResNet": "MIT",
+    "Xception": "MIT",
+    "ConvNeXt": "MIT",
+    "VGG": "CC-BY-4.0",
+}
+
+
+def find_licence(name: str) -> str:
+    """Return the licence of the weights of a network of the catalogue."""
+    if name.startswith("ResNet") and name.endswith("V2"):  # Facebook's, not Kaiming He's
+        return "BSD-3-Clause"
+    return next(licence for begin, licence in LICENCES.items() if name.startswith(begin))
+
+
 CATALOGUE = {
-    backbone.name: backbone
+    backbone.name: replace(backbone, licence=find_licence(backbone.name))
     for backbone in (
         Backbone("EfficientNetLite0", 224, 3_413_024, 384, 0.751, LITE, True),
         Backbone("EfficientNetLite1", 240, 4_189_344, 599, 0.767, LITE, True),
@@ -90,45 +113,55 @@ CATALOGUE = {
 SHIPPED = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")  # weights are installed
 
 
-def print_catalogue(
+def filter_backbones(
     fetched: Sequence[Backbone] = (),
     max_gmacs: float | None = None,
     max_mb: float | None = None,
     family: str = "",
-) -> None:
-    """Print the catalogue, and networks that were fetched, as a table, smallest network first.
+    licence: str = "",
+) -> list[Backbone]:
+    """Return networks of the catalogue, and some that were fetched, smallest first.
 
     Args:
         fetched: from folders, named by their path.
         max_gmacs: leaves out what multiplies more for an image, in thousand millions.
         max_mb: leaves out what is larger, in float32.
         family: part of the names that are wanted, in any case.
+        licence: part of the licences that are wanted, in any case; unknown ones are left out.
     """
-    rows = [
+    found = [
         one
         for one in (*CATALOGUE.values(), *fetched)
         if family.lower() in one.name.lower()
+        and licence.lower() in one.licence.lower()
         and (max_mb is None or one.size_mb <= max_mb)
         and (max_gmacs is None or (one.mega_macs or 0) / 1e3 <= max_gmacs)
     ]
+    return sorted(found, key=lambda one: one.parameters)
+
+
+def print_backbones(rows: Sequence[Backbone]) -> None:
+    """Print networks as a table."""
     wide = max([20, *(len(one.name) + 2 for one in rows)])
     print(
         f"{'backbone':<{wide}}{'parameters':>11}{'size':>11}{'input':>10}{'multiply-adds':>16}"
-        f"{'ImageNet top-1':>17}"
+        f"{'ImageNet top-1':>17}  {'licence':<14}weights"
     )
-    for one in sorted(rows, key=lambda b: b.parameters):
+    for one in rows:
         macs = "–" if one.mega_macs is None else f"{one.mega_macs / 1e3:.2f} G"
         top1 = "–" if one.top1 is None else f"{one.top1:.1%}"
+        where = "installed" if one.name in SHIPPED else "fetch"
+        where = "here" if one.folder else where
         print(
             f"{one.name:<{wide}}{one.parameters / 1e6:>9.1f} M{one.size_mb:>8.0f} MB"
-            f"{one.size_px:>7} px{macs:>16}{top1:>17}"
+            f"{one.size_px:>7} px{macs:>16}{top1:>17}  {one.licence or '–':<14}{where}"
         )
     if not rows:
         print("none: let the filters through more")
     print(
         "\nParameters, size (float32) and multiply-adds (of one image of that input) are those of\n"
         "the network without its ImageNet classifier; top-1 is the accuracy its publishers give.\n"
-        "EfficientNetLite0, 1 and 2 are installed with Darkroom. The others' ImageNet weights are\n"
-        "downloaded at first use, or read from a file: train.weights. ViT, DeiT, DINOv2, CLIP,\n"
-        "SigLIP, Swin and all that timm, Hugging Face or KerasHub have beside: `weights fetch`."
+        "Weights are installed with Darkroom, or `weights fetch NAME` brings them, and those of\n"
+        "ViT, DeiT, DINOv2, CLIP, SigLIP, Swin and what else timm, Hugging Face or KerasHub have.\n"
+        "--minutes names the best that trains in that time on this machine."
     )

@@ -186,7 +186,7 @@ def _load(folder: Path, pretrained: bool, **changes: Any) -> list[Any]:
     if importlib.util.find_spec(HUB) is None:
         raise DarkroomError(
             f"train.backbone: {folder} is read by KerasHub, which is not installed: "
-            "pip install 'darkroom[hub]'"
+            "python -m pip install 'keras-hub>=0.32,<0.33'"
         )
     hub = importlib.import_module(HUB)
     try:

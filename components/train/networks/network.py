@@ -17,11 +17,13 @@ from components.common.artifacts.model import (
 from components.common.backend import keras
 from components.train.networks.catalogue import Backbone
 from components.train.networks.groups import list_groups
+from components.train.networks.lora import attach_lora, read_merged
 
 FEATURES, HEAD_INPUT, SCALING = "features", "head_input", "scaling"
 # Of BatchNorm that learns: PyTorch's. With Keras's 0.99 a short run would end before its statistics
 # are those of its images.
 SCRATCH_MOMENTUM = 0.9
+_TRAINING = ("dtype", "lora_rank", "lora_alpha")  # of configs: what is for training alone
 
 
 def create_network(
@@ -120,8 +122,8 @@ def to_float32(
         whole = _assemble(
             backbone, plain, class_names, size_px=size, dropout=0.0, calibration=calibration
         )
-        for to, own in zip(whole.weights, network.weights, strict=True):
-            to.assign(keras.ops.convert_to_numpy(own))
+        for to, own in zip(whole.weights, read_merged(network), strict=True):
+            to.assign(own)
         return whole
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
@@ -158,13 +160,15 @@ def _create_plain(body: keras.Model) -> keras.Model:
 
 
 def _without_formats(config: Any) -> Any:
-    """Return a layer's config without dtypes, all the way down."""
+    """Return a layer's config without dtypes and low-rank updates, all the way down."""
     if isinstance(config, dict):
-        return {key: _without_formats(value) for key, value in config.items() if key != "dtype"}
+        return {k: _without_formats(value) for k, value in config.items() if k not in _TRAINING}
     return [_without_formats(item) for item in config] if isinstance(config, list) else config
 
 
-def unfreeze(network: keras.Model, layers_from_top: int | str, scratch: bool = False) -> int:
+def unfreeze(
+    network: keras.Model, layers_from_top: int | str, scratch: bool = False, lora_rank: int = 0
+) -> int:
     """Make the top layers of the backbone trainable; of a pretrained one BatchNorm never is.
 
     Args:
@@ -172,6 +176,8 @@ def unfreeze(network: keras.Model, layers_from_top: int | str, scratch: bool = F
         layers_from_top: `all`, or how many groups of layers, counted from the top, see
             :func:`list_groups`; more than there are is all.
         scratch: BatchNorm learns as well, and its statistics follow within some ten steps.
+        lora_rank: of updates of the dense kernels, which then train in the place of all else of
+            those layers; 0: the layers themselves train.
 
     Returns:
         How many numbers train, the head's included.
@@ -188,6 +194,8 @@ def unfreeze(network: keras.Model, layers_from_top: int | str, scratch: bool = F
                 if isinstance(inner, keras.layers.BatchNormalization):
                     inner.trainable = layer.trainable and scratch
                     inner.momentum = SCRATCH_MOMENTUM if scratch else inner.momentum
+    if lora_rank:
+        attach_lora((layer for group in groups[frozen:] for layer in group), lora_rank)
     return sum(int(np.prod(w.shape)) for w in network.trainable_weights)
 
 

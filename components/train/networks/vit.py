@@ -162,7 +162,9 @@ def _scale(x: Any, vit: Vit, name: str) -> Any:
     """Scale each channel, where the network has learnt by how much."""
     if not vit.layer_scale:
         return x
-    return keras.layers.EinsumDense("btc,c->btc", (None, vit.width), name=name)(x)
+    # As the positions are made; a layer that scales by itself is none that LiteRT can hold.
+    one = keras.ops.ones_like(x[:, 0, :1])
+    return x * keras.layers.EinsumDense("ba,acd->bcd", (1, vit.width), name=name)(one)
 
 
 def _normalise(x: Any, vit: Vit, name: str) -> Any:

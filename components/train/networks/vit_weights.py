@@ -33,6 +33,16 @@ TIMM: Rules = (
     (r"attn_pool\.q\.", "pool.query."),
     (r"attn_pool\.", "pool."),
 )
+
+
+def _encoder(layers: str, parts: dict[str, str]) -> Rules:
+    """Return the rules of blocks, whose parts are named as in the dictionary: theirs → ours."""
+    return tuple(
+        (rf"encoder\.{layers}\.(\d+)\.{theirs}\.", rf"blocks.\1.{ours}.")
+        for theirs, ours in parts.items()
+    )
+
+
 # Of ViT, DeiT, DINOv2 in transformers …
 TRANSFORMERS: Rules = (
     (r"embeddings\.patch_embeddings\.projection\.", "embedding.patch."),
@@ -40,29 +50,37 @@ TRANSFORMERS: Rules = (
     (r"embeddings\.distillation_token$", "distillation_token"),
     (r"embeddings\.register_tokens$", "registers"),
     (r"embeddings\.position_embeddings$", "position"),
-    (r"encoder\.layer\.(\d+)\.attention\.attention\.(\w+)\.", r"blocks.\1.attn.\2."),
-    (r"encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"blocks.\1.attn.proj."),
-    (r"encoder\.layer\.(\d+)\.(?:layernorm_before|norm1)\.", r"blocks.\1.norm1."),
-    (r"encoder\.layer\.(\d+)\.(?:layernorm_after|norm2)\.", r"blocks.\1.norm2."),
     (r"encoder\.layer\.(\d+)\.layer_scale(\d)\.lambda1$", r"blocks.\1.ls\2.weight"),
-    (r"encoder\.layer\.(\d+)\.(?:intermediate\.dense|mlp\.fc1|mlp\.weights_in)\.",
-     r"blocks.\1.mlp.fc1."),
-    (r"encoder\.layer\.(\d+)\.(?:output\.dense|mlp\.fc2|mlp\.weights_out)\.",
-     r"blocks.\1.mlp.fc2."),
+    *_encoder(
+        "layer",
+        {
+            r"attention\.attention\.(\w+)": r"attn.\2",
+            r"attention\.output\.dense": "attn.proj",
+            "(?:layernorm_before|norm1)": "norm1",
+            "(?:layernorm_after|norm2)": "norm2",
+            r"(?:intermediate\.dense|mlp\.fc1|mlp\.weights_in)": "mlp.fc1",
+            r"(?:output\.dense|mlp\.fc2|mlp\.weights_out)": "mlp.fc2",
+        },
+    ),
     (r"layernorm\.", "blocks.last.norm."),
-)  # fmt: skip
+)
 # … and of the towers of CLIP, MetaCLIP 2 and SigLIP.
 TOWERS: Rules = (
     (r"embeddings\.patch_embedding\.", "embedding.patch."),
     (r"embeddings\.class_embedding$", "class_token"),
     (r"embeddings\.position_embedding\.weight$", "position"),
     (r"pre_layrnorm\.", "embedding.norm_pre."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.q_proj\.", r"blocks.\1.attn.query."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.k_proj\.", r"blocks.\1.attn.key."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.v_proj\.", r"blocks.\1.attn.value."),
-    (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"blocks.\1.attn.proj."),
-    (r"encoder\.layers\.(\d+)\.layer_norm(\d)\.", r"blocks.\1.norm\2."),
-    (r"encoder\.layers\.(\d+)\.mlp\.", r"blocks.\1.mlp."),
+    *_encoder(
+        "layers",
+        {
+            r"self_attn\.q_proj": "attn.query",
+            r"self_attn\.k_proj": "attn.key",
+            r"self_attn\.v_proj": "attn.value",
+            r"self_attn\.out_proj": "attn.proj",
+            r"layer_norm(\d)": r"norm\2",
+            r"mlp\.(fc\d)": r"mlp.\2",
+        },
+    ),
     (r"post_layernorm\.", "blocks.last.norm."),
     (r"head\.probe$", "pool.token.weight"),
     (r"head\.attention\.in_proj_", "pool.qkv."),

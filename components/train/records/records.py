@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.findings import FindingFiles
 from components.common.artifacts.history import Epoch
 from components.common.artifacts.model import Calibration, ModelCard
-from components.common.files.writing import compute_sha256
 from components.common.settings.params import list_settings
 from components.common.terminal import describe_seconds, say
 from components.common.tracking.runs import log_params
 from components.train.networks.catalogue import Backbone
-from components.train.networks.shelf import compute_digest
+from components.train.networks.weights.start import describe_since, digest_weights
 from components.train.probe.label_issues import Issues
 from components.train.runtime.machines import Machines
 from components.train.selection.rules import Choice
@@ -31,6 +29,7 @@ def describe_start(backbone: Backbone, weights: str, dataset: Dataset) -> str:
     return (
         f"{backbone.name} ({backbone.parameters / 1e6:.1f} M parameters, weights: {weights}) on "
         f"{counts} images of {dataset.form.size_px} px in {len(dataset.class_names)} classes"
+        f"{describe_since(weights, dataset.class_names)}"
     )
 
 
@@ -121,16 +120,6 @@ def digests_of(dataset: Dataset) -> dict[str, str]:
     """Return the digests of manifest and splits, and of the images of each split."""
     own = {"manifest": dataset.manifest_sha256, "splits": dataset.splits_sha256}
     return own | {name: split.digest for name, split in dataset.splits.items()}
-
-
-def digest_weights(params: Params) -> dict[str, str]:
-    """Return the digest of the weights that training starts from, where they are files of yours."""
-    found = {}
-    if Path(params.backbone).is_dir():
-        found["backbone"] = compute_digest(Path(params.backbone))
-    if Path(params.weights).is_file():
-        found["weights"] = compute_sha256(Path(params.weights))
-    return found
 
 
 def settings_of(params: Params) -> dict[str, Any]:

@@ -1,11 +1,8 @@
-"""Networks from folders through the whole room; and those of KerasHub."""
+"""Networks from folders: digests, blocks, and those of KerasHub; tests/e2e walks with one."""
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import re
-import zipfile
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,62 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.common.artifacts.model import Calibration, load_model, read_card, save_model
+from components.common.artifacts.model import Calibration, load_model, save_model
 from components.common.errors import DarkroomError
-from components.evaluate.checks.gradcam import GradCam
 from components.promote.serving.package import list_requirements
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.groups import list_groups
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
-from components.train.networks.shelf import compute_digest
-from components.train.run import run
-from components.train.spec import Inputs
+from components.train.networks.weights.shelf import compute_digest
 from tests.tiny_model import make_card
-from tests.train.networks.tiny_vit import DINOV2, MEAN, STD, write_timm
-from tests.train.tiny_run import make_outputs, make_params
-
-
-def train(folder: Path, shards: Path, out: Path, **finetune: Any) -> Any:
-    """Train on digits; return the outputs."""
-    outputs = make_outputs(out)
-    params = make_params({"epochs": 1} | finetune, {"flip": "never"})
-    run(Inputs(shards), outputs, replace(params, backbone=str(folder), weights="imagenet"))
-    return outputs
-
-
-def test_a_transformer_is_probed_fine_tuned_and_explained(
-    shards: Path, mlflow_store: Path, tmp_path: Path
-) -> None:
-    from components.common.backend import keras
-
-    write_timm(tmp_path / "net", DINOV2)
-    outputs = train(
-        tmp_path / "net", shards, mlflow_store, layer_decay=0.7, unfreeze=1, learning_rate=0.01
-    )
-    with outputs.history.open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["phase"] for row in rows] == ["probe", "fine-tune"]
-    card = read_card(outputs.model)
-    assert card.digests["backbone"] == compute_digest(tmp_path / "net")
-    assert not any("keras-hub" in line for line in list_requirements(card))
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
-    model = load_model(outputs.model)
-    assert GradCam(model).compute_maps(pixels, np.arange(4)).shape == (4, 4, 4)
-    again = create_body(find_backbone(str(tmp_path / "net")), str(outputs.model), 32)
-    lower, upper = find_bodies(model)
-    kept = [np.asarray(weight) for weight in (*lower.weights, *upper.weights)]
-    for mine, theirs in zip(again.weights, kept, strict=True):
-        assert np.array_equal(mine, theirs), mine.path
-    features = keras.Model(model.input, model.get_layer("features").output)(pixels)
-    scaled = ((pixels / 255 - MEAN) / STD).astype(np.float32)
-    assert np.asarray(again(scaled)) == pytest.approx(np.asarray(features), abs=1e-4)
-    with pytest.raises(DarkroomError, match=r"is a model of net for 32 px.*here it is VGG16"):
-        create_body(find_backbone("VGG16"), str(outputs.model), 32)
-    # Anybody's Keras loads it: nothing of ours is inside, nor of KerasHub.
-    with zipfile.ZipFile(outputs.model) as archive:
-        made_of = set(re.findall(r'"module": "([^"]+)"', archive.read("config.json").decode()))
-    assert made_of
-    assert all(module.split(".")[0] == "keras" for module in made_of)
+from tests.train.networks.tiny_vit import DINOV2, write_timm
 
 
 def test_other_weights_in_the_folder_are_another_run(tmp_path: Path) -> None:
@@ -142,12 +92,12 @@ def test_what_stays_keras_hubs_says_what_it_needs(
 ) -> None:
     made = make_hub(hub, "Swin", tmp_path / "net")
     images = np.random.default_rng(1).normal(size=(2, 32, 32, 3)).astype(np.float32)
-    body = create_body(find_backbone(str(tmp_path / "net")), "imagenet", 32)
+    backbone = find_backbone(str(tmp_path / "net"))
+    body = create_body(backbone, "imagenet", 32)
     assert np.asarray(body(images)).reshape(2, -1, 16) == pytest.approx(
         np.asarray(made(images)), abs=1e-4
     )
     assert len(list_groups(body)) == 5  # patches, three blocks, what joins the stages
-    backbone = find_backbone(str(tmp_path / "net"))
     network = create_network(backbone, body, list("abcd"), size_px=32, dropout=0.0)
     pixels = np.random.default_rng(2).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     expected = np.asarray(network(pixels))
@@ -160,5 +110,5 @@ def test_what_stays_keras_hubs_says_what_it_needs(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DarkroomError, match=rf"pip install keras-hub=={hub.__version__}"):
         load_model(model)
-    with pytest.raises(DarkroomError, match=r"pip install 'darkroom\[hub\]'"):
+    with pytest.raises(DarkroomError, match=r"pip install 'keras-hub>=0\.32"):
         find_backbone(str(tmp_path / "net"))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from components.common.cli import run_room
 from components.train.networks.backbones import find_backbone
-from components.train.networks.shelf import compute_digest
+from components.train.networks.weights.shelf import compute_digest
 from tests.train.networks.tiny_vit import DINOV2, write_timm
 
 ROOT = Path(__file__).parents[3]
@@ -60,6 +58,9 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     names = [row[0] for row in rows[1:4]]
     assert names == ["MobileNetV3Small", "MobileNetV2", "MobileNetV3Large"]
+    ask("--list-backbones", "--licence", "CC-BY")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:4] if row] == ["VGG16", "VGG19"]
 
     file = shelf / "dino/model.safetensors"
     whole = file.read_bytes()
@@ -107,42 +108,3 @@ def test_hubs_that_do_not_answer_are_told_in_a_line(
     assert (
         "neither the catalogue nor KerasHub has 'dinov2_smal'; did you mean `dinov2_small`" in told
     )
-
-
-def test_the_worked_example_of_the_page_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    """Its network is a tiny stand-in; that such a one trains is seen in test_folders."""
-    from components.common.cli import read_room_params
-
-    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
-    example = page.split("### A DINOv2")[1].split("```")[1].strip().splitlines()
-    write_timm(tmp_path / "cache/dinov2_base", DINOV2)
-    params = YAML().load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    monkeypatch.chdir(tmp_path)
-    for line in example:
-        _, *words = shlex.split(line)
-        if words[:2] == ["-m", "components.train"]:
-            own = [f"cache/{w}" if words[-2] == "fetch" and w == words[-1] else w for w in words]
-            ask(*own[2:])
-        elif line.startswith("dvc exp run"):
-            for change in words[2:]:
-                if change == "-S":
-                    continue
-                key, _, value = change.partition("=")
-                *sections, name = key.split(".")
-                place = params
-                for section in sections:
-                    place = place[section]
-                place[name] = YAML(typ="safe").load(value)
-        elif line.startswith("dvc add"):
-            assert (tmp_path / words[-1]).is_dir()
-        else:
-            assert line == "python -m components.promote history"
-    told = capsys.readouterr().out
-    assert "dinov2_base: as it was fetched" in told
-    with (tmp_path / "params.yaml").open("w") as stream:
-        YAML().dump(params, stream)
-    wanted = read_room_params(tmp_path / "params.yaml", "train")
-    assert find_backbone(wanted.backbone).parameters > 0
-    assert wanted.finetune.layer_decay == 0.75

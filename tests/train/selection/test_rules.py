@@ -67,3 +67,11 @@ def test_what_is_set_by_hand_stays() -> None:
 
 def test_networks_without_batchnorm_get_lower_rates() -> None:
     assert max(plan(norm=False).rates) < min(plan().rates)
+
+
+def test_low_rank_updates_get_tenfold() -> None:
+    found = plan(norm=False, lora_rank=8)
+    assert found.rates == pytest.approx([10 * rate for rate in plan(norm=False).rates])
+    assert "low-rank" in found.choices[-1].reason
+    assert plan(norm=False, lora_rank=8, learning_rate=0.002).rates == (0.002,)
+    assert plan(recipe="fixed", norm=False, lora_rank=8).rates == pytest.approx((1e-3,))

@@ -16,10 +16,12 @@ from components.common.terminal import say
 from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
 from components.train.networks.checkpoints import read_config
-from components.train.networks.shelf import RECORD, WANTED, list_files
+from components.train.networks.weights.shelf import RECORD, WANTED, list_files
 
 HUGGING_FACE = "hf://"
-TRANSPORT = "pip install 'darkroom[hub]', or give a folder that holds the files"
+TRANSPORT = (  # KerasHub brings the clients of both hubs
+    "python -m pip install 'keras-hub>=0.32,<0.33', or give a folder that holds the files"
+)
 
 
 def fetch(name: str, shelf: Path) -> Path:
@@ -68,7 +70,7 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
     if name in SHIPPED:
         raise DarkroomError(f"weights fetch: the weights of {name} are installed with Darkroom")
     backbone = CATALOGUE[name]
-    body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px)
+    body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px, download=True)
     with writing_folder(shelf / name, "train") as folder:
         body.save_weights(folder / f"{name}.weights.h5")
         about = {"size_px": backbone.size_px, "parameters": backbone.parameters}

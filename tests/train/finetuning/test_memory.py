@@ -1,0 +1,75 @@
+"""What a step wants of memory is reckoned first, and batches are cut to what is free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.common.artifacts.model import LOGITS, take_part
+from components.common.errors import DarkroomError
+from components.train.finetuning import preflight
+from components.train.finetuning.fitting import Progress
+from components.train.finetuning.memory import estimate_need
+from components.train.finetuning.preflight import SPARE, start_phase
+from components.train.finetuning.remat import create_trained
+from components.train.networks.catalogue import Backbone
+from components.train.networks.network import create_network, unfreeze
+from components.train.networks.scaling import SYMMETRIC
+from components.train.networks.vit import Vit, create_vit
+from components.train.spec import Finetune
+from tests.train.finetuning.steps import make_material, make_recipe
+
+WIDTH, HEADS, HIDDEN = 16, 4, 24
+SOME = Backbone("net", 32, 1, 1, None, SYMMETRIC, False)
+
+
+def test_a_batch_is_cut_before_the_machine_is_out_of_memory(
+    create: Any, shards: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    network, recipe = create(), make_recipe()
+    need = estimate_need(take_part(network, LOGITS), recipe.finetune)
+    monkeypatch.setattr(preflight, "find_free_memory", lambda: SPARE + need.count(3))
+    phase = start_phase(network, make_material(shards, recipe), Progress(1))
+    assert phase.progress.accumulate == 4  # of 8 images; two at once
+    assert "a step with 2 images at once wants about" in capsys.readouterr().out
+    monkeypatch.setattr(preflight, "find_free_memory", lambda: need.fixed)
+    with pytest.raises(DarkroomError, match=r"one image at a time.*are free: lower train\.fine"):
+        start_phase(network, make_material(shards, recipe), Progress(1))
+
+
+def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
+    settings = Finetune()
+    network = create()
+    trained, all_weights = sum(map(np.size, network.trainable_weights)), network.count_params()
+    # 4 bytes: gradient, its sum, AdamW and its mean; a copy of all for a while
+    fixed = 4 * (2 * trained + 3 * trained + all_weights + 3 * trained)
+    # from the low convolution up: 8×8 and 3×3 places of it and ReLU, features, logits
+    image = 4 * (2 * 8 * 8 * 8 + 2 * 3 * 3 * 16 + 2 * 16 + 16 + 4)
+    need = estimate_need(take_part(network, LOGITS), settings)
+    assert need.fixed == fixed
+    assert need.image == image
+    assert estimate_need(take_part(create(0), LOGITS), settings).image < image / 10
+
+
+def reckon(depth: int, unfrozen: int | str = "all", remat: bool = False) -> int:
+    """Return the bytes of an image in a transformer of 4 × 4 patches, one token, width 16."""
+    vit = Vit(size_px=32, patch_px=8, width=WIDTH, depth=depth, heads=HEADS, hidden=HIDDEN)
+    body = create_vit(vit, 32, "net")
+    network = create_network(SOME, body, list("abcd"), size_px=32, dropout=0.0)
+    unfreeze(network, unfrozen)
+    return estimate_need(create_trained(network, remat), Finetune()).image
+
+
+def test_of_blocks_that_are_computed_again_one_is_reckoned() -> None:
+    tokens = 4 * 4 + 1
+    # norms, query, key and value, answer, end and sum of attention, end and sum of the dense layers
+    numbers = tokens * (WIDTH * (2 + 3 + 3 + 2) + HIDDEN) + 2 * HEADS * tokens**2
+    each = (reckon(8) - reckon(4)) / 4
+    assert 4 * numbers < each < 1.6 * 4 * numbers  # GELU is of several operations
+    # What passes from block to block is kept of every one.
+    assert reckon(8, remat=True) - reckon(4, remat=True) == 4 * 4 * tokens * WIDTH
+    assert reckon(8, unfrozen=2) - reckon(8, unfrozen=1) == pytest.approx(each, rel=0.1)
+    assert reckon(8, unfrozen=0) < each / 10
