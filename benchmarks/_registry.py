@@ -83,7 +83,7 @@ class World:
         self.models: dict[str, float] = {}  # source → accuracy
         self.reigns: list[str] = []  # sources that were champion and not taken back; the last is
         self.has_champion = False
-        self.orders: list[tuple[str, str, bool]] = []  # what was asked: action, source, forced
+        self.orders: list[tuple[str, str, bool]] = []  # asked: action, source or version, forced
         self.surprises: list[str] = []  # errors that are no words for a person
         self.texts: list[str] = []  # entries of the ledger, as they were
 
@@ -115,7 +115,7 @@ class World:
         """A person approves some version."""
         self._refuse_missing()
         version = self.pick()
-        self.orders.append(("approve", self.find_source(version), forced))
+        self.orders.append(("approve", version, forced))  # another may be making it just now
         people.approve(self.registry, version, PERSON, WHY, rules=RULES, against_verdict=forced)
 
     def roll_back(self, named: bool = False) -> None:
@@ -262,7 +262,7 @@ class World:
             self.reigns = self.reigns[: len(former) - former[::-1].index(source)]
             self.has_champion = True
         elif entry["action"] in ("promote", "approve"):
-            asked = [o for o in order if o[1] == source]
+            asked = [o for o in order if o[1] in (source, entry["after"])]
             if not asked or not (any(o[2] for o in asked) or self._may_win(source)):
                 raise WrongError(f"{entry['action']} made {source} champion")
             if not self.has_champion or self.reigns[-1] != source:
