@@ -16,11 +16,8 @@ WORTH_MINUTES = 0.5  # less for training than half a minute is not even a probe
 # So many test images, and the interval of an accuracy of 0.9 is 0.22 wide (Wilson); a larger share
 # than these is missed where a class has a handful of images to learn from.
 WANTED, MOST_TEST, MOST_VAL, SHARE = 30, 0.3, 0.2, 0.15
-LARGER, LARGER_COST = (
-    "EfficientNetLite2",
-    1.5,
-)  # fine-tuning at 224 px, by Lite0's (docs/training.md)
 SMALLER = "EfficientNetLite0"
+LARGER, LARGER_COST = "EfficientNetLite2", 1.5  # of Lite0's time at 224 px (docs/training.md)
 
 
 def choose_settings(
@@ -55,7 +52,7 @@ def _name_source(sight: Sight) -> dict[str, tuple[Any, str]]:
         "ingest.source": (sight.ingest["source"], "ingest brings it in"),
         "ingest.sha256": (
             sight.ingest["sha256"],
-            "of the archive as it is now; another is refused",
+            "of the archive as it is now",
         ),
         "data.source": (sight.folder, "ingest fills it"),
     }

@@ -41,7 +41,7 @@ def describe_next(sight: Sight, values: Mapping[str, Any], machine: Machine) -> 
     folder = Path(sight.folder)
     is_here = not sight.ingest and not folder.is_absolute()
     if is_here and not folder.with_name(f"{folder.name}.dvc").is_file():
-        yield f"  dvc add {shlex.quote(sight.folder)}  # so that DVC keeps the photos as they are now"
+        yield f"  dvc add {shlex.quote(sight.folder)}  # DVC keeps them as they are now"
     yield "  make run" if Path("Makefile").is_file() else "  dvc repro"
     model = shlex.quote(f"models:/{values['mlflow'].registered_model}@champion")
     yield f"  python -m components.predict --model {model} PHOTO"

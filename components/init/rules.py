@@ -39,7 +39,7 @@ def choose_rules(rules: Sequence[Any], sight: Sight, test_fraction: float) -> li
 
 
 def count_test(sight: Sight, test_fraction: float) -> tuple[int, int]:
-    """Return about how many independent test images there will be, and those of the largest class."""
+    """Return about how many test images there will be, and of them in the largest class."""
     given = sight.count_split("test")
     if given:
         counts = [splits.get("test", 0) for splits in sight.classes.values()]

@@ -67,13 +67,13 @@ def see(source: str, params: Path) -> Sight:
     with tempfile.TemporaryDirectory(prefix="darkroom-init-") as made:
         answer = Path(made, "sight.json")
         if not is_address(source) and source != "digits":
+            refuse_written(local)
             if not local.exists():
                 raise DarkroomError(
                     f"{source}: neither a folder nor a file; name a folder of images, an archive, "
                     "or an address of one, or `digits`, which come with scikit-learn"
                 )
             if local.is_dir():
-                refuse_written(local)
                 _ask("validate", "look", str(local), "--params", str(params), "--json", str(answer))
                 return _join(read_json(answer), local.resolve().name, shorten(local), {})
         outline, facts = Path(made, "photos"), Path(made, "facts.json")
@@ -99,8 +99,8 @@ def refuse_written(folder: Path) -> None:
 
 def shorten(path: Path) -> str:
     """Return a path as params.yaml says it: relative inside the project, else absolute."""
-    whole, here = path.resolve(), Path.cwd().resolve()
-    return whole.relative_to(here).as_posix() if is_inside(whole, here) else whole.as_posix()
+    whole, here = path.absolute(), Path.cwd()  # a link in the project leads where it likes
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.as_posix()
 
 
 def _make_plain(source: str, local: Path) -> str:

@@ -59,7 +59,7 @@ def read_names(files: pd.DataFrame, pattern: str, notes: list[str]) -> pd.DataFr
 
 
 def find_pattern(paths: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the usual pattern that reads labels from such names, and the labels, most images first.
+    """Return the usual pattern that reads labels from such names, and the labels, largest first.
 
     Both are empty where none fits.
     """
