@@ -17,6 +17,11 @@ help: ## list the targets
 .PHONY: setup
 setup: .venv/run.stamp ## install what the pipeline needs into .venv
 
+.PHONY: init
+init: .venv/run.stamp ## look at your photos, write settings that fit: make init SOURCE=~/photos MINUTES=30
+	$(if $(SOURCE),,$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos))
+	@python -m components.init '$(subst ','\'',$(SOURCE))' $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: run
 run: .venv/run.stamp ## the main job: images → validated data, model, report, registered version
 	@dvc repro
