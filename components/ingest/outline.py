@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
@@ -59,7 +58,7 @@ def write_outline(source: str, folder: Path, downloads: Path) -> dict[str, Any]:
             return {"source": source, "sha256": "", "sampled": sampled}
         file = keep(listing.files[0], source, downloads)
         told = str(file)
-    sampled = _outline_archive(file, folder, Path(urlsplit(told).path).name or told)
+    sampled = _outline_archive(file, folder, file.name)
     return {"source": told, "sha256": compute_sha256(file), "sampled": sampled}
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.common.settings.edits import as_yaml, change_text, list_places
-from components.common.settings.params import flatten
 
-BEGIN = "# init: "
+BEGIN, MORE = "# init: ", "  "  # of a comment, and of its further lines
 NOTE = re.compile(r"(?P<key>\w+): (?P<before>.*?) → (?P<after>.*?) · ")
 WIDTH = 100  # of the lines of params.yaml
 
@@ -48,9 +47,13 @@ def write_choices(text: str, choices: Sequence[Choice]) -> str:
         line = next(line for line, key in list_places(text) if key == place)
         lines = text.splitlines(keepends=True)
         lead = f"{lines[line][: len(lines[line]) - len(lines[line].lstrip())]}{BEGIN}"
-        words = f"{name}: {as_yaml(choice.before)} → {as_yaml(choice.value)} · {choice.reason}"
+        words = f"{name}: {_quote(choice.before)} → {_quote(choice.value)} · {choice.reason}"
         parts = textwrap.wrap(
-            words, WIDTH - len(lead), break_long_words=False, break_on_hyphens=False
+            words,
+            WIDTH - len(lead),
+            subsequent_indent=MORE,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
         lines[line:line] = [f"{lead}{part}\n" for part in parts]
         text = "".join(lines)
@@ -59,24 +62,31 @@ def write_choices(text: str, choices: Sequence[Choice]) -> str:
 
 def undo_choices(text: str) -> str:
     """Return the text of params.yaml as it was before init, with what was changed since by hand."""
-    lines = text.splitlines(keepends=True)
-    kept = [line for line in lines if not line.lstrip().startswith(BEGIN)]
-    plain = "".join(kept)
+    plain, notes = _take_notes(text)
     places = list(list_places(plain))
-    values = _list_values(plain)
+    found = _read(plain)
     changes: dict[str, Any] = {}
-    below = 0  # number of the next line that is kept
-    said = ""
-    for line in lines:
-        if line.lstrip().startswith(BEGIN):
-            said += f" {line.strip().removeprefix(BEGIN)}"
-            continue
-        for note in NOTE.finditer(said):
-            key = _find_key(note["key"], [name for place, name in places if place == below])
-            if key and values.get(key, note["after"]) == _read(note["after"]):
-                changes[key] = _read(note["before"])
-        said, below = "", below + 1
+    for line, words in notes:
+        note = NOTE.match(words)
+        key = _find_key(note["key"], [name for at, name in places if at == line]) if note else ""
+        if note and key and _get(found, key) == _read(note["after"]):
+            changes[key] = _read(note["before"])
     return change_text(plain, changes)
+
+
+def _take_notes(text: str) -> tuple[str, list[tuple[int, str]]]:
+    """Return a text without init's comments, and these: the line that each stood above, and it."""
+    kept: list[str] = []
+    notes: list[tuple[int, str]] = []
+    for line in text.splitlines(keepends=True):
+        words = line.strip().removeprefix(BEGIN)
+        if not line.lstrip().startswith(BEGIN):
+            kept.append(line)
+        elif words.startswith(MORE) and notes:
+            notes[-1] = (len(kept), f"{notes[-1][1]} {words.strip()}")
+        else:
+            notes.append((len(kept), words))
+    return "".join(kept), notes
 
 
 def _find_key(name: str, begun: Iterable[str]) -> str:
@@ -89,18 +99,27 @@ def _find_key(name: str, begun: Iterable[str]) -> str:
     return ""
 
 
+def _quote(value: Any) -> str:
+    """Return a value as YAML, without the signs that part a comment."""
+    return as_yaml(value).replace("→", "\\u2192").replace("·", "\\u00b7")
+
+
 def _read(text: str) -> Any:
+    """Return what a YAML text says; None of a comment that somebody has changed into none."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    return YAML(typ="safe", pure=True).load(text)
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return None
 
 
-def _list_values(text: str) -> dict[str, Any]:
-    found = _read(text)
-
-    def spread(value: Any) -> Any:
-        if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-            value = dict(enumerate(value))
-        return {k: spread(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    return flatten(spread(found))
+def _get(found: Any, key: str) -> Any:
+    """Return what stands behind a dotted key; None where there is none."""
+    for part in key.split("."):
+        if isinstance(found, list):
+            found = found[int(part)]
+        else:
+            found = found.get(part) if isinstance(found, dict) else None
+    return found

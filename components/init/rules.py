@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 GOOD = 0.9  # a model that is right so often should be able to pass
 STEP = 20  # limits are set in steps of 0.05
-OCCUPIED = 8  # of the 15 bins of the ECE, where a model's probabilities lie
+# Bins of the ECE, of 15, in which probabilities lie; and how many of them an image each makes.
+OCCUPIED, OCCUPIED_EACH = 8, 0.4
 # Half as much again as is to be expected of a model whose probabilities are right.
 ECE_ROOM = 1.5
 SHARES = ("accuracy", "recall")  # what an exact test can judge of a small class
@@ -81,4 +82,5 @@ def estimate_ece(images: int) -> float:
     In each bin the share that is right spreads by sqrt(p (1 - p) / n), and the mean of the size of
     such a spread is sqrt(2 / π) of it; weighted by the bins' shares that is the sum over them.
     """
-    return math.sqrt(2 * OCCUPIED * GOOD * (1 - GOOD) / (math.pi * images))
+    bins = min(OCCUPIED, OCCUPIED_EACH * images)
+    return math.sqrt(2 * bins * GOOD * (1 - GOOD) / (math.pi * images))
