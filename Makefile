@@ -58,6 +58,7 @@ test: .venv/dev.stamp ## all tests that this machine can run; some: make test AR
 
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
+	$(if $(BENCH),$(if $(wildcard benchmarks/$(BENCH).py),,$(error no benchmark $(BENCH); make bench lists them)))
 	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/[a-z]*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
 .PHONY: lint
