@@ -23,9 +23,14 @@ init: .venv/run.stamp ## look at your photos, write settings that fit: make init
 	@python -m components.init '$(subst ','\'',$(SOURCE))' $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: run
-run: .venv/run.stamp ## the main job: images → validated data, model, report, registered version
+run: git-is-here .venv/run.stamp ## the main job: images → validated data, model, report, registered version
 	@dvc repro
 	@python -m components.promote.summary reports/verdict.json
+
+.PHONY: git-is-here
+git-is-here:
+	@git rev-parse --git-dir >/dev/null || { echo "error: DVC keeps its books in a git repository, and \
+	here is none (or git is missing): git init, then make run" >&2; exit 1; }
 
 .PHONY: ui
 ui: .venv/run.stamp ## serve the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
@@ -89,9 +94,19 @@ lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; version
 clean: ## remove the environment and what the tools cached; data, models and runs stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
+# An environment dies with the Python that it was made of; and where its folder was moved, its
+# programs call a Python that is no more. Then it is made anew: `broken` is set, and its stamp old.
+broken := $(if $(wildcard .venv/uv.stamp),$(shell .venv/bin/python -c 1 2>/dev/null && \
+	made=$$(sed -n 's/^command = .* -m venv \(--clear \)*//p' .venv/pyvenv.cfg) && \
+	test -z "$$made" -o -d "$$made" || echo yes))
+ifneq ($(broken),)
+.PHONY: .venv/uv.stamp
+endif
+
 .venv/uv.stamp: requirements/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
+	$(PYTHON) -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	@touch $@
 
