@@ -62,6 +62,16 @@ def _write_schema(flags: argparse.Namespace) -> None:
     write_text(flags.output, render(create_json_schema(create_schema())), edits=True)
 
 
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "In this shell, or in ~/.bashrc: source <(python -m components.init completion)"
+
+
+def _print_completion(flags: argparse.Namespace) -> None:
+    from components.init.completion import create_script
+
+    print(create_script())
+
+
 COMMANDS = {
     ROOM_ITSELF: Command(
         "Look at a folder, an archive or a bucket, and write the settings that fit it.",
@@ -72,5 +82,10 @@ COMMANDS = {
         "Write the JSON schema of params.yaml, by which editors complete and check it.",
         _add_schema,
         _write_schema,
+    ),
+    "completion": Command(
+        "Print what makes bash complete rooms, commands and flags.",
+        _add_nothing,
+        _print_completion,
     ),
 }

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from components.common.errors import DarkroomError
 from components.common.files.ownership import is_inside
@@ -69,6 +70,8 @@ def see(source: str, params: Path) -> Sight:
         if not is_address(source) and source != "digits":
             refuse_written(local)
             if not local.exists():
+                if local.with_name(f"{local.name}.dvc").is_file():
+                    raise DarkroomError(f"{source}: kept by DVC, and not here; dvc pull brings it")
                 raise DarkroomError(
                     f"{source}: neither a folder nor a file; name a folder of images, an archive, "
                     "or an address of one, or `digits`, which come with scikit-learn"
@@ -82,7 +85,10 @@ def see(source: str, params: Path) -> Sight:
         _ask("validate", "look", str(outline), "--params", str(params), "--json", str(answer),
              "--outline", str(facts))  # fmt: skip
         told = read_json(facts)
-        name = Path(hide_secrets(source).rstrip("/")).name
+        name = local.name
+        if is_address(source):
+            address = urlsplit(hide_secrets(source))
+            name = PurePosixPath(unquote(address.path)).name or address.netloc
         ingest = {"source": str(told["source"]), "sha256": str(told["sha256"])}
         return _join(read_json(answer), name, FILLED.as_posix(), ingest)
 

@@ -112,3 +112,17 @@ def test_what_is_of_no_use_is_told_in_a_line_and_changes_nothing(
     assert words in told
     assert told.count("error: ") == 1
     assert params.read_text() == before
+
+
+def test_once_more_changes_nothing_and_what_dvc_keeps_is_pulled(
+    params: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_digits(tmp_path / "photos", 6)
+    init(params, capfd, str(photos))
+    before = params.read_text()
+    assert f"{params} fits as it is" in init(params, capfd, str(photos))
+    assert params.read_text() == before
+    (tmp_path / "gone.dvc").touch()
+    with pytest.raises(SystemExit):
+        init(params, capfd, str(tmp_path / "gone"))
+    assert "dvc pull brings it" in capfd.readouterr().err
