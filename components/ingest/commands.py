@@ -23,7 +23,7 @@ def _add_outline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--downloads",
         type=Path,
-        default=Path("data"),
+        default=Path("data/archives"),
         metavar="PATH",
         help="where an archive from afar is kept; default: %(default)s",
     )
