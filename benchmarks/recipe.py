@@ -31,7 +31,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks._recipe_sets import SETS, write_shards  # noqa: E402
+from benchmarks.recipe_sets import SETS, write_shards  # noqa: E402
 
 GRID = [  # what a patient person would try by hand
     {"train.finetune.epochs": epochs, "train.finetune.learning_rate": rate}
