@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ PLAIN = "darkroom"  # the name in the params.yaml of a clone
 WORTH_MINUTES = 0.5  # less for training than half a minute is not even a probe
 # So many test images, and the interval of an accuracy of 0.9 is 0.22 wide (Wilson); a larger share
 # than these is missed where a class has a handful of images to learn from.
-WANTED, MOST_TEST, MOST_VAL, SHARE = 30, 0.3, 0.2, 0.15
+WANTED, MOST_TEST, MOST_VAL, SHARE, STEP = 30, 0.3, 0.2, 0.15, 20  # steps of 1 / 20
 SMALLER = "EfficientNetLite0"
 LARGER, LARGER_COST = "EfficientNetLite2", 1.5  # of Lite0's time at 224 px (docs/training.md)
 
@@ -50,10 +51,7 @@ def _name_source(sight: Sight) -> dict[str, tuple[Any, str]]:
         return {"data.source": (sight.folder, "your photos; no stage writes there")}
     found: dict[str, tuple[Any, str]] = {
         "ingest.source": (sight.ingest["source"], "ingest brings it in"),
-        "ingest.sha256": (
-            sight.ingest["sha256"],
-            "of the archive as it is now",
-        ),
+        "ingest.sha256": (sight.ingest["sha256"], "of the archive as it is now"),
         "data.source": (sight.folder, "ingest fills it"),
     }
     if not sight.ingest["sha256"]:
@@ -100,7 +98,7 @@ def _share_out(sight: Sight, present: Mapping[str, Any]) -> dict[str, tuple[Any,
         key = f"preprocess.{split}_fraction"
         if sight.count_split(split) or present[key] != SHARE:
             continue
-        wanted = min(most, max(SHARE, round(WANTED / sight.images * 20 + 0.499) / 20))
+        wanted = min(most, max(SHARE, math.ceil(WANTED / sight.images * STEP) / STEP))
         if wanted != present[key]:
             count = round(wanted * sight.images)
             found[key] = (wanted, f"about {count} of {sight.images:,} images")

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-# EfficientNet-Lite0 at 224 px: 55 images/s in training on two cores (docs/training.md).
-TRAINED_A_SECOND = 55 / 2
+# EfficientNet-Lite0 at 224 px: some 50 images/s in training on two cores (docs/training.md).
+TRAINED_A_SECOND = 50 / 2
 CORES_THAT_HELP = 16  # beyond, reading and small matrices leave them waiting
 # Passes of `train.recipe: auto`: what 280 steps of 32 see of small sets, eight passes over larger.
 LEAST_TRAINED, PASSES = 280 * 32, 8
 # Of the time in steps: validation, trials of rates, the probe. The clothing photos, 1,002 to train
-# on, take 6 to 8 min in all on two cores, of which 163 s are steps.
+# on, take 6 to 8 min in all on two cores, of which 3 min are steps.
 AROUND = 1.7
 # `preprocess.size_px: auto`: fourfold the originals, between these.
 PHOTO_PX, LEAST_PX, ENLARGED = 224, 96, 4
