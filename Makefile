@@ -17,10 +17,20 @@ help: ## list the targets
 .PHONY: setup
 setup: .venv/run.stamp ## install what the pipeline needs into .venv
 
+.PHONY: init
+init: .venv/run.stamp ## look at your photos, write settings that fit: make init SOURCE=~/photos MINUTES=30
+	$(if $(SOURCE),,$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos))
+	@python -m components.init '$(subst ','\'',$(SOURCE))' $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: run
-run: .venv/run.stamp ## the main job: images → validated data, model, report, registered version
+run: git-is-here .venv/run.stamp ## the main job: images → validated data, model, report, registered version
 	@dvc repro
 	@python -m components.promote.summary reports/verdict.json
+
+.PHONY: git-is-here
+git-is-here:
+	@git rev-parse --git-dir >/dev/null || { echo "error: DVC keeps its books in a git repository, and \
+	here is none (or git is missing): git init, then make run" >&2; exit 1; }
 
 .PHONY: ui
 ui: .venv/run.stamp ## serve the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
@@ -51,9 +61,12 @@ test: export OMP_NUM_THREADS := 1
 test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
 	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile --no-loadscope-reorder)
 
+# What is started; the other modules there are what these are made of.
+BENCHMARKS = $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/[a-z]*.py))
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
-	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/[a-z]*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
+	$(if $(filter-out $(BENCHMARKS),$(BENCH)),$(error no benchmark $(BENCH); make bench lists them))
+	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' $(BENCHMARKS:%=benchmarks/%.py) | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
@@ -83,9 +96,19 @@ lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; version
 clean: ## remove the environment and what the tools cached; data, models and runs stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
+# An environment dies with the Python that it was made of; and where its folder was moved, its
+# programs call a Python that is no more. Then it is made anew: `broken` is set, and its stamp old.
+broken := $(if $(wildcard .venv/uv.stamp),$(shell .venv/bin/python -c 1 2>/dev/null && \
+	made=$$(sed -n 's/^command = .* -m venv \(--clear \)*//p' .venv/pyvenv.cfg) && \
+	test -z "$$made" -o -d "$$made" || echo yes))
+ifneq ($(broken),)
+.PHONY: .venv/uv.stamp
+endif
+
 .venv/uv.stamp: requirements/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
+	$(PYTHON) -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	@touch $@
 

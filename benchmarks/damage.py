@@ -9,7 +9,6 @@ of the photos as they are were rejected, which should be none.
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
 import sys
@@ -22,6 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
+from benchmarks._flags import Flags
 from components.common.images.pixels import find_images
 from components.validate.damage import DamagedError, decode_luma
 
@@ -80,7 +80,7 @@ DAMAGE: dict[str, Damage] = {
 
 def main() -> None:
     """Print the share that is found, kind by kind."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Flags(__file__, __doc__, "--photos data/photos")
     parser.add_argument("--photos", type=Path, required=True, help="folder of JPEGs")
     parser.add_argument("--count", type=int, default=60, help="photos that are damaged (60)")
     args = parser.parse_args()

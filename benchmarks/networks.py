@@ -8,28 +8,33 @@ again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks._flags import Flags
+
 TOLERANCE = 1e-4  # of features of size 1
 
 
 def main() -> None:
     """Print one line a network; exit with 1 if one answers differently."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = Flags(__file__, __doc__, "--torch-python VENV/bin/python")
     parser.add_argument("--torch-python", type=Path, help="with torch, timm and transformers")
     parser.add_argument("--folder", type=Path, help="keep the checkpoints there, or find them")
     parser.add_argument("--only", default="", help="part of the names of those to compare")
     flags = parser.parse_args()
+    if not flags.torch_python and not flags.folder:
+        parser.error("needs a Python with torch, timm and transformers, or a folder of checkpoints")
     with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
         folder = flags.folder or Path(temporary)
-        script = Path(__file__).with_name("networks_torch.py")
+        script = Path(__file__).with_name("_networks_torch.py")
         if flags.torch_python:
             subprocess.run([flags.torch_python, script, folder], check=True)  # noqa: S603
         print("compared with", json.loads((folder / "versions.json").read_text()))

@@ -11,7 +11,6 @@ python benchmarks/pipelines.py fanout --images FOLDER --simulate 10000000
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import shutil
@@ -29,6 +28,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks._flags import Flags  # noqa: E402
 from components.common.artifacts.manifest import COLUMNS, OK, write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
 from components.common.files.writing import compute_sha256  # noqa: E402
@@ -47,9 +47,7 @@ PODS = (1, 2, 4, 8, 16, 32, 64, 100)
 
 def main() -> None:
     """Measure what the flags ask for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "compile")
     parser.add_argument("what", choices=["compile", "graph", "local", "fanout"])
     parser.add_argument("--images", type=Path, help="folder of photos in class folders")
     parser.add_argument("--simulate", type=int, help="images of the simulation")

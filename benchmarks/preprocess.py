@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from _photos import CORES, generate_photos  # noqa: E402
 
+from benchmarks._flags import Flags  # noqa: E402
 from components.common.artifacts.manifest import COLUMNS, OK, SPLITS, write_manifest  # noqa: E402
 from components.common.files.writing import compute_sha256  # noqa: E402
 from components.common.images.pixels import SHRINKING, find_images  # noqa: E402
@@ -42,9 +43,7 @@ Cost = tuple[float, float]  # seconds by the clock and of CPU
 
 def main() -> None:
     """Measure what the flags ask for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "--rows 100000")
     parser.add_argument("--images", type=Path, help="folder of photos in class folders")
     parser.add_argument("--files", type=int, help="number of JPEGs to generate instead")
     parser.add_argument("--width", type=int, default=640, help="of the generated JPEGs, pixels")
@@ -55,6 +54,8 @@ def main() -> None:
     if flags.keras:
         print(*measure(lambda: load_with_keras(flags.keras)))
         return
+    if not (flags.rows or flags.images or flags.files):
+        parser.error("needs --images, --files or --rows")
     if flags.rows:
         measure_splitting(flags.rows)
     if flags.images or flags.files:

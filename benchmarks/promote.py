@@ -16,6 +16,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks._flags import Flags  # noqa: E402
+
 FILES = {
     "images": "data/images",
     "model": "models/model.keras",
@@ -41,4 +44,10 @@ def main(finished: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    parser = Flags(__file__, __doc__, ".")
+    parser.add_argument("finished", type=Path, nargs="?", default=ROOT, help="default: this one")
+    folder = parser.parse_args().finished.resolve()
+    missing = [file for file in FILES.values() if not (folder / file).exists()]
+    if missing:
+        parser.error(f"needs a finished run, and {folder / missing[0]} is not there: make run")
+    main(folder)

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from components.common.artifacts.dataset import read_dataset  # noqa: E402
+from components.common.cli import exit_on_error  # noqa: E402
 from components.common.shards.examples import read_split  # noqa: E402
 from components.common.shards.stored import open_split  # noqa: E402
 
@@ -77,4 +78,5 @@ def forget(files: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

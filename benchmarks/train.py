@@ -14,20 +14,19 @@ means the same on another machine.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks._flags import Flags  # noqa: E402
+from components.common.cli import exit_on_error  # noqa: E402
 
 
 def main() -> None:
     """Measure what the flags ask for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "step")
     commands = parser.add_subparsers(dest="command", required=True)
     probe = commands.add_parser("probe", help="the first phase against the tutorial's")
     probe.add_argument("--epochs", type=int, default=10, help="of the tutorial's first phase")
@@ -49,15 +48,16 @@ def main() -> None:
     flags = parser.parse_args()
     os.environ["KERAS_BACKEND"] = getattr(flags, "backend", "tensorflow")
     if flags.command == "probe":
-        from benchmarks.train_probe import compare_probes
+        from benchmarks._train_probe import compare_probes
 
         compare_probes(flags.shards, flags.epochs, flags.split)
     else:
-        from benchmarks.train_step import compare_steps
+        from benchmarks._train_step import compare_steps
 
         for backbone in flags.backbones:
             compare_steps(backbone, flags)
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

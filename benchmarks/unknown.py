@@ -11,7 +11,6 @@ half of the known photos that are held out, the other half is asked about.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from itertools import combinations
@@ -21,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks._flags import Flags
 from components.common.images.pixels import ImageForm, find_images, read_pixels
 
 FORM = ImageForm(224, "crop", "#ffffff")
@@ -118,7 +118,7 @@ def judge(strange: np.ndarray, known: np.ndarray) -> tuple[float, float]:
 
 def main() -> None:
     """Print a line a score."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Flags(__file__, __doc__, "photos.tar")
     parser.add_argument("photos", type=Path, help="folder, or tar, of split/class/photo")
     parser.add_argument("--digits", type=int, default=200)
     parser.add_argument("--cache", type=Path, help="npz file that keeps the features")

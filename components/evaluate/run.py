@@ -47,6 +47,7 @@ from components.evaluate.predictions import (
 )
 from components.evaluate.report.card import render_card
 from components.evaluate.report.gallery import choose_images, create_gallery
+from components.evaluate.report.next_steps import describe_steps, list_steps
 from components.evaluate.report.pictures import read_suspects_pictures
 from components.evaluate.report.plots import write_plots
 from components.evaluate.report.report import SUSPECTS_PICTURED, Content, render_report
@@ -122,6 +123,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
                 params.mlflow.experiment,
             )
         )
+        curve = read_curve(files.curve)
+        metrics["next_steps"] = describe_steps(list_steps(curve, metrics, outputs.labels.name))
         content = Content(
             metrics=metrics,
             predictions=predictions,
@@ -132,9 +135,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             gallery=gallery,
             suspects=suspects,
             held_back=read_held_back(files),
-            curve=read_curve(files.curve),
+            curve=curve,
             no_curve=read_held_back(files, NO_CURVE) or "train was of an earlier version",
-            labels_page=outputs.labels.name,
             suspects_pictures=read_suspects_pictures(inputs.shards, suspects[:SUSPECTS_PICTURED]),
             augmented=encode_file(files.augmented, "train"),
             latency=latency,

@@ -57,7 +57,7 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
     """
     try:
         with open_archive(archive, name) as found:
-            members = _list_members(name, archive, found.members)
+            members = list_members(name, archive, found.members)
             plan = plan_targets(name, [member.name for member in members])
             _check_room(sum(member.bytes for member in members), folder)
             places = {
@@ -77,15 +77,24 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
             f"{name}: cannot be unpacked here ({error}); mend that, then run again"
         ) from None
     except DAMAGED as error:
-        raise DarkroomError(_describe_damage(name, str(error) or type(error).__name__)) from None
+        raise DarkroomError(describe_damage(name, str(error) or type(error).__name__)) from None
     inner = [m.name for m in places if PurePosixPath(m.name).suffix.lower() in ARCHIVES]
     if not has_images(folder):
         raise DarkroomError(describe_lack(name, [member.name for member in places], inner))
     say_guesses(name, members, plan, inner)
 
 
-def _list_members(name: str, archive: Path, listed: Iterable[Member]) -> list[Member]:
-    """Return all members, checked before the first is written."""
+def list_members(name: str, archive: Path, listed: Iterable[Member]) -> list[Member]:
+    """Return all members, checked before the first is written.
+
+    Args:
+        name: what the user calls the archive.
+        archive: the file.
+        listed: its members, as they come.
+
+    Raises:
+        DarkroomError: if it would grow beyond reason.
+    """
     limit = max(ALWAYS_ALLOWED_BYTES, MAX_GROWTH * archive.stat().st_size)
     members: list[Member] = []
     total = 0
@@ -135,7 +144,8 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
         say(f"not unpacked, though in {name}: {_list_some(inner)}; their images are not used")
 
 
-def _describe_damage(name: str, reason: str) -> str:
+def describe_damage(name: str, reason: str) -> str:
+    """Return the words for an archive that cannot be read to its end."""
     if PIECE.search(name) or "span multiple disks" in reason:
         return (
             f"{name}: one piece of an archive that was cut into several; join them first (zip -s 0 "

@@ -11,10 +11,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from components.common.errors import DarkroomError
-from components.common.files.writing import compute_sha256
+from components.common.files.writing import compute_sha256, writing
 from components.common.images.stores.listing import Listing, fetch_folder, list_store
 from components.common.images.stores.transfer import Remote, fetch_file
 from components.common.images.stores.web import find_web_file
@@ -42,7 +42,7 @@ def bring(source: str, sha256: str, folder: Path, beside: Path) -> None:
     """
     name = hide_secrets(source)
     if not is_address(source):
-        file = _find_local(source)
+        file = find_local(source)
         check_digest(file, source, sha256)
         unpack(file, folder, source)
         return
@@ -64,11 +64,8 @@ def bring(source: str, sha256: str, folder: Path, beside: Path) -> None:
             else f"ingest.sha256 is empty: set it to the sha256 that the publisher of {name} gives"
         )
     with _download(remote, source, beside) as archive:
-        if is_page(archive) and compute_sha256(archive) != sha256.strip().lower():
-            raise DarkroomError(
-                f"{name}: answered with a web page, not with a file: the address leads to a page "
-                f"about the file, or wants a login; give {SETTING} the address of the file itself"
-            )
+        if compute_sha256(archive) != sha256.strip().lower():
+            refuse_page(archive, name)
         check_digest(archive, name, sha256)
         unpack(archive, folder, name)
 
@@ -85,7 +82,8 @@ def check_digest(file: Path, name: str, expected: str) -> None:
         )
 
 
-def _find_local(source: str) -> Path:
+def find_local(source: str) -> Path:
+    """Return the file of this machine that a source names; raise DarkroomError if there is none."""
     path = source
     if source.lower().startswith("file://"):
         path = urllib.request.url2pathname(urllib.parse.urlsplit(source).path)
@@ -97,6 +95,26 @@ def _find_local(source: str) -> Path:
             "images on this machine is named in data.source instead"
         )
     return file
+
+
+def keep(remote: Remote, source: str, folder: Path) -> Path:
+    """Download an archive into a folder and return the file; it stays there, under its own name."""
+    name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(source).path)).name
+    target = folder / (name or "archive")
+    with writing(target) as temporary, _download(remote, source, folder) as file:
+        refuse_page(file, hide_secrets(source))
+        shutil.copyfile(file, temporary)
+    say(f"{hide_secrets(source)} is kept as {target}, so that it is fetched once")
+    return target
+
+
+def refuse_page(file: Path, name: str) -> None:
+    """Raise DarkroomError if a download is a web page."""
+    if is_page(file):
+        raise DarkroomError(
+            f"{name}: answered with a web page, not with a file: the address leads to a page "
+            f"about the file, or wants a login; give {SETTING} the address of the file itself"
+        )
 
 
 def _bring_folder(listing: Listing, sha256: str, folder: Path, name: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from components.common.cli import exit_on_error
-from components.common.errors import DarkroomError
 from components.common.files.writing import read_json
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
@@ -27,33 +29,127 @@ HEADLINES = {
     NO_RULES: "is registered, not judged",
     AWAITING: "awaits approval",
 }
+SHOWN = 3  # warnings on the data; the rest stands in the data docs
 
 
-def describe_verdict(verdict: Mapping[str, Any], reports: Path) -> Iterator[str]:
-    """Yield the lines of the summary.
+def create_summary(verdict: Mapping[str, Any], reports: Path) -> dict[str, Any]:
+    """Return what a run came to, for a program.
 
     Args:
         verdict: content of verdict.json.
-        reports: the folder that holds report.html and data_docs; what is missing there is left out.
+        reports: the folder of the other reports; what is missing there is left out.
+
+    Returns:
+        The verdict with its rules and figures; `data`, what validate found; `look_at`, the weakest
+        parts in words; `would_help`, what the evidence asks for first; `pages`; `next`, commands.
     """
-    name, version = verdict["model"], verdict["version"]
-    title = f"{name} version {version} {HEADLINES[verdict['verdict']]}"
+    data, metrics = _read(reports / "validation.json"), _read(reports / "metrics.json")
+    pages = {
+        "report": reports / "report.html",
+        "labels": reports / "labels.html",
+        "data": reports / "data_docs/index.html",
+    }
+    names = ("verdict", "words", "model", "version", "aliases", "figures", "rules")
+    return {
+        **{name: verdict[name] for name in names},
+        "against_champion": verdict.get("against_champion"),
+        "data": {
+            name: data[name]
+            for name in ("status", "images", "usable", "quarantined", "classes", "findings")
+            if name in data
+        },
+        "look_at": list(_find_weak(metrics)),
+        "would_help": _find_help(verdict, data, metrics),
+        "pages": {name: str(page) for name, page in pages.items() if page.is_file()},
+        "next": dict(_list_next(verdict)),
+    }
+
+
+def describe_summary(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a summary: what it is, how good, how sure, what to look at, what next."""
+    title = f"{found['model']} version {found['version']} {HEADLINES[found['verdict']]}"
     yield title
     yield "─" * len(title)
-    yield from describe_figures(verdict["figures"])
-    yield from describe_outcomes(verdict["rules"])
-    if verdict.get("against_champion"):
-        yield describe_differences(verdict["against_champion"])
-    if verdict["verdict"] != PROMOTED:
-        yield f"→ {verdict['words']}"
+    if data := found["data"]:
+        left_out = f", {data['quarantined']:,} files left out" if data["quarantined"] else ""
+        classes = len(data["classes"])
+        yield f"{'data':<8} {data['usable']:,} images of {classes:,} classes{left_out}"
+        for finding in _list_warnings(data)[:SHOWN]:
+            yield f"{'':<8} {finding['message']}"
+    yield from describe_figures(found["figures"])
+    yield from describe_outcomes(found["rules"])
+    if found["against_champion"]:
+        yield describe_differences(found["against_champion"])
+    if found["verdict"] != PROMOTED:
+        yield f"→ {found['words']}"
     yield ""
-    pages = {"report": "report.html", "data": "data_docs/index.html"}
-    for what, page in pages.items():
-        if (reports / page).is_file():
-            yield f"{what:<8} {reports / page}"
-    yield f"{'runs':<8} make ui"
+    for line in found["look_at"]:
+        yield f"{'weakest':<8} {line}"
+    if found["would_help"]:
+        yield f"{'helps':<8} {found['would_help']}"
+    for what, page in found["pages"].items():
+        yield f"{what:<8} {page}"
+    for what, command in found["next"].items():
+        yield f"{what:<8} {command}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found = read_json(file) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _list_warnings(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in data.get("findings", []) if one["severity"] != "note"]
+
+
+def _find_weak(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the weakest class, and which two are most often confused."""
+    classes = metrics.get("classes", [])
+    weakest = metrics.get("weakest_class", {}).get("name")
+    for one in classes:
+        if one["name"] == weakest and one["recall"] is not None:
+            yield f"{weakest}: {one['recall']:.1%} of its {one['images']:,} test images are found"
+    mistakes = [
+        (count, classes[row]["name"], classes[column]["name"])
+        for row, counts in enumerate(metrics.get("confusion", []))
+        for column, count in enumerate(counts)
+        if row != column
+    ]
+    count, actual, predicted = max(mistakes, default=(0, "", ""))
+    if count:
+        yield f"{actual} taken for {predicted}, {count:,} times"
+
+
+def _find_help(
+    verdict: Mapping[str, Any], data: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> str:
+    """Return what the evidence asks for first: images for the rules, then cleaner data."""
+    needed = max((rule.get("images_needed") or 0 for rule in verdict["rules"]), default=0)
+    if needed:
+        return f"more photos: a rule wants some {needed:,} test images"
+    if steps := metrics.get("next_steps"):
+        return f"{steps[0]['title']}: {steps[0]['points']}"
+    warnings = _list_warnings(data)
+    if warnings and warnings[0].get("advice"):
+        return str(warnings[0]["advice"])
+    weakest = metrics.get("weakest_class", {}).get("name")
+    return f"more photos of {weakest}" if any(True for _ in _find_weak(metrics)) else ""
+
+
+def _list_next(verdict: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the commands that follow."""
+    name, python = verdict["model"], _python()
+    yield "runs", "make ui"
+    if verdict["verdict"] == AWAITING:
+        words = f"approve {verdict['version']} --by NAME --reason TEXT"
+        yield "approve", f"{python} -m components.promote {words}"
+    elif verdict["verdict"] == NO_RULES:
+        yield "rules", "promote.rules in params.yaml says what it takes to be champion"
+    elif verdict["verdict"] != PROMOTED:
+        yield "rules", f"{python} -m components.promote rules --dry-run"
     alias = "champion" if "champion" in verdict["aliases"] else "challenger"
-    yield f"{'predict':<8} {_python()} -m components.predict --model models:/{name}@{alias} PATH…"
+    model = shlex.quote(f"models:/{name}@{alias}")
+    yield "predict", f"{python} -m components.predict --model {model} PATH…"
 
 
 def describe_figures(figures: Mapping[str, float]) -> Iterator[str]:
@@ -77,14 +173,22 @@ def _python() -> str:
     )
 
 
+def main(words: Sequence[str]) -> None:
+    """Print the summary of a verdict."""
+    parser = argparse.ArgumentParser(prog="python -m components.promote.summary")
+    parser.add_argument("verdict", type=Path, help="such as reports/verdict.json")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    flags = parser.parse_args(words)
+    found = create_summary(read_json(flags.verdict), flags.verdict.parent)
+    if flags.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    print()
+    for text in describe_summary(found):
+        print(f"  {text}" if text else "")
+    print()
+
+
 if __name__ == "__main__":
     with exit_on_error():
-        if len(sys.argv) != 2:
-            raise DarkroomError(
-                "say which: python -m components.promote.summary reports/verdict.json"
-            )
-        file = Path(sys.argv[1])
-        print()
-        for text in describe_verdict(read_json(file), file.parent):
-            print(f"  {text}" if text else "")
-        print()
+        main(sys.argv[1:])

@@ -29,9 +29,12 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
         for name in named[room]:
             assert read_commands(room)[name].help in listed
     assert {room: names for room, names in named.items() if names} == {
+        "ingest": ["outline"],
+        "validate": ["look"],
         "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history", "repair", "rules"],
-        "predict": ["watch", "serve", "page"],
+        "predict": ["watch", "suggest", "serve", "page"],
+        "init": ["schema", "completion"],
     }
 
 

@@ -23,6 +23,7 @@ BREACHES = {
     "layers of evaluate": ("evaluate.metrics.ends", "components.evaluate.report.words"),
     "layers of promote": ("promote.gate.floors", "components.promote.serving.sample"),
     "layers of predict": ("predict.listing", "components.predict.watch"),
+    "layers of init": "init/stray.py",
     "one door to the server's libraries": ("predict.run", "starlette"),
     "a served model carries little": ("common.serving.classifier", "sklearn"),
     "no network before train, nor in the gate": (

@@ -33,10 +33,10 @@ def make_verdict(verdict: str = "promoted", **more: Any) -> dict[str, Any]:
     } | more
 
 
-def show(folder: Path, verdict: object) -> subprocess.CompletedProcess[str]:
+def show(folder: Path, verdict: object, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "verdict.json").write_text(json.dumps(verdict))
     return subprocess.run(
-        [sys.executable, "-m", "components.promote.summary", str(folder / "verdict.json")],
+        [sys.executable, "-m", "components.promote.summary", str(folder / "verdict.json"), *more],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -65,6 +65,43 @@ def test_not_promoted_says_why(tmp_path: Path, verdict: str) -> None:
     done = show(tmp_path, make_verdict(verdict))
     assert "→ accuracy 0.7 is not at least 0.8; version 2 stays champion" in done.stdout
     assert "models:/darkroom@challenger" in done.stdout
+
+
+FINDING = {"kind": "x", "severity": "warning", "message": "3 are blank", "advice": "look at them"}
+METRICS = {
+    "weakest_class": {"name": "dog", "f1": 0.6},
+    "classes": [
+        {"name": "cat", "recall": 1.0, "images": 9},
+        {"name": "dog", "recall": 0.5, "images": 8},
+    ],
+    "confusion": [[9, 0], [4, 4]],
+}
+
+
+def test_data_weakest_part_and_what_would_help(tmp_path: Path) -> None:
+    data = {"status": "passed_with_warnings", "images": 50, "usable": 48, "quarantined": 2}
+    data |= {"classes": {"cat": 25, "dog": 23}}  # type: ignore[dict-item]
+    data |= {"findings": [FINDING, FINDING | {"severity": "note", "message": "no matter"}]}  # type: ignore[dict-item]
+    (tmp_path / "validation.json").write_text(json.dumps(data))
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    said = show(tmp_path, make_verdict("awaiting_approval")).stdout
+    assert "data     48 images of 2 classes, 2 files left out" in said
+    assert "3 are blank" in said
+    assert "no matter" not in said
+    assert "weakest  dog: 50.0% of its 8 test images are found" in said
+    assert "weakest  dog taken for cat, 4 times" in said
+    assert "helps    look at them" in said
+    assert "components.promote approve 3 --by NAME" in said
+    step = {"title": "Label 100 more photos of dog", "points": "+1.2 points (0.4 to 2.1)"}
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"next_steps": [step]}))
+    said = show(tmp_path, make_verdict()).stdout
+    assert "helps    Label 100 more photos of dog: +1.2 points (0.4 to 2.1)" in said
+    few = [*RULES, {"outcome": "failed", "words": "w", "images_needed": 70}]
+    found = json.loads(show(tmp_path, make_verdict("rejected", rules=few), "--json").stdout)
+    assert found["would_help"] == "more photos: a rule wants some 70 test images"
+    assert found["data"]["quarantined"] == 2
+    assert found["figures"]["accuracy.low"] == 0.956
+    assert "rules --dry-run" in found["next"]["rules"]
 
 
 def test_without_a_verdict() -> None:

@@ -40,6 +40,10 @@ class Quantity:
         checked = core_schema.no_info_after_validator_function(self.check, handler(source))
         return core_schema.no_info_before_validator_function(_write_plainly, checked)
 
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which also draws params.schema.json, what YAML may hold."""
+        return {"type": ["string", "number"], "pattern": f"^{_AMOUNT.pattern}$"}
+
 
 @dataclass(frozen=True)
 class Label:
@@ -50,6 +54,10 @@ class Label:
         from pydantic_core import core_schema
 
         return core_schema.no_info_before_validator_function(_write_plainly, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which also draws params.schema.json, what YAML may hold."""
+        return {"type": ["string", "number", "boolean"]}
 
 
 def _write_plainly(value: Any) -> Any:

@@ -102,14 +102,22 @@ def refuse_moved(where: str, keys: Iterable[str]) -> None:
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a params file, unchecked; raise DarkroomError if it is no YAML with sections."""
+    try:
+        return parse_yaml(file, file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DarkroomError(f"{file}: no such params file; give one with --params") from None
+    except UnicodeDecodeError as error:
+        raise DarkroomError(f"{file}: not valid YAML: {error}") from None
+
+
+def parse_yaml(file: Path, text: str) -> dict[str, Any]:
+    """Read the text of a params file as :func:`read_yaml` does."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        found = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DarkroomError(f"{file}: no such params file; give one with --params") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+        found = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
         where = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not valid YAML: {where}") from None
     if not isinstance(found, dict):

@@ -80,6 +80,11 @@ class Between:
 
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which also draws params.schema.json, the range."""
+        ends = {"minimum": self.low} | ({} if self.high == float("inf") else {"maximum": self.high})
+        return {**handler(core), **ends}
+
 
 @dataclass(frozen=True)
 class HexColour:
@@ -96,6 +101,10 @@ class HexColour:
         from pydantic_core import core_schema
 
         return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[[Any], Any]) -> Any:
+        """Tell pydantic, which also draws params.schema.json, the form."""
+        return {**handler(core), "pattern": "^#[0-9a-fA-F]{6}$"}
 
 
 @dataclass(frozen=True)

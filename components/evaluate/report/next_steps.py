@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.common.artifacts.curve import (
@@ -68,6 +68,11 @@ def list_steps(
     return sorted((step for step in found if step.gain >= LEAST_GAIN), key=lambda step: -step.gain)[
         :SHOWN
     ]
+
+
+def describe_steps(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Return what metrics.json says of steps."""
+    return [asdict(step) | {"points": step.points} for step in steps]
 
 
 def compare_with_probe(metrics: dict[str, Any]) -> float:

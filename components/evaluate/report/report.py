@@ -49,7 +49,6 @@ class Content:
     held_back: str  # why there are none to be had; empty: there are, or no label looks wrong
     curve: list[CurvePoint]  # of learning_curve.csv
     no_curve: str  # why there is none; empty: there is one
-    labels_page: str  # where labels can be mended, beside the report
     suspects_pictures: dict[str, str]  # path → data URI, of the first SUSPECTS_PICTURED
     augmented: str  # data URI of the picture of augmented images
     latency: dict[str, Any]  # of latency.json
@@ -102,7 +101,7 @@ def render_report(content: Content) -> str:
             ),
             "sanity_in_words": words.describe_sanity(content.metrics["gradcam_sanity"]),
             "cost_in_words": words.describe_cost(content.metrics["cost"], content.latency),
-            "steps": next_steps.list_steps(content.curve, content.metrics, content.labels_page),
+            "steps": content.metrics["next_steps"],
             "curve_in_words": next_steps.describe_curve(
                 content.curve, content.no_curve, next_steps.compare_with_probe(content.metrics)
             ),

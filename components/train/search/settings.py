@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import write_text
+from components.common.settings.edits import change_text
 from components.common.settings.params import check_params, list_settings, read_yaml, set_key
 from components.common.settings.spec import SHARED_SECTIONS
 from components.train.selection.rules import EPOCHS
@@ -62,25 +61,5 @@ def change_params(file: Path, changes: Mapping[str, Any]) -> None:
         changes: dotted key → value, a text, a number or a truth value.
     """
     create_params(file, changes)  # refuses what is illegal before anything is written
-    text = file.read_text(encoding="utf-8")
-    places = [(*_find_value(text, key), value) for key, value in changes.items()]
-    for start, end, value in sorted(places, reverse=True):
-        text = text[:start] + _as_yaml(value) + text[end:]
+    text = change_text(file.read_text(encoding="utf-8"), changes)
     write_text(file, text, edits=True)
-
-
-def _find_value(text: str, key: str) -> tuple[int, int]:
-    """Return where the value of a dotted key begins and ends in a YAML text."""
-    from ruamel.yaml import YAML
-
-    node = YAML(pure=True).compose(text)
-    for part in key.split("."):
-        node = next(value for name, value in node.value if name.value == part)
-    return node.start_mark.index, node.end_mark.index
-
-
-def _as_yaml(value: Any) -> str:
-    """Return a value as YAML writes it: words without quotes where that is safe."""
-    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value)
-    is_other = is_word and value.lower() in ("true", "false", "null", "yes", "no", "on", "off")
-    return value if is_word and not is_other else json.dumps(value)

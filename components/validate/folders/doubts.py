@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.validate.folders.filenames import suggest_names
+from components.common.errors import DarkroomError
+from components.validate.folders.filenames import find_pattern
 from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing, count_side, describe_side
 
@@ -15,9 +16,17 @@ if TYPE_CHECKING:
 SECTION = "in section validate.layout of params.yaml"
 
 
-def describe_labelless(
+class LabellessError(DarkroomError):
+    """Nothing names a label; a pattern for the names of the files may, if there is one."""
+
+    def __init__(self, words: str, pattern: str) -> None:
+        super().__init__(words)
+        self.pattern = pattern
+
+
+def refuse_labelless(
     folder: Path, files: pd.DataFrame, seen: tuple[Listing, Places], notes: list[str]
-) -> str:
+) -> LabellessError:
     """Return that nothing names a label, with what would, and what was found of tables."""
     listing, places = seen
     paths = list(files["path"])
@@ -33,22 +42,30 @@ def describe_labelless(
     tried = [note for note in notes if "find no file" in note or "is not read" in note]
     if tried:
         words += f". {'; '.join(tried[:3])}"
-    named = suggest_names(paths)
-    if named:
-        return f"{words}; the names of the files may: {named}, {SECTION}"
+    pattern, labels = find_pattern(paths)
+    if pattern:
+        words += (
+            f"; the names of the files may: `label_pattern: '{pattern}'` would read {len(labels)} "
+            f"classes ({', '.join(labels[:3])}) from them, {SECTION}"
+        )
+        return LabellessError(words, pattern)
+    return LabellessError(words + _suggest_table(folder, listing), "")
+
+
+def _suggest_table(folder: Path, listing: Listing) -> str:
     if listing.spreadsheets:
         return (
-            f"{words}; {listing.spreadsheets[0]} is a spreadsheet's own file, which is not read: "
+            f"; {listing.spreadsheets[0]} is a spreadsheet's own file, which is not read: "
             "open it, and save it as CSV UTF-8 beside the images"
         )
     tables = [path for path in listing.tables if not path.endswith(".txt") or "/" not in path]
     if tables:
         return (
-            f"{words}; if {tables[0]} does: `table: {tables[0]}`, and the names of its columns, "
+            f"; if {tables[0]} does: `table: {tables[0]}`, and the names of its columns, "
             f"`path_column: …`, `label_column: …`, {SECTION}"
         )
     return (
-        f"{words}; it should hold one folder of images per class, such as {folder / 'cat'}, or a "
+        f"; it should hold one folder of images per class, such as {folder / 'cat'}, or a "
         "table metadata.csv with columns path and label"
     )
 

@@ -58,18 +58,18 @@ def read_names(files: pd.DataFrame, pattern: str, notes: list[str]) -> pd.DataFr
     return files
 
 
-def suggest_names(paths: Sequence[str]) -> str:
-    """Return the line that would read labels from such names, empty where none would."""
+def find_pattern(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the usual pattern that reads labels from such names, and the labels, largest first.
+
+    Both are empty where none fits.
+    """
     for pattern in USUAL:
         hits = [re.search(pattern, path) for path in paths]
         labels = Counter(hit[1] for hit in hits if hit)
         count = sum(labels.values())
         if count >= FITS * len(paths) and 2 <= len(labels) <= count / 2:
-            shown = ", ".join(name for name, _ in labels.most_common(3))
-            return (
-                f"`label_pattern: '{pattern}'` would read {len(labels)} classes ({shown}) from them"
-            )
-    return ""
+            return pattern, [name for name, _ in labels.most_common()]
+    return "", []
 
 
 def _read_split(text: str) -> str:

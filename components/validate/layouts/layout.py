@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.folders.doubts import describe_labelless, note_side
+from components.validate.folders.doubts import note_side, refuse_labelless
 from components.validate.folders.filenames import read_names
 from components.validate.folders.folders import Places, place_files
 from components.validate.folders.listing import count_side, describe_side, list_files
@@ -87,7 +87,7 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
             f"{folder / 'cat'} and {folder / 'dog'}"
         )
     if not (files["label"] != "").any():
-        raise DarkroomError(describe_labelless(folder, files, (listing, places), notes))
+        raise refuse_labelless(folder, files, (listing, places), notes)
     note_spare(files, sheets, notes)
     note_side(listing, notes)
     files, rejected = reject_several(files, notes)

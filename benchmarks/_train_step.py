@@ -148,7 +148,7 @@ def start_torch(
     if flags.torch_python is None:
         yield dict
         return
-    command = [flags.torch_python, Path(__file__).with_name("train_torch.py")]
+    command = [flags.torch_python, Path(__file__).with_name("_train_torch.py")]
     command += ["--backbone", backbone, "--batch-size", batch_size, "--size-px", size_px]
     command += ["--steps", flags.steps]
     command += ["--bfloat16"] if keras.mixed_precision.dtype_policy().name != "float32" else []

@@ -1,0 +1,91 @@
+"""What a person types: `python -m components.init SOURCE`, `python -m components.init schema`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from components.common.cli import ROOM_ITSELF, Command, check_writable, create_schema
+
+SCHEMA = Path("params.schema.json")
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        help="a folder of images; an archive, or its address https://, s3://, gs:// or hf://; a "
+        "folder of such a store; or digits, which come with scikit-learn",
+    )
+    parser.add_argument(
+        "--minutes", type=_count_minutes, help="how long a run may take; default: no limit"
+    )
+    parser.add_argument("--name", default="", help="of the model; default: that of the source")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.epilog = (
+        "Looks at names, tables and a few images, asks nothing, and changes in params.yaml only "
+        "what it says, each with a reason; what you set yourself stays."
+    )
+
+
+def _count_minutes(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 100_000:
+        raise argparse.ArgumentTypeError(f"must be more than 0 minutes, got {text}")
+    return value
+
+
+def _init(flags: argparse.Namespace) -> None:
+    from components.common.settings.spec import check_name
+    from components.init.run import run
+    from components.init.sight import ToldError
+    from components.init.spec import Inputs, Outputs, Params
+
+    if flags.name:
+        check_name(flags.name, "--name")
+    check_writable("--params", flags.params)
+    inputs = Inputs(flags.source, create_schema(), flags.minutes, flags.name)
+    try:
+        run(inputs, Outputs(flags.params), Params())
+    except ToldError:
+        sys.exit(1)
+
+
+def _add_schema(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=SCHEMA, metavar="FILE")
+
+
+def _write_schema(flags: argparse.Namespace) -> None:
+    from components.common.files.writing import write_text
+    from components.init.schema import create_json_schema, render
+
+    write_text(flags.output, render(create_json_schema(create_schema())), edits=True)
+
+
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "In this shell, or in ~/.bashrc: source <(python -m components.init completion)"
+
+
+def _print_completion(flags: argparse.Namespace) -> None:
+    from components.init.completion import create_script
+
+    print(create_script())
+
+
+COMMANDS = {
+    ROOM_ITSELF: Command(
+        "Look at a folder, an archive or a bucket, and write the settings that fit it.",
+        _add_init,
+        _init,
+    ),
+    "schema": Command(
+        "Write the JSON schema of params.yaml, by which editors complete and check it.",
+        _add_schema,
+        _write_schema,
+    ),
+    "completion": Command(
+        "Print what makes bash complete rooms, commands and flags.",
+        _add_nothing,
+        _print_completion,
+    ),
+}

@@ -1,0 +1,43 @@
+"""What else a person may type: `python -m components.validate look`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from components.common.cli import Command, read_room_params
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="of images")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the same in figures")
+    parser.add_argument(
+        "--outline",
+        type=Path,
+        metavar="FILE",
+        help="the facts that `python -m components.ingest outline` wrote beside the folder",
+    )
+
+
+def _look(flags: argparse.Namespace) -> None:
+    params = read_room_params(flags.params, "validate")
+    from dataclasses import asdict
+
+    from components.common.files.writing import read_json, write_json
+    from components.common.terminal import say
+    from components.validate.layouts.looking import look
+
+    sampled = read_json(flags.outline)["sampled"] if flags.outline else None
+    sight = look(flags.folder, params, sampled)
+    for line in sight.lines:
+        say(line)
+    if flags.json:
+        write_json(flags.json, asdict(sight))
+
+
+COMMANDS = {
+    "look": Command(
+        "what names and tables of a folder say, before any image is opened", _add_look, _look
+    ),
+}

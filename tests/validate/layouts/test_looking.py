@@ -1,0 +1,144 @@
+"""What a look at names and tables says of folders as people have them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.common.cli import run_room
+from components.common.errors import DarkroomError
+from components.validate.layouts import looking
+from components.validate.layouts.layout import read_layout
+from components.validate.layouts.looking import look
+from components.validate.spec import LayoutSettings, Params
+
+ROOT = Path(__file__).parents[3]
+
+
+def write_image(file: Path, seed: int, size: tuple[int, int] = (12, 10)) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(noise).save(file)
+
+
+def write_images(folder: Path, count: int, name: str = "{}.png") -> None:
+    for number in range(count):
+        write_image(folder / name.format(number), hash((str(folder), number)) % 2**32)
+
+
+def test_classes_splits_sizes_and_what_is_odd(tmp_path: Path) -> None:
+    for split, count in (("Training", 12), ("Testing", 4)):
+        write_images(tmp_path / split / "Käfer", count)
+        write_images(tmp_path / split / "Hund", count, "IMG_{}.jpg")
+    train = tmp_path / "Training"
+    write_image(train / "Hund" / "large.png", 1, (40, 30))
+    (train / "Hund" / "broken.jpg").write_bytes(b"no image")
+    (train / "Hund" / "notes.txt").write_text("mine")
+    shutil.copy(train / "Hund" / "IMG_1.jpg", train / "Hund" / "copy.jpg")
+    shutil.copy(train / "Hund" / "IMG_2.jpg", train / "Käfer" / "IMG_2.jpg")
+    sight = look(tmp_path, Params())
+    assert sight.classes == {"Hund": {"train": 15, "test": 4}, "Käfer": {"train": 13, "test": 4}}
+    assert (sight.images, sight.shorter_px, sight.settings) == (36, 10, {})
+    said = "\n".join(sight.lines)
+    assert "36 images of 2 classes: Hund 19, Käfer 17" in said
+    assert re.search("given splits: (test 8, train 28|train 28, test 8)", said)
+    assert "12 × 10 px at the median, 10 to 40 px" in said
+    assert "1 of 36 looked at are no image, such as Training/Hund/broken.jpg" in said
+    assert "1 side files passed over (1 .txt)" in said
+    assert "2 files are copies of others" in said
+    assert "1 of these pictures have two labels" in said
+    assert "Training/Käfer/IMG_2.jpg (Käfer)" in said
+
+
+def test_labels_in_file_names_become_a_pattern(tmp_path: Path) -> None:
+    write_images(tmp_path, 6, "cat_{}.png")
+    write_images(tmp_path, 6, "dog_{}.png")
+    with pytest.raises(DarkroomError, match="would read 2 classes"):
+        read_layout(tmp_path)
+    sight = look(tmp_path, Params())
+    assert sight.classes == {"cat": {"": 6}, "dog": {"": 6}}
+    pattern, reason = sight.settings["validate.layout.label_pattern"]
+    assert re.search(pattern, "cat_3.png")[1] == "cat"  # type: ignore[index]
+    assert "names of the files" in reason
+    for number, file in enumerate(sorted(tmp_path.glob("*.png"))):
+        file.rename(tmp_path / f"{number:03d}.png")
+    with pytest.raises(DarkroomError, match="nothing says of which class"):
+        look(tmp_path, Params())
+
+
+def test_settings_of_other_images_are_taken_back_and_fitting_ones_stay(tmp_path: Path) -> None:
+    write_images(tmp_path / "a", 3)
+    write_images(tmp_path / "b", 3)
+    layout = LayoutSettings(splits={"fold1": "train"}, path_column="file")
+    sight = look(tmp_path, dataclasses.replace(Params(), layout=layout))
+    assert {key: value for key, (value, _) in sight.settings.items()} == {
+        "validate.layout.splits": "auto",
+        "validate.layout.path_column": "",
+    }
+    fits = LayoutSettings(splits={"a": "train", "b": "test"}, label_pattern=r"(\d)\.png")
+    own = look(tmp_path, dataclasses.replace(Params(), layout=fits))
+    assert own.settings == {}
+    assert own.classes["0"] == {"train": 1, "test": 1}
+
+
+def test_doubts_are_told_with_the_line_that_settles_them(tmp_path: Path) -> None:
+    for fold in ("fold1", "fold2"):
+        write_images(tmp_path / fold / "cat", 2)
+        write_images(tmp_path / fold / "dog", 2)
+    with pytest.raises(DarkroomError, match="if they are classes, `splits: none`"):
+        look(tmp_path, Params())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DarkroomError, match="no images in it"):
+        look(tmp_path / "empty", Params())
+
+
+def test_deeper_classes_and_groups_are_suspected(tmp_path: Path) -> None:
+    for path in ("animal/cat", "animal/dog", "vehicle/car"):
+        write_images(tmp_path / "deep" / path, 3)
+    (line,) = (one for one in look(tmp_path / "deep", Params()).lines if "class_depth: 2" in one)
+    assert "3 folders, such as animal/cat" in line
+    assert "class_depth" not in "\n".join(look(tmp_path / "deep" / "animal", Params()).lines)
+    for patient in range(6):
+        label = ("ill", "well")[patient % 2]
+        write_images(tmp_path / "people" / label, 3, f"patient{patient:02d}" + "_{}.png")
+    (line,) = (one for one in look(tmp_path / "people", Params()).lines if "6 groups" in one)
+    pattern = re.search("label_pattern: '(.*)'` in section", line)[1]  # type: ignore[index]
+    told = dataclasses.replace(Params(), layout=LayoutSettings(label_pattern=pattern))
+    files = read_layout(tmp_path / "people", told).files
+    assert set(files["group"]) == {f"patient{n:02d}" for n in range(6)}
+    assert set(files["label"]) == {"ill", "well"}
+    # Numbers alone, and names that number a class, say nothing of groups.
+    for label in ("cat", "dog"):
+        write_images(tmp_path / "plain" / label, 6, label + "_2024_{}.png")
+    assert "groups" not in "\n".join(look(tmp_path / "plain", Params()).lines)
+
+
+def test_of_an_outline_only_whole_files_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(looking, "SAMPLED", 3)
+    folder, facts = tmp_path / "photos", tmp_path / "facts.json"
+    for label in ("a", "b"):
+        write_images(folder / label, 2)
+        for number in range(4):
+            (folder / label / f"empty{number}.png").touch()
+    facts.write_text(json.dumps({"sampled": ["a/0.png", "b/1.png"]}))
+    answer = tmp_path / "sight.json"
+    run_room(
+        "validate",
+        ["look", str(folder), "--params", str(ROOT / "params.yaml"), "--outline", str(facts),
+         "--json", str(answer)],
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert "12 images of 2 classes: a 6, b 6" in said
+    assert "PNG (2 of them looked at)" in said
+    assert "no image" not in said
+    assert "copies" not in said
+    assert json.loads(answer.read_text())["shorter_px"] == 10
