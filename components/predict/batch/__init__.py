@@ -1,0 +1,1 @@
+"""Answers for very many images: a listing, answers a partition, a summary. For commands alone."""
