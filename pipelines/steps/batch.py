@@ -73,6 +73,8 @@ def watch(given: Mapping[str, Any]) -> str:
         settings.watch_images,
         settings.min_effect,
     )
+    if drifted is None:
+        return "not watched: too few images to tell them from others"
     if drifted and settings.fail_on_drift:
         raise DarkroomError(
             f"the batch has drifted: it is not what the model was measured on. All its answers are "

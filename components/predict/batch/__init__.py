@@ -1,1 +1,1 @@
-"""Answers for very many images: a listing, answers a partition, a summary. For commands alone."""
+"""Answers to very many images: a listing, partitions, a summary; for commands and the cluster."""

@@ -14,12 +14,14 @@ from components.predict.batch.listing import (
     read_listing,
     read_rows,
 )
-from components.predict.watch import watch
+from components.predict.watch import MIN_IMAGES, watch
 
 SEED = 0  # the same images give the same sample, and so the same figures
 
 
-def watch_batch(listing: Path, source: str, output: Path, images: int, min_effect: float) -> bool:
+def watch_batch(
+    listing: Path, source: str, output: Path, images: int, min_effect: float
+) -> bool | None:
     """Compare a sample of a batch with the reference of the version that answers; keep the result.
 
     A shift that is no trifle shows in some thousand images as well as in millions.
@@ -32,18 +34,21 @@ def watch_batch(listing: Path, source: str, output: Path, images: int, min_effec
         min_effect: a smaller shift is no drift.
 
     Returns:
-        Whether the batch has drifted.
+        Whether the batch has drifted; None where it has too few images to tell.
 
     Raises:
         DarkroomError: as :func:`watch`.
     """
+    about = read_listing(listing)
+    if about.images < MIN_IMAGES:  # of a quiet night: no reason for a run to fail
+        return None
     remotes = list_remotes(source) if is_store(source) else {}
     brought: list[Brought] = []
     try:
         for one in bring_images(draw_sample(listing, images), remotes):
             brought.append(one)
         return watch(
-            read_listing(listing).model,
+            about.model,
             [one.file for one in brought],
             output,
             min_effect=min_effect,

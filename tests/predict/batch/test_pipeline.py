@@ -84,7 +84,12 @@ def test_a_drift_is_told_and_lets_the_run_fail_where_that_is_asked_for(
         batch.watch(give(listing, watched, output, fail_on_drift=True))
     assert end.value.code == 1
     assert "error: the batch has drifted" in capsys.readouterr().err
-    assert "not watched" in batch.watch(give(listing, watched, output, watch_images=0))
+    assert "images is 0" in batch.watch(give(listing, watched, output, watch_images=0))
+    few = watched.parent / "few"
+    few.mkdir()
+    (watched / "1.png").rename(few / "1.png")
+    write_listing(listing, str(few), "models:/darkroom/1", 50)
+    assert "too few images" in batch.watch(give(listing, few, output))  # and no failure
 
 
 def test_a_sample_is_drawn_from_all_partitions(photos: Path, tmp_path: Path) -> None:
