@@ -31,7 +31,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
     assert {room: names for room, names in named.items() if names} == {
         "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history", "repair", "rules"],
-        "predict": ["watch", "serve", "page"],
+        "predict": ["watch", "batch", "suggest", "serve", "page"],
     }
 
 
