@@ -15,7 +15,7 @@ from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.images.stores.listing import STREAMS
 from components.common.images.stores.transfer import Remote, fetch_file
-from components.predict.batch.listing import Row, tell_mark
+from components.predict.batch.listing import Asked, tell_mark
 
 AHEAD = 128  # images: two batches, one that is decoded and one that is waiting
 
@@ -24,7 +24,7 @@ AHEAD = 128  # images: two batches, one that is decoded and one that is waiting
 class Brought:
     """An image where it can be decoded."""
 
-    row: Row
+    row: Asked
     file: Path
     sha256: str | None  # None: it cannot be read
     place: Any = None  # a temporary folder that holds it, if any
@@ -45,7 +45,7 @@ class Brought:
             self.place.cleanup()
 
 
-def bring_images(rows: Iterable[Row], remotes: Mapping[bytes, Remote]) -> Iterator[Brought]:
+def bring_images(rows: Iterable[Asked], remotes: Mapping[bytes, Remote]) -> Iterator[Brought]:
     """Yield images in order, each with the sha256 of its bytes; the next are brought meanwhile.
 
     Args:
@@ -56,13 +56,13 @@ def bring_images(rows: Iterable[Row], remotes: Mapping[bytes, Remote]) -> Iterat
         DarkroomError: if a store does not give one: that is no answer about the image.
     """
 
-    def bring(row: Row) -> Brought:
+    def bring(row: Asked) -> Brought:
         return _fetch(row, remotes) if remotes else _look(row)
 
     yield from _work_ahead(bring, rows)
 
 
-def _work_ahead(bring: Callable[[Row], Brought], rows: Iterable[Row]) -> Iterator[Brought]:
+def _work_ahead(bring: Callable[[Asked], Brought], rows: Iterable[Asked]) -> Iterator[Brought]:
     waiting: deque[Future[Brought]] = deque()
     with ThreadPoolExecutor(STREAMS) as pool:
         try:
@@ -77,7 +77,7 @@ def _work_ahead(bring: Callable[[Row], Brought], rows: Iterable[Row]) -> Iterato
             raise
 
 
-def _look(row: Row) -> Brought:
+def _look(row: Asked) -> Brought:
     file = Path(os.fsdecode(row.path))
     try:
         return Brought(row, file, compute_sha256(file))
@@ -85,7 +85,7 @@ def _look(row: Row) -> Brought:
         return Brought(row, file, None)
 
 
-def _fetch(row: Row, remotes: Mapping[bytes, Remote]) -> Brought:
+def _fetch(row: Asked, remotes: Mapping[bytes, Remote]) -> Brought:
     remote, name = remotes.get(row.path), os.fsdecode(row.path)
     if remote is None or (remote.bytes, tell_mark(remote)) != (row.bytes, row.mark):
         what = "is gone" if remote is None else "has changed"

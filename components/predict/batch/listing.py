@@ -35,8 +35,8 @@ SOURCE = "SOURCE"  # what it is called in messages
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image of a batch."""
+class Asked:
+    """One image that is asked about."""
 
     path: bytes  # of a file, whose name need not be UTF-8; or an address
     bytes: int | None  # None: it was not there, or the store does not say
@@ -109,7 +109,7 @@ def read_listing(file: Path) -> Listing:
     return Listing(**note)
 
 
-def read_rows(file: Path, partition: int) -> list[Row]:
+def read_rows(file: Path, partition: int) -> list[Asked]:
     """Return the images of one partition.
 
     Args:
@@ -119,10 +119,10 @@ def read_rows(file: Path, partition: int) -> list[Row]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as listing:
-        return [Row(**row) for row in listing.read_row_group(partition).to_pylist()]
+        return [Asked(**row) for row in listing.read_row_group(partition).to_pylist()]
 
 
-def compute_digest(rows: Iterable[Row]) -> str:
+def compute_digest(rows: Iterable[Asked]) -> str:
     """Return the sha256 of what images a partition asks about; another image gives another."""
     total = hashlib.sha256()
     for row in rows:
@@ -161,13 +161,13 @@ def tell_mark(remote: Remote) -> str:
     return remote.mark or ":".join(remote.digest) or "there"
 
 
-def _list_rows(source: str, skipped: Counter[str]) -> Iterator[Row]:
+def _list_rows(source: str, skipped: Counter[str]) -> Iterator[Asked]:
     check_source(source)
     if is_store(source):
         for path, remote in list_remotes(source).items():
             suffix = PurePosixPath(remote.path).suffix.lower()
             if suffix in SUFFIXES:
-                yield Row(path, remote.bytes, tell_mark(remote))
+                yield Asked(path, remote.bytes, tell_mark(remote))
             else:  # to look into it would be to fetch it
                 skipped[suffix or NO_SUFFIX] += 1
         return
@@ -183,12 +183,12 @@ def _list_rows(source: str, skipped: Counter[str]) -> Iterator[Row]:
             yield _describe(named)
 
 
-def _describe(file: Path) -> Row:
+def _describe(file: Path) -> Asked:
     """Return what a file is known by; one that is not there answers its row with that reason."""
     refuse_pipe(str(file), "an image")
     path = os.fsencode(file)
     try:
         found = file.stat()
     except (OSError, ValueError):
-        return Row(path, None, "")
-    return Row(path, found.st_size, str(found.st_mtime_ns))
+        return Asked(path, None, "")
+    return Asked(path, found.st_size, str(found.st_mtime_ns))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +15,8 @@ from components.common.terminal import Stopwatch, bar
 from components.common.tracking.registered import IN_REGISTRY, find_registered
 from components.predict.answers import UNKNOWN, Row
 from components.predict.batch.images import Brought, bring_images
-from components.predict.batch.listing import Row as Asked
 from components.predict.batch.listing import (
+    Asked,
     compute_digest,
     is_store,
     list_remotes,
@@ -73,7 +72,7 @@ class Answering:
     """A version that answers for partitions; the network is loaded when the first is asked for."""
 
     def __init__(self, source: Source) -> None:
-        """Take an open model, see :func:`open_answering`."""
+        """Take an open model, of :func:`open_model`, for as long as it is open."""
         self.version, self.decisions, self._file = source.version, source.decisions, source.file
         self.key = (compute_sha256(source.file), source.decisions.compute_digest(), source.version)
 
@@ -95,13 +94,6 @@ def pin_model(model: str) -> str:
         return model
     _, version = find_registered(model)
     return f"models:/{version.name}/{version.version}"
-
-
-@contextmanager
-def open_answering(model: str) -> Iterator[Answering]:
-    """Yield a model that answers for partitions, as :func:`open_model` takes it."""
-    with open_model(model) as source:
-        yield Answering(source)
 
 
 def find_answers(output: Path, partition: int) -> Path:
@@ -131,7 +123,8 @@ def answer_partitions(listing: Path, source: str, output: Path, part: int, parts
     about = read_listing(listing)
     remotes: dict[bytes, Remote] = {}
     done = 0
-    with open_answering(about.model) as model:
+    with open_model(about.model) as opened:
+        model = Answering(opened)
         for number in range(part, about.partitions, parts):
             rows, file = read_rows(listing, number), find_answers(output, number)
             digest, watch = compute_digest(rows), Stopwatch()

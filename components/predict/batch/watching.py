@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.predict.batch.images import Brought, bring_images
 from components.predict.batch.listing import (
-    Row,
+    Asked,
     is_store,
     list_remotes,
     read_listing,
@@ -58,7 +58,7 @@ def watch_batch(
             one.remove()
 
 
-def draw_sample(listing: Path, images: int) -> Iterator[Row]:
+def draw_sample(listing: Path, images: int) -> Iterator[Asked]:
     """Yield images of a listing, drawn by chance, in its order; a partition is read at a time.
 
     Args:

@@ -208,10 +208,12 @@ def test_an_image_that_is_lost_meanwhile_is_asked_about_again(
     found = read_answers(output).set_index("path")
     assert pd.isna(found.loc[str(photos / "0.png"), "label"])
     assert found.loc[str(photos / "0.png"), "reason"]
+    assert write_summary(listing, output)["lost"] == 1
     shutil.copy2(tmp_path / "0.png", photos / "0.png")
     assert answer_partitions(listing, str(photos), output, 0, 1) == 1
     assert_same(read_answers(output), ask_predict(str(model), [photos], tmp_path))
     assert answer_partitions(listing, str(photos), output, 0, 1) == 0
+    assert write_summary(listing, output)["lost"] == 0
 
 
 def test_unknown_is_told_where_the_version_has_a_limit(
