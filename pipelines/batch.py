@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.settings.addresses import is_address, refuse_secrets
+from components.common.images.stores.listing import MODULES
+from components.common.settings.addresses import refuse_secrets
 from pipelines.settings import BATCH, Settings
 
 
@@ -27,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="for answers and summary; for a cluster on the shared volume",
     )
-    parser.add_argument("--model", default="models:/darkroom@champion", help="%(default)s")
+    parser.add_argument("--model", default="models:/darkroom@champion", help="default: %(default)s")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--local", action="store_true", help="run it on this machine, in processes")
     how.add_argument("--compile", type=Path, metavar="FILE", help="write the pipeline as YAML")
@@ -93,7 +95,7 @@ def check_places(settings: Settings) -> None:
     volume = settings.kubeflow.volume
     for name in ("source", "output"):
         place = settings.parameters[name]
-        if name == "source" and is_address(place):
+        if name == "source" and urlsplit(place).scheme.lower() in MODULES:
             continue
         path = Path(place.removeprefix("@") if name == "source" else place)
         if not volume.claim or not path.is_relative_to(volume.mount) or ".." in path.parts:

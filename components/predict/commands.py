@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -105,7 +106,11 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="FOLDER", help=told["images"])
     parser.add_argument("--model", default="models:/darkroom@champion", help=told["model"])
     parser.add_argument(
-        "--count", type=_count, default=default["count"], metavar="N", help=told["count"]
+        "--count",
+        type=_count_to(100_000),
+        default=default["count"],
+        metavar="N",
+        help=told["count"],
     )
     parser.add_argument("--of", metavar="CLASS", help=told["of"])
     for name, file in (("output", "suggestions.csv"), ("page", "suggestions.html")):
@@ -124,11 +129,17 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    """Return a number of photos as it was typed."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text} is no number of photos: legal are 1 to 100000")
-    return int(text)
+def _count_to(most: int) -> Callable[[str], int]:
+    """Return what reads a number of photos as it was typed, from 1 to so many."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text} is no number of photos: legal are 1 to {most}"
+            )
+        return int(text)
+
+    return count
 
 
 def _suggest(flags: argparse.Namespace) -> None:
@@ -155,11 +166,11 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="a folder; @FILE, a list with a path in each line; or s3://…, gs://… or hf://…",
     )
-    parser.add_argument("--model", default="models:/darkroom@champion", help="%(default)s")
+    parser.add_argument("--model", default="models:/darkroom@champion", help="default: %(default)s")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for answers")
     parser.add_argument(
         "--partition-images",
-        type=_natural,
+        type=_count_to(1_000_000),
         metavar="N",
         help="images of a partition; default: predict.batch.partition_images of params.yaml",
     )
@@ -170,13 +181,6 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
         help="this one alone, from 0; the same call without it sums up when all are answered",
     )
     _add_params(parser)
-
-
-def _natural(text: str) -> int:
-    """Return the images of a partition as they were typed."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is no number of images: legal are 1 to 1000000")
-    return int(text)
 
 
 def _batch(flags: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ def without_defaults(text: str) -> Any:
 
 
 def test_the_golden_copy_is_what_compile_prints(compiled: str) -> None:
-    renew = f"python -m pipelines predict {' '.join(WHERE)} --compile {GOLDEN.name}"
+    renew = f"python -m pipelines predict {' '.join(WHERE)} --compile tests/pipelines/{GOLDEN.name}"
     assert without_defaults(compiled) == without_defaults(GOLDEN.read_text()), f"meant? {renew}"
 
 
@@ -81,6 +81,7 @@ def test_it_is_submitted_and_scheduled(kfp: Kfp, call: Any) -> None:
     [
         (("--source", "photos", "--output", "/mnt/darkroom/a", *VOLUME), "--source photos: the po"),
         ((*WHERE[:2], "--output", "out", *VOLUME), "--output out: the pods of a cluster share"),
+        (("--source", "https://host/a", *WHERE[2:], *VOLUME), "--source https://host/a: the pods"),
         (WHERE, "on a volume: set its claim"),
         (("--source", "https://user:secret@host/a", *WHERE[2:], *VOLUME), "--source: the address"),
     ],
