@@ -5,6 +5,7 @@
 `dag`        how the tasks hang together
 `resources`  what each task asks of the cluster: from section `kubeflow` of params.yaml
 `compiler`   the pipeline as YAML, the same bytes every time; `graph` checks it for loose ends
+`batch`      the action `predict`: the other pipeline, answers to very many images
 `local`      runs it on this machine, in processes or in containers
 `cluster`    submit, follow, retry, schedule, upload, clean
 `steps`      what tasks do beside running a room: fetch, look up, show, record

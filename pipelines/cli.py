@@ -1,4 +1,4 @@
-"""The command line: compile, run, submit, retry, schedule, upload, clean."""
+"""The command line: compile, run, submit, predict, retry, schedule, upload, clean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.common.cli import exit_on_error
 from components.common.terminal import Stopwatch, say
+from pipelines import batch
 from pipelines.settings import Settings, read_settings
 
 
@@ -31,7 +32,7 @@ def create_parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     _add_compile(actions)
     _add_run(actions)
-    for add in (_add_submit, _add_retry, _add_schedule, _add_upload, _add_clean):
+    for add in (_add_submit, _add_predict, _add_retry, _add_schedule, _add_upload, _add_clean):
         add(actions)
     return parser
 
@@ -108,6 +109,17 @@ def _add_submit(actions: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.add_argument("--name", default="", help="of the run; default: darkroom and the time")
     _add_wait(parser)
     parser.set_defaults(action=_submit)
+
+
+def _add_predict(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    meaning = "answer very many images with a registered model: submit, schedule or run that"
+    parser = _add(actions, "predict", meaning)
+    batch.add_flags(parser)
+    _add_server(parser)
+    _add_sending(parser)
+    parser.add_argument("--name", default="", help="of the run or the schedule")
+    _add_wait(parser)
+    parser.set_defaults(action=lambda settings, given: batch.predict(settings, given, _connect))
 
 
 def _add_wait(parser: argparse.ArgumentParser) -> None:

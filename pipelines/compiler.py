@@ -6,12 +6,14 @@ import itertools
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import write_text
-from pipelines.settings import Settings
+from pipelines.settings import BATCH, DARKROOM, Settings
 
-HEADER = "# The pipeline `darkroom`, written by `python -m pipelines compile`.\n"
+# Pipeline → the action that writes it.
+ACTIONS = {DARKROOM: "compile", BATCH: "predict --compile"}
 
 
 def compile_pipeline(settings: Settings) -> str:
@@ -19,19 +21,32 @@ def compile_pipeline(settings: Settings) -> str:
     # kfp takes a second to import: --help and a bad params.yaml do not wait for it.
     from kfp import compiler
 
-    from pipelines.dag import create_pipeline
     from pipelines.graph import check_pipeline
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         warnings.simplefilter("ignore")
         file = Path(folder) / "pipeline.yaml"
-        pipeline = create_pipeline(settings.kubeflow, settings.parameters)
+        pipeline = create_pipeline(settings)
         compiler.Compiler().compile(pipeline, str(file))
-        text = HEADER + strip_comments(file.read_text(encoding="utf-8"))
+        text = write_header(settings) + strip_comments(file.read_text(encoding="utf-8"))
     problems = check_pipeline(text)
     if problems:
         raise DarkroomError(f"the compiled pipeline has loose ends: {'; '.join(problems)}")
     return text
+
+
+def create_pipeline(settings: Settings) -> Any:
+    """Return the pipeline that settings are of, its parameters preset with theirs."""
+    from pipelines import dag
+
+    create = dag.create_batch if settings.pipeline == BATCH else dag.create_pipeline
+    return create(settings.kubeflow, settings.parameters)
+
+
+def write_header(settings: Settings) -> str:
+    """Return the first line of a compiled pipeline, by which a file is known as ours."""
+    name = settings.pipeline
+    return f"# The pipeline `{name}`, written by `python -m pipelines {ACTIONS[name]}`.\n"
 
 
 def strip_comments(text: str) -> str:
@@ -42,4 +57,4 @@ def strip_comments(text: str) -> str:
 
 def write_pipeline(settings: Settings, target: Path) -> None:
     """Compile to a file, whole or not at all."""
-    write_text(target, compile_pipeline(settings), header=HEADER)
+    write_text(target, compile_pipeline(settings), header=write_header(settings))

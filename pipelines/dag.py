@@ -9,18 +9,17 @@ tasks would be all that the first graph shows; `steps.runs.recording_end` says w
 # No `from __future__ import annotations`: KFP reads the annotations as objects.
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
-from components.common.settings.kubeflow import TASKS, Kubeflow
+from components.common.settings.kubeflow import BATCH_TASKS, TASKS, Kubeflow
 from pipelines import tasks
 from pipelines.resources import create_component, create_config, create_job, equip
+from pipelines.settings import BATCH, DARKROOM
 from pipelines.steps.fetch import is_pinned
-
-NAME = "darkroom"
 
 
 class Shards(NamedTuple):
@@ -39,7 +38,7 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     on_volume = bool(settings.volume.claim)
     volume = settings.volume.mount if on_volume else ""
     on_nodes = settings.distributed.nodes > 1
-    start = Starter(settings)
+    start = Starter(settings, (*TASKS, "train_on_nodes"))
     preprocessing = create_preprocess(start, settings)
 
     def darkroom(
@@ -96,15 +95,14 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     darkroom.__defaults__ = tuple(dict(sections[name]) for name in parameters)
     about_it = "Images in; a validated, judged, registered model out."
     config = create_config(settings)
-    return dsl.pipeline(name=NAME, description=about_it, pipeline_config=config)(darkroom)
+    return dsl.pipeline(name=DARKROOM, description=about_it, pipeline_config=config)(darkroom)
 
 
 class Starter:
     """Makes tasks of the pipeline, each with what section `kubeflow` says of it."""
 
-    def __init__(self, settings: Kubeflow) -> None:
+    def __init__(self, settings: Kubeflow, names: Sequence[str]) -> None:
         """Make the components, which several pipelines may share."""
-        names = (*TASKS, "train_on_nodes")
         self._settings = settings
         self._made = {name: create_component(getattr(tasks, name), settings) for name in names}
 
@@ -139,3 +137,37 @@ def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
         return Shards(build(manifest, preprocess, data, place))
 
     return dsl.pipeline(name="preprocess")(on_volume if volume else with_images)
+
+
+def create_batch(settings: Kubeflow, given: Mapping[str, Any]) -> Any:
+    """Return the pipeline that answers very many images, its parameters preset.
+
+    plan → write answers, each pod its partitions → sum up → watch. None of it is ever taken from
+    the cache: all look at the outside world, and what is answered already is seen in the output.
+
+    Args:
+        settings: section `kubeflow`.
+        given: `source`, `output` and `model`, and section `predict` of params.yaml.
+    """
+    start = Starter(settings, BATCH_TASKS)
+    workers = settings.partitions
+
+    def answer(source: str, output: str, model: str, predict: dict):
+        where = {"source": source, "output": output}
+        planned = start(
+            "plan_answers", False, model=model, predict=predict, workers=workers, **where
+        ).outputs
+        listing = planned["listing"]
+        with dsl.ParallelFor(planned["Output"], name="write answers") as part:
+            written = start("write_answers", False, listing=listing, part=part, **where).output
+        summed = start(
+            "sum_up_answers", False, listing=listing, output=output, written=dsl.Collected(written)
+        )
+        # Last, so that a run that a drift lets fail has all its answers.
+        start("watch_answers", False, listing=listing, predict=predict, **where).after(summed)
+
+    parameters = inspect.signature(answer).parameters
+    answer.__defaults__ = tuple(given[name] for name in parameters)
+    about_it = "Images and a registered model in; an answer for each image out."
+    config = create_config(settings)
+    return dsl.pipeline(name=BATCH, description=about_it, pipeline_config=config)(answer)

@@ -65,7 +65,7 @@ def run_in_docker(settings: Settings, root: Path, cached: bool = False) -> Path:
 def _run(settings: Settings, root: Path, runner: Any, cached: bool) -> Path:
     from kfp import local
 
-    from pipelines.dag import create_pipeline
+    from pipelines.compiler import create_pipeline
 
     watch = Stopwatch()
     # Nothing here fails by chance: a failed task fails again, after minutes of waiting.
@@ -77,7 +77,7 @@ def _run(settings: Settings, root: Path, runner: Any, cached: bool) -> Path:
         warnings.simplefilter("ignore")  # resources are for the cluster: it says so of each one
         local.init(runner, pipeline_root=str(root), enable_caching=cached)
         before = set(root.iterdir())
-        pipeline = create_pipeline(kubeflow, settings.parameters)
+        pipeline = create_pipeline(replace(settings, kubeflow=kubeflow))
         try:
             pipeline()
         except RuntimeError as error:

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,18 @@ SECTIONS = (
     "mlflow",
 )
 
+# Names of the pipelines: from photos to a judged model; from photos and a model to answers.
+DARKROOM, BATCH = "darkroom", "darkroom-predict"
+
 
 @dataclass(frozen=True)
 class Settings:
     """Checked settings."""
 
     kubeflow: Kubeflow
-    parameters: dict[str, dict[str, Any]]  # of the pipeline, plain values as in params.yaml
+    parameters: dict[str, Any]  # of the pipeline, plain values as in params.yaml
+    predict: dict[str, Any] = field(default_factory=dict)  # that section, of the other pipeline
+    pipeline: str = DARKROOM
 
 
 def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
@@ -63,7 +68,7 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
     found["data"]["corrections"] = embed_corrections(found["data"]["corrections"])
     parameters = {name: found[name] for name in SECTIONS}
     parameters["fetch"] = found["kubeflow"]["fetch"]
-    return Settings(values["kubeflow"], parameters)
+    return Settings(values["kubeflow"], parameters, found["predict"])
 
 
 def apply_change(found: dict[str, Any], change: str) -> None:

@@ -156,3 +156,43 @@ def promote(
     from pipelines.steps.promotion import promote as decide
 
     return decide(locals(), model_digest)
+
+
+def plan_answers(
+    source: str,
+    output: str,
+    model: str,
+    predict: dict,
+    workers: int,
+    listing: Output[Dataset],
+) -> List[str]:  # noqa: UP006
+    """List the images of a batch; return who answers what: 0/2, 1/2."""
+    from pipelines.steps.batch import plan
+
+    return plan(locals(), workers)
+
+
+def write_answers(listing: Input[Dataset], source: str, output: str, part: str) -> str:
+    """Answer the partitions of one worker, those that are not answered yet."""
+    from pipelines.steps.batch import write
+
+    return write(locals(), part)
+
+
+def sum_up_answers(
+    listing: Input[Dataset],
+    output: str,
+    written: List[str],  # noqa: UP006 - what was done is in the output; this says when it is
+    summary: Output[Metrics],
+):
+    """Count the answers of all partitions."""
+    from pipelines.steps.batch import sum_up
+
+    sum_up(locals())
+
+
+def watch_answers(listing: Input[Dataset], source: str, output: str, predict: dict) -> str:
+    """Compare the images with the data that the version was measured on; return what was found."""
+    from pipelines.steps.batch import watch
+
+    return watch(locals())

@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -105,7 +106,11 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="FOLDER", help=told["images"])
     parser.add_argument("--model", default="models:/darkroom@champion", help=told["model"])
     parser.add_argument(
-        "--count", type=_count, default=default["count"], metavar="N", help=told["count"]
+        "--count",
+        type=_count_to(100_000),
+        default=default["count"],
+        metavar="N",
+        help=told["count"],
     )
     parser.add_argument("--of", metavar="CLASS", help=told["of"])
     for name, file in (("output", "suggestions.csv"), ("page", "suggestions.html")):
@@ -124,11 +129,17 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    """Return a number of photos as it was typed."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text} is no number of photos: legal are 1 to 100000")
-    return int(text)
+def _count_to(most: int) -> Callable[[str], int]:
+    """Return what reads a number of photos as it was typed, from 1 to so many."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text} is no number of photos: legal are 1 to {most}"
+            )
+        return int(text)
+
+    return count
 
 
 def _suggest(flags: argparse.Namespace) -> None:
@@ -141,6 +152,46 @@ def _suggest(flags: argparse.Namespace) -> None:
     for name in ("output", "page"):
         check_writable(f"--{name}", getattr(flags, name))
     suggest(spec.Suggest(**vars(flags) | {"images": read_words(flags.images)}))
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "OUTPUT gets answers/part-000000.parquet and so on, read as one table, with the columns\n"
+        "path, sha256, label, probability, unsure, unknown, reason and model_version; also\n"
+        "listing.parquet and summary.json. A partition that this version has answered, for the\n"
+        "same images, is not answered again: what was stopped goes on."
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a folder; @FILE, a list with a path in each line; or s3://…, gs://… or hf://…",
+    )
+    parser.add_argument("--model", default="models:/darkroom@champion", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for answers")
+    parser.add_argument(
+        "--partition-images",
+        type=_count_to(1_000_000),
+        metavar="N",
+        help="images of a partition; default: predict.batch.partition_images of params.yaml",
+    )
+    parser.add_argument(
+        "--partition",
+        type=int,
+        metavar="K",
+        help="this one alone, from 0; the same call without it sums up when all are answered",
+    )
+    _add_params(parser)
+
+
+def _batch(flags: argparse.Namespace) -> None:
+    """Answer for very many images, by partitions."""
+    from components.predict.batch.batch import run_batch
+
+    if flags.partition is not None and flags.partition < 0:
+        raise DarkroomError(f"--partition {flags.partition}: legal are numbers from 0")
+    check_writable("--output", flags.output / "any")
+    images = flags.partition_images or _read_settings(flags.params).batch.partition_images
+    run_batch(flags.source, flags.model, flags.output, images, flags.partition)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -161,18 +212,22 @@ def _add_server(parser: argparse.ArgumentParser, port: int) -> None:
         "--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; default: %(default)s"
     )
     parser.add_argument("--port", type=int, default=port, help="default: %(default)s; 0: any")
+    _add_params(parser)
+
+
+def _add_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--params",
         type=Path,
         metavar="FILE",
-        help="limits, in its section predict.serve; default: params.yaml, where there is one",
+        help="settings, in its section predict; default: params.yaml, where there is one",
     )
 
 
 def _serve(flags: argparse.Namespace) -> None:
     from components.predict.serve.serving import serve
 
-    settings = _read_settings(flags.params)
+    settings = _read_settings(flags.params).serve
     place = {"host": flags.host, "port": flags.port}
     serve(flags.model, settings, **place, name=flags.name, log=flags.log)
 
@@ -180,15 +235,15 @@ def _serve(flags: argparse.Namespace) -> None:
 def _show_page(flags: argparse.Namespace) -> None:
     from components.predict.serve.serving import serve
 
-    settings = _read_settings(flags.params)
+    settings = _read_settings(flags.params).serve
     serve(flags.model, settings, host=flags.host, port=flags.port, page=True)
 
 
-def _read_settings(params: Path | None) -> spec.Serve:
+def _read_settings(params: Path | None) -> spec.Params:
     file = params or Path("params.yaml")
     if params is None and not file.exists():
-        return spec.Serve()
-    settings: spec.Serve = read_room_params(file, "predict").serve
+        return spec.Params()
+    settings: spec.Params = read_room_params(file, "predict")
     return settings
 
 
@@ -198,6 +253,11 @@ COMMANDS = {
         "Compare images with the data that a registered model was measured on.",
         _add_watch,
         _watch,
+    ),
+    "batch": Command(
+        "Answer for very many images by partitions: Parquet files and a summary; it can go on.",
+        _add_batch,
+        _batch,
     ),
     "suggest": Command(
         "Choose which of many unlabelled photos to label first: a list, and a page of pictures.",

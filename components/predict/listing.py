@@ -41,7 +41,7 @@ def read_words(words: Sequence[str]) -> list[Source]:
         elif _is_stream(word):  # `<(…)` of a shell
             found += _take_stream(Path(word).read_bytes(), word)
         else:
-            _refuse_pipe(word, "an image or a folder of them")
+            refuse_pipe(word, "an image or a folder of them")
             found.append(Path(word))
     return found
 
@@ -61,8 +61,20 @@ def list_images(sources: Iterable[Source]) -> tuple[list[Source], Counter[str]]:
         if isinstance(source, bytes) or not source.is_dir():
             images.append(source)
         else:
-            images += sorted(_walk(source, (), skipped))
+            images += walk_images(source, skipped)
     return images, skipped
+
+
+def walk_images(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """Yield the images in a folder and below, in the order of their paths, as they are found.
+
+    Links to folders are followed, but not in circles.
+
+    Args:
+        folder: where to look.
+        skipped: receives how many files are no images, by their suffix.
+    """
+    return _walk(folder, (), skipped)
 
 
 def describe_skipped(skipped: Counter[str]) -> str:
@@ -85,7 +97,7 @@ def _read_list(word: str) -> list[Source]:
     name = word[1:]
     if name == STDIN:
         return _split_list(sys.stdin.buffer.read(), "standard input")
-    _refuse_pipe(name, "a list of paths", word)
+    refuse_pipe(name, "a list of paths", word)
     try:
         data = Path(name).read_bytes()
     except FileNotFoundError:
@@ -157,8 +169,17 @@ def _is_stream(word: str) -> bool:
         return False
 
 
-def _refuse_pipe(path: str, wanted: str, word: str = "") -> None:
-    """Refuse what would block until somebody writes, or never end."""
+def refuse_pipe(path: str, wanted: str, word: str = "") -> None:
+    """Refuse what would block until somebody writes, or never end.
+
+    Args:
+        path: what is to be read.
+        wanted: what it should be, for the message.
+        word: as it was typed, where that is not the path.
+
+    Raises:
+        DarkroomError: if it is a pipe, a socket or a device.
+    """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - a word as it was typed
     except (OSError, ValueError):
@@ -171,7 +192,6 @@ def _refuse_pipe(path: str, wanted: str, word: str = "") -> None:
 
 
 def _walk(folder: Path, above: tuple[Path, ...], skipped: Counter[str]) -> Iterator[Path]:
-    """Yield the images below a folder; links to folders are followed, but not in circles."""
     real = folder.resolve()
     try:
         entries = sorted(folder.iterdir())

@@ -94,7 +94,26 @@ class Serve:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """How a batch is cut, and when its images are no more what the model was measured on."""
+
+    partition_images: Annotated[int, Between(1, 1_000_000)] = param(
+        10_000, "images of a partition, which is answered whole or not at all"
+    )
+    watch_images: Annotated[int, Between(0, 1_000_000)] = param(
+        5000,
+        "on a cluster so many images, drawn by chance, are compared with the data that the version "
+        "was measured on; 0: none",
+    )
+    min_effect: Annotated[float, Between(0, 1)] = param(
+        0.1, "smaller shifts are no drift; 0.1: a small effect (Cohen 1988)"
+    )
+    fail_on_drift: bool = param(False, "a run fails whose batch has drifted, after all answers")
+
+
+@dataclass(frozen=True)
 class Params:
-    """Section `predict` of params.yaml: of the servers alone, a model carries its own settings."""
+    """Section `predict` of params.yaml: a model carries its own settings."""
 
     serve: Serve = section(Serve, "limits and habits of `serve` and `page`")
+    batch: Batch = section(Batch, "how `batch` cuts and watches")

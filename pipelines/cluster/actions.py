@@ -43,7 +43,7 @@ def submit(
         run = connection.client.create_run_from_pipeline_package(
             str(file),
             arguments=settings.parameters,
-            run_name=name or f"darkroom {time.strftime('%Y-%m-%d %H:%M:%S')}",
+            run_name=name or f"{settings.pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}",
             experiment_id=connection.find_experiment(),
             namespace=connection.namespace or None,
             pipeline_root=settings.kubeflow.pipeline_root or None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from components.common.errors import DarkroomError
 from components.common.settings.amounts import measure
-from components.common.settings.kubeflow import TASKS, Kubeflow, Resources
+from components.common.settings.kubeflow import ALL_TASKS, Kubeflow, Resources
 from components.common.terminal import say
 from pipelines.cluster.kube import Kubernetes, connect_kubernetes
 
@@ -116,7 +116,7 @@ def find_too_large(settings: Kubeflow, kubernetes: Kubernetes) -> Iterator[str]:
     largest = kubernetes.find_largest_node()
     if largest is None:
         return
-    for task in TASKS:
+    for task in ALL_TASKS:
         wanted: Resources = settings.find_resources(task)
         asked = (wanted.cpu_request or "0", wanted.memory_request or "0")
         for what, request, has in zip(("CPU", "memory"), asked, largest, strict=True):
@@ -130,7 +130,7 @@ def find_too_large(settings: Kubeflow, kubernetes: Kubernetes) -> Iterator[str]:
 def find_no_retries(settings: Kubeflow, kubernetes: Kubernetes) -> Iterator[str]:
     """Yield that Argo's controller makes nothing of `retries`, if it does not."""
     found = kubernetes.read_controller()
-    if not found or not any(settings.find_resources(task).retries for task in TASKS):
+    if not found or not any(settings.find_resources(task).retries for task in ALL_TASKS):
         return
     defaults = "\n".join([found.get("workflowDefaults", ""), found.get("config", "")])
     if "retryPolicy" in defaults and not ON_FAILURE.search(defaults):

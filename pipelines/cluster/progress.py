@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from components.common.settings.kubeflow import TASKS
+from components.common.settings.kubeflow import ALL_TASKS
 from components.common.terminal import describe_seconds
 from pipelines.cluster.nodes import Node, Tree
 
@@ -59,7 +59,7 @@ def read_tasks(tree: Tree, now: datetime.datetime | None = None) -> list[Task]:
     """Return the tasks that have begun, in the order of the pipeline."""
     now = now or datetime.datetime.now(datetime.UTC)
     names = [
-        name for one in TASKS for name in ([one, "train_on_nodes"] if one == "train" else [one])
+        name for one in ALL_TASKS for name in ([one, "train_on_nodes"] if one == "train" else [one])
     ]
     return [task for name in names for task in _read_task(tree, name, now)]
 

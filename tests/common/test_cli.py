@@ -33,7 +33,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
         "validate": ["look"],
         "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history", "repair", "rules"],
-        "predict": ["watch", "suggest", "serve", "page"],
+        "predict": ["watch", "batch", "suggest", "serve", "page"],
         "init": ["schema", "completion"],
     }
 

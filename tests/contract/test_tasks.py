@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from components import STAGES
-from components.common.settings.kubeflow import TASKS
+from components.common.settings.kubeflow import ALL_TASKS
 from components.common.settings.spec import is_shared
 from pipelines import tasks
 from pipelines.steps.bundles import BUNDLES, FILES
@@ -76,7 +76,7 @@ def test_every_task_is_in_the_list_that_params_yaml_is_checked_with() -> None:
         for name, one in vars(tasks).items()
         if inspect.isfunction(one) and one.__module__ == tasks.__name__
     }
-    assert written == {*TASKS, "train_on_nodes"}
+    assert written == {*ALL_TASKS, "train_on_nodes"}
 
 
 def test_the_variable_with_the_images_digest_is_the_one_that_lineage_reads() -> None:

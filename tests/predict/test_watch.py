@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
 from components.common.images.measures import NAMES, measure_image
 from components.common.images.pixels import ImageForm
@@ -23,14 +21,12 @@ from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions
 from components.common.statistics.holm import correct_holm
 from components.common.tracking.server import import_mlflow
-from components.common.tracking.tags import EVALUATION_RUN
 from components.predict.drift import NUMBERS, compare
 from components.predict.recording import DRIFT, WATCHED
 from components.predict.serve.champion import Loaded
 from components.predict.serve.requestlog import RequestLog, take_print
 from components.predict.watch import watch
 from components.promote.registry.registry import Registry
-from components.promote.serving.reference import write_reference
 from tests.predict.conftest import CLASSES
 
 MODEL = "models:/darkroom@champion"
@@ -91,34 +87,6 @@ def test_figures_of_images(tmp_path: Path) -> None:
         },
         abs=1e-6,
     )
-
-
-@pytest.fixture
-def watched(
-    registered: Registry, model: Path, make_digits: Callable[..., Path], tmp_path: Path
-) -> Path:
-    """The registered model with a reference of digits; returns a folder of other digits."""
-    digits = sorted(make_digits(per_class=80).rglob("*.png"))
-    old, new = digits[::2], digits[1::2]
-    (tmp_path / "new").mkdir()
-    for number, file in enumerate(new):
-        file.rename(tmp_path / "new" / f"{number}.png")
-    probabilities = Classifier(model).classify(old).probabilities
-    predictions = Predictions(
-        list(CLASSES),
-        [str(file) for file in old],
-        [f"{number:064d}" for number in range(len(old))],
-        np.zeros(len(old), np.int64),
-        np.log(probabilities),
-        probabilities,
-    )
-    folder = tmp_path / "evaluation"
-    write_reference(folder / "reference.parquet", Path(), predictions, Classifier(model).card.form)
-    client = registered.client
-    run_id = client.get_model_version("darkroom", "1").run_id
-    client.log_artifacts(run_id, str(folder), "evaluation")
-    client.set_model_version_tag("darkroom", "1", EVALUATION_RUN, run_id)
-    return tmp_path / "new"
 
 
 def test_batches_of_the_registered_model(

@@ -23,6 +23,9 @@ TASKS = (
     "evaluate",
     "promote",
 )
+# Of the pipeline `darkroom-predict`: answers to very many images.
+BATCH_TASKS = ("plan_answers", "write_answers", "sum_up_answers", "watch_answers")
+ALL_TASKS = (*TASKS, *BATCH_TASKS)
 # Tasks of earlier versions, which a params file may still name, and what does their work now.
 GONE = {"look_up_champion": "promote", "record_end": "each task itself"}
 DEFAULT = "default"
@@ -113,8 +116,8 @@ class Secret:
     def __post_init__(self) -> None:
         """Refuse tasks that do not exist."""
         for name in self.tasks:
-            if name not in TASKS:
-                raise ValueError(f"such that tasks names only {', '.join(TASKS)}, not {name}")
+            if name not in ALL_TASKS:
+                raise ValueError(f"such that tasks names only {', '.join(ALL_TASKS)}, not {name}")
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class Kubeflow:
     service_account: str = param("", "account of the tasks; empty: the namespace's default")
     pipeline_root: str = param("", "where artifacts go, s3://bucket/folder; empty: KFP's default")
     partitions: Annotated[int, Between(1, 100)] = param(
-        4, "pods that write shards side by side, at most one a shard"
+        4,
+        "pods side by side that write shards or answer a batch, at most one a shard or partition",
     )
     timeout_seconds: Annotated[int, Between(0, 2**31 - 1)] = param(
         259_200, "a longer run is ended, one that waits for a node included, seconds; 0: never"
@@ -209,8 +213,8 @@ class Kubeflow:
                     f"such that tasks does not name {name}, which is no task any more: "
                     f"{GONE[name]} does its work; leave it out"
                 )
-            if name not in (DEFAULT, *TASKS):
-                legal = ", ".join((DEFAULT, *TASKS))
+            if name not in (DEFAULT, *ALL_TASKS):
+                legal = ", ".join((DEFAULT, *ALL_TASKS))
                 raise ValueError(f"such that tasks names only {legal}, not {name}")
         if self.distributed.nodes > 1 and not self.volume.claim:
             raise ValueError("given a volume.claim where distributed.nodes is more than 1")

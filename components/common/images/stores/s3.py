@@ -91,7 +91,7 @@ def _describe(client: Any, bucket: str, entry: dict[str, Any], path: str) -> Rem
         length = int(answer["ContentLength"])
         return Piece(_Body(answer["Body"]), start, start + length, answer["ETag"])
 
-    return Remote(path, f"s3://{bucket}/{key}", open_it, size)
+    return Remote(path, f"s3://{bucket}/{key}", open_it, size, mark=tag)
 
 
 class _Body:

@@ -56,6 +56,7 @@ class Remote:
     open: Callable[[int, str], Piece]  # from which byte on, of which version (empty: any)
     bytes: int | None = None
     digest: tuple[str, str] = ("", "")  # algorithm and hex, where the store tells it
+    mark: str = ""  # names this version of the file, where the store tells it but no digest
 
 
 def fetch_file(
