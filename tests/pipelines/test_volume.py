@@ -22,6 +22,7 @@ from pipelines.steps.volume import Volume, compute_folder_digest, read_place
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
+MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
 NOWHERE = {"source": "", "revision": "", "path": "data/images"}
 BRANCH = {"source": "https://host/photos.git", "revision": "main", "path": "data/images"}
 
@@ -48,8 +49,8 @@ def branch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def call(mount: Path, artifact: Path, **wanted: str) -> str:
-    given = {"images": Stub(artifact), "fetch": NOWHERE | wanted, "ingest": INGEST}
-    return fetch(given, str(mount))
+    sections = {"fetch": NOWHERE | wanted, "ingest": INGEST, "mlflow": MLFLOW}
+    return fetch({"images": Stub(artifact), **sections}, str(mount))
 
 
 def list_images(folder: Path) -> list[str]:
