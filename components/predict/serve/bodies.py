@@ -150,7 +150,7 @@ def _read_csv(body: bytearray, max_images: int) -> list[Any]:
         place = next((names.index(name) for name in NAMES if name in names), None)
         if place is None:  # its first line may be an image: it is not answered as if it were none
             raise RefusedError(400, f"the first line of the CSV names no column {COLUMN}")
-        found = []
+        found: list[Any] = []
         for row in rows:
             if len(found) == max_images:
                 raise RefusedError(413, f"more than {max_images} images in a request")
