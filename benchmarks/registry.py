@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._registry import World, WrongError, always_fit, silence
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
-from components.promote.registry.book import PROMOTE, compute_hash
+from components.promote.registry.book import PROMOTE, SEAL, SOURCE, compute_hash
 from components.promote.registry.ledger import Ledger
 from components.promote.registry.moves import Move, Mover
 from components.promote.registry.registry import Registry
@@ -115,24 +115,28 @@ def _heal(world: World) -> None:
 def time_history(folder: Path, count: int = 500) -> tuple[float, float]:
     """Return how long the command takes on a ledger, start of Python included.
 
+    Each entry is the promotion of a version of its own, sealed with its tags.
+
     Returns:
         Seconds that passed, and seconds of a core.
     """
     mlflow = import_mlflow()
     registry, client = Registry(mlflow, "darkroom"), mlflow.MlflowClient()
     registry.create_model()
-    for _ in range(2):
-        client.create_model_version("darkroom", str(folder))
-    Mover(registry, "somebody").move(Move(PROMOTE, "champion", None, "1", "every rule holds"))
+    tags = {f"darkroom.origin_{number}": "0" * 40 for number in range(8)}
+    for _ in range(count):
+        client.create_model_version("darkroom", str(folder), tags=tags)
+    seal = {SEAL: {SOURCE: str(folder), **tags}}
+    first = Move(PROMOTE, "champion", None, "1", "every rule holds", seal)
+    Mover(registry, "somebody").move(first)
     book = Ledger(mlflow, "darkroom").read()
     last, params = book.entries[-1], []
     for number in range(2, count + 1):
-        before, after = str(2 - number % 2), str(1 + (number + 1) % 2)
         last = dataclasses.replace(
             last,
             number=number,
-            before=before,
-            after=after,
+            before=str(number - 1),
+            after=str(number),
             previous=compute_hash(last.to_text()),
             token=uuid.uuid4().hex[:12],
         )

@@ -20,6 +20,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ from components.common.images.pixels import ImageForm
 from components.common.settings.spec import Mlflow
 from components.common.shards.examples import read_split
 from components.common.shards.tfrecord import create_record
+from components.common.statistics.bootstrap import number_groups
 from components.common.statistics.shares import Sampling
 from components.common.tracking.recording import start_recorded_run
 from components.evaluate.checks.against import compare_with_rivals
@@ -236,7 +238,8 @@ def measure_ratio(folder: Path, images: int, rounds: int) -> None:
         card = read_card(folder / "model.keras")
         found = predict_split(network, card, folder / "shards", dataset, batch)
         rows = read_rows(folder / "manifest.parquet", found)
-        sampling = Sampling(read_groups(folder / "splits.parquet", found), 0.95, 1000)
+        found = replace(found, groups=read_groups(folder / "splits.parquet", found))
+        sampling = Sampling(number_groups(found.groups), 0.95, 1000)
         slices = judge_slices(create_slices(rows), found.correct, sampling, 30)
         probe = read_probe(FindingFiles(folder / "training").probe, found)
         rivals = compare_with_rivals(found, probe, dataset, sampling)

@@ -250,7 +250,9 @@ def _clean(settings: Settings, options: argparse.Namespace) -> None:
     from pipelines.cluster import cleaning
 
     mount = options.volume or Path(settings.kubeflow.volume.mount)
-    cleaning.clean(_connect(settings, options), mount, options.keep, options.remove)
+    experiment = settings.parameters["mlflow"]["experiment"]
+    connection = _connect(settings, options)
+    cleaning.clean(connection, mount, experiment, options.keep, options.remove)
 
 
 def _connect(settings: Settings, options: argparse.Namespace):  # type: ignore[no-untyped-def]

@@ -54,7 +54,8 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     ):
         # On a volume fetch looks each time whether what it promises is there: never from the cache.
         cached = is_pinned(sections["fetch"], sections["ingest"]) and not on_volume
-        brought = start("fetch", cached, fetch=fetch, ingest=ingest, volume=volume).outputs
+        own = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow}
+        brought = start("fetch", cached, volume=volume, **own).outputs
         # There images go by a parameter: an artifact that is made anew would never hit the cache.
         place = brought["Output"] if on_volume else ""
         images: dict[str, Any] = {} if on_volume else {"images": brought["images"]}

@@ -13,7 +13,7 @@ from typing import List, Optional  # noqa: UP035 - KFP understands this List alo
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 
-def fetch(fetch: dict, ingest: dict, volume: str, images: Output[Dataset]) -> str:
+def fetch(fetch: dict, ingest: dict, mlflow: dict, volume: str, images: Output[Dataset]) -> str:
     """Bring the images: as ingest does, a revision of a DVC project, or from an object store."""
     from pipelines.steps.fetch import fetch as bring
 

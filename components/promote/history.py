@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -27,8 +27,9 @@ def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
         as_json: print JSON.
     """
     book = Ledger(registry.mlflow, registry.name).read()
-    findings = list(list_findings(registry, book))
-    versions = find_versions(registry, query)
+    there = list(registry.list_versions())
+    findings = list(list_findings(registry, book, there))
+    versions = find_versions(registry, query, there)
     if query and not versions:
         raise DarkroomError(
             f"{registry.name}: no alias, version, commit, digest or run is or begins with {query}"
@@ -51,12 +52,20 @@ def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-def find_versions(registry: Registry, query: str | None) -> list[dict[str, Any]]:
-    """Return the versions that a query means, newest first, with all that they come from."""
+def find_versions(
+    registry: Registry, query: str | None, there: Iterable[Any]
+) -> list[dict[str, Any]]:
+    """Return the versions that a query means, with all that they come from.
+
+    Args:
+        registry: of the model.
+        query: as :func:`show_history` takes it.
+        there: every version, in the order of the answer.
+    """
     aliases = registry.client.get_registered_model(registry.name).aliases
     wanted = str(aliases.get(query, query)) if query else None
     found = []
-    for version in _list_all(registry):
+    for version in there:
         origins = {
             key.removeprefix(PREFIX): value
             for key, value in sorted(version.tags.items())
@@ -108,15 +117,3 @@ def describe(
 
 def _is_origin(origins: dict[str, str], query: str) -> bool:
     return len(query) >= MIN_PREFIX and any(value.startswith(query) for value in origins.values())
-
-
-def _list_all(registry: Registry) -> Iterator[Any]:
-    token = None
-    while True:
-        page = registry.client.search_model_versions(
-            f"name = '{registry.name}'", max_results=200, page_token=token
-        )
-        yield from sorted(page, key=lambda version: -int(version.version))
-        token = page.token
-        if not token:
-            return

@@ -56,9 +56,14 @@ def try_rules(name: str, rules: Sequence[Rule], reports: Path) -> None:
     """
     show_rules(rules)
     champion: Champion | None = None
-    count = 0
-    for past in [*_read_registered(name), *_read_reports(reports)]:
-        count += 1
+    judged = list(_read_registered(name))
+    for past in _read_reports(reports):
+        same = next((one for one in judged if _is_same(one.evidence, past.evidence)), None)
+        if same is None:
+            judged.append(past)
+        else:  # it would be its own challenger
+            say(f"{past.name}: the evaluation of {same.name}")
+    for past in judged:
         known = [rule for rule in rules if not _is_unmeasured(rule, past.evidence)]
         check_rules(known, past.evidence, past.name)
         decision = decide(known, past.evidence, champion, [judge_data(past.data_status)])
@@ -69,14 +74,22 @@ def try_rules(name: str, rules: Sequence[Rule], reports: Path) -> None:
         for rule in rules:
             if rule not in known:
                 say(f"  – {rule.words}: {SKIPPED}, measured only when it is registered")
+        if champion is None and decision.verdict != PROMOTED:
+            say(f"  {decision.words}")
         if decision.verdict == PROMOTED:
             champion = Champion(past.name, past.evidence)
-    if not count:
+    if not judged:
         raise DarkroomError(
             f"no evaluation to try the rules on: MLflow has no version of {name} with one, and "
             f"{reports} holds no {METRICS}; run the pipeline first"
         )
     say(f"with these rules {champion.version if champion else 'none'} would be champion")
+
+
+def _is_same(registered: Evidence, other: Evidence) -> bool:
+    """Whether two evaluations are one; that of a version has figures of the served model too."""
+    own = {name: value for name, value in registered.figures.items() if name not in SERVED}
+    return own == other.figures and registered.test_digest == other.test_digest
 
 
 def _is_unmeasured(rule: Rule, evidence: Evidence) -> bool:

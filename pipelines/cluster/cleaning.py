@@ -86,12 +86,13 @@ def find_folders(
         yield Found(folder, f"its run is {state.lower()}" if state not in ("", *WENT_WELL) else "")
 
 
-def clean(connection: Connection, mount: Path, keep: int, remove: bool) -> None:
+def clean(connection: Connection, mount: Path, experiment: str, keep: int, remove: bool) -> None:
     """List what no run needs on the volume and in MLflow; remove and close it if that is asked for.
 
     Args:
         connection: of :func:`connect`.
         mount: where the shared volume is mounted; it is skipped if nothing is there.
+        experiment: MLflow's, in which the pipeline has its runs.
         keep: folders of each kind that stay in any case.
         remove: do it, and do not only say it.
     """
@@ -103,7 +104,7 @@ def clean(connection: Connection, mount: Path, keep: int, remove: bool) -> None:
         raise DarkroomError(f"{mount}: no volume of Darkroom's: {BOOKS} is not in it")
     else:
         _clean_volume(volume, list(find_folders(volume, runs, keep)), remove)
-    close_open_runs(runs, connection, remove)
+    close_open_runs(runs, experiment, remove)
 
 
 def _clean_volume(volume: Volume, found: list[Found], remove: bool) -> None:
@@ -120,10 +121,10 @@ def _clean_volume(volume: Volume, found: list[Found], remove: bool) -> None:
         say("--remove removes what is unneeded")
 
 
-def close_open_runs(runs: Mapping[str, str], connection: Connection, remove: bool) -> None:
+def close_open_runs(runs: Mapping[str, str], name: str, remove: bool) -> None:
     """End MLflow's runs that are open though their KFP run has ended: a killed pod left them."""
     mlflow = import_mlflow()
-    experiment = mlflow.get_experiment_by_name(connection.experiment)
+    experiment = mlflow.get_experiment_by_name(name)
     if experiment is None:
         return
     client = mlflow.MlflowClient()

@@ -6,6 +6,7 @@ import datetime
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from components.common.settings.kubeflow import ALL_TASKS
 from components.common.terminal import describe_seconds
@@ -40,6 +41,7 @@ class Task:
     partitions: int = 1
     seconds: float = 0.0  # since it began, until it ended
     node_id: str = ""  # of its last attempt: whose log it is
+    attempt_seconds: float = 0.0  # of that attempt, its wait for a node included
 
     def describe(self) -> str:
         """Return its state as a person reads it: ``running, attempt 2, 1 of 3 partitions``."""
@@ -77,6 +79,7 @@ def _read_task(tree: Tree, name: str, now: datetime.datetime) -> Iterator[Task]:
     worst = min(states, key=STATES.index)
     shown_node = nodes[states.index(worst)]
     attempts = [_count_attempts(tree, node) for node in nodes]
+    last = _find_last(tree, shown_node)
     yield Task(
         shown,
         worst,
@@ -84,7 +87,8 @@ def _read_task(tree: Tree, name: str, now: datetime.datetime) -> Iterator[Task]:
         sum(state in (DONE, CACHED) for state in states),
         len(nodes),
         _measure([node for node in nodes if node.state], now),
-        _find_last(tree, shown_node).node_id,
+        last.node_id,
+        _measure([last] if last.started else [], now),
     )
 
 
@@ -122,6 +126,21 @@ def count_failed_drivers(tree: Tree) -> tuple[str, int]:
             name = _DRIVER.sub("", node.own_name)
             counts[name] = counts.get(name, 0) + 1
     return max(counts.items(), key=lambda one: one[1], default=("", 0))
+
+
+def measure_run(found: dict[str, Any]) -> float:
+    """Return how long a run went on that has ended, seconds, since it was started or retried.
+
+    Args:
+        found: KFP's answer.
+    """
+    began = [
+        str(one.get("update_time") or "")
+        for one in found.get("state_history") or []
+        if one.get("state") == "RUNNING"
+    ]
+    begin, end = _parse(began[-1] if began else ""), _parse(str(found.get("finished_at") or ""))
+    return (end - begin).total_seconds() if begin and end else 0.0
 
 
 def _measure(nodes: Sequence[Node], now: datetime.datetime) -> float:

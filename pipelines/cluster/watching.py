@@ -25,6 +25,7 @@ POLL_SECONDS = 5.0
 PATIENCE = 12  # looks at a run that may fail one after the other: a server that restarts
 GRACE_SECONDS = 30.0  # a run that was just retried may still be called ended
 WAIT_SECONDS = 60.0  # a task may wait for its node, until that is said
+LATE_SECONDS = 300.0  # so long after its limit Argo may end a run; one that went on has another
 MOST_DRIVER_FAILURES = 3  # of one of KFP's own pods, until that is said
 
 
@@ -77,7 +78,7 @@ def wait(
         time.sleep(POLL_SECONDS)
     screen.close()
     if found["state"] != SUCCEEDED:
-        raise DarkroomError(describe_end(connection, run, look, kubernetes))
+        raise DarkroomError(describe_end(connection, run, look, kubernetes, settings))
     say(f"the run succeeded ({watch})")
 
 
@@ -91,7 +92,11 @@ class Look:
 
 
 def describe_end(
-    connection: Connection, run: Run, look: Look, kubernetes: Kubernetes | None
+    connection: Connection,
+    run: Run,
+    look: Look,
+    kubernetes: Kubernetes | None,
+    settings: Kubeflow | None = None,
 ) -> str:
     """Return how a run ended that did not succeed, why, and how to go on, in one line."""
     found, tree, tasks = look.found, look.tree, look.tasks
@@ -103,14 +108,33 @@ def describe_end(
         return f"the run was terminated; {go_on}"
     driver, count = progress.count_failed_drivers(tree)
     failed = next((one for one in tasks if one.state == progress.FAILED), None)
+    # KFP calls failed what a limit of time ended, and gives no reason: the times must tell.
+    limit = settings.timeout_seconds if settings else 0
+    if limit and limit <= progress.measure_run(found) <= limit + LATE_SECONDS:
+        words = describe_limit("kubeflow.timeout_seconds", limit)
+        return f"the run was ended{f' in {failed.name}' if failed else ''} {words} {go_on}"
     if failed is None and count:
         return f"{describe_driver(driver, count)}; when that is mended, {go_on}"
     error = (found.get("error") or {}).get("message") or ""
     if failed is None:
         return f"the run {found['state'].lower()} ({error or 'KFP does not say why'}); {go_on}"
     line = read_last_line(connection, run.run_id, failed.node_id, kubernetes)
+    if settings and not line.startswith("error: "):  # a task that is stopped has no last words
+        name = failed.name.replace(" ", "_")
+        limit = settings.find_resources(name).timeout_seconds or 0
+        if limit and failed.attempt_seconds >= limit:
+            words = describe_limit(f"kubeflow.tasks.{name}.timeout_seconds", limit)
+            return f"{failed.name} was ended {words} {go_on}"
     reason = line.removeprefix("error: ") or error or "its log, on its page, says why"
     return f"the run {found['state'].lower()} in {failed.name} ({reason}); {go_on}"
+
+
+def describe_limit(setting: str, limit: int) -> str:
+    """Return that a limit of time ended something, and what raises it."""
+    return (
+        f"after {describe_seconds(limit)}, its limit ({setting}: {limit}); set a higher one, or 0 "
+        "for none, for the next submit; within the same limit"
+    )
 
 
 def was_terminated(found: dict[str, Any]) -> bool:

@@ -26,11 +26,13 @@ from components.common.settings.kubeflow import Fetch
 from components.common.settings.params import check_params
 from components.common.terminal import Stopwatch, say
 from components.common.tracking.failures import hide_password
-from components.common.tracking.server import find_uri, is_answering
+from components.common.tracking.server import find_uri, import_mlflow, is_answering
+from components.common.tracking.store import check_store
 from pipelines.steps.rooms import (
     leave_kfps_run,
     one_line,
     point_at,
+    read_names,
     read_params_of,
     restore_integers,
 )
@@ -44,7 +46,8 @@ SETTING = "kubeflow.fetch"
 def fetch(given: Mapping[str, Any], volume: str) -> str:
     """Fill the artifact `images`, or a folder of the shared volume that it then points to.
 
-    First of all it is seen whether MLflow answers: later tasks need it, some of them after hours.
+    First of all it is seen whether MLflow and its store answer: later tasks need them, some of them
+    after hours.
 
     Args:
         given: `images`, an output artifact; sections `fetch`, `ingest` and `mlflow`.
@@ -56,7 +59,7 @@ def fetch(given: Mapping[str, Any], volume: str) -> str:
     leave_kfps_run()
     found = {"fetch": restore_integers(given["fetch"])}
     wanted = check_params(Path("parameters of the run"), found, {"fetch": Fetch})["fetch"]
-    check_mlflow()
+    check_mlflow(read_names(given).experiment)
     if not volume:
         bring(wanted, given, Path(given["images"].path))
         return ""
@@ -92,14 +95,19 @@ def is_pinned(fetch: Mapping[str, Any], ingest: Mapping[str, Any]) -> bool:
     return len(revision) == 40 and all(one in "0123456789abcdef" for one in revision)
 
 
-def check_mlflow() -> None:
-    """Raise DarkroomError if the MLflow server does not answer within some seconds."""
+def check_mlflow(experiment: str) -> None:
+    """Raise DarkroomError if the MLflow server, or its store, does not answer within some seconds.
+
+    Args:
+        experiment: in which the pipeline will have its run.
+    """
     uri = find_uri()
     if not uri.startswith(("http://", "https://")):
         return
     for pause in (0, 2, 5):  # a server that is just being started
         time.sleep(pause)
         if is_answering(uri, seconds=5):
+            check_store(import_mlflow(), experiment)
             return
     raise DarkroomError(
         f"MLflow at {hide_password(uri)} does not answer, and train, evaluate and promote need it: "

@@ -73,6 +73,13 @@ def read_params_of(room: str, given: Mapping[str, Any]) -> Any:
     return replace(values.get(room) or kind(), **{name: values[name] for name in shared})
 
 
+def read_names(given: Mapping[str, Any]) -> Any:
+    """Return the checked section `mlflow` of a task's arguments."""
+    sections = {"mlflow": restore_integers(given["mlflow"])}
+    schema = {"mlflow": SHARED_SECTIONS["mlflow"]}
+    return check_params(Path("parameters of the run"), sections, schema)["mlflow"]
+
+
 def restore_integers(value: Any) -> Any:
     """Return a parameter with whole numbers as int: inside a mapping KFP sends all as float."""
     if isinstance(value, float) and value.is_integer():

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from components.common.files.writing import compute_sha256
-from components.common.settings.params import check_params
-from components.common.settings.spec import SHARED_SECTIONS
 from components.common.tracking.failures import hide_password
 from components.common.tracking.runs import KFP_RUN_ID, KFP_TAG, read_run_id
 from components.common.tracking.server import find_uri, import_mlflow
 from components.common.tracking.tags import CHAMPION, MODEL_DIGEST
 from pipelines.steps.bundles import FILES
-from pipelines.steps.rooms import one_line, restore_integers
+from pipelines.steps.rooms import one_line, read_names
 
 THIS_MODEL = "this model"  # is champion already: there is nothing to promote
 TAG_STATE = "darkroom.kfp_state"
@@ -38,7 +36,7 @@ def show_model(model: Any) -> str:
 
 def look_up_champion(given: Mapping[str, Any], model_digest: str) -> str:
     """Return which version is champion now: `version 3`, `none`, or `this model` itself."""
-    names = _names(given)
+    names = read_names(given)
     registry = importlib.import_module("components.promote.registry.registry")
     mlflow = import_mlflow()
     found = registry.Registry(mlflow, names.registered_model).find_alias(CHAMPION)
@@ -75,7 +73,7 @@ def _note(given: Mapping[str, Any], state: str) -> None:
     try:
         mlflow = import_mlflow()
         kfp_run = os.environ.get(KFP_RUN_ID, "")
-        ids = [one.info.run_id for one in find_runs(mlflow, _names(given).experiment, kfp_run)]
+        ids = [one.info.run_id for one in find_runs(mlflow, read_names(given).experiment, kfp_run)]
         own = Path(given["model"].path) / FILES["run"] if "model" in given else Path()
         if not ids and own.is_file():  # train was answered from the cache: another KFP run's
             ids = [read_run_id(own)]
@@ -100,9 +98,3 @@ def find_runs(mlflow: Any, experiment: str, kfp_run: str) -> list[Any]:
         return []
     client = mlflow.MlflowClient()
     return list(client.search_runs([found.experiment_id], f"tags.`{KFP_TAG}` = '{kfp_run}'"))
-
-
-def _names(given: Mapping[str, Any]) -> Any:
-    sections = {"mlflow": restore_integers(given["mlflow"])}
-    schema = {"mlflow": SHARED_SECTIONS["mlflow"]}
-    return check_params(Path("parameters of the run"), sections, schema)["mlflow"]

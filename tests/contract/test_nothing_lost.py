@@ -26,6 +26,7 @@ ALLOWED = {
     "components/common/files/writing.py": "the rule itself",
     "components/common/files/ownership.py": "the lists of the rule",
     "components/common/tracking/journal.py": "its own journal, named for it; lines are only added",
+    "components/common/tracking/store.py": "a file in a temporary folder",
     "components/ingest/download.py": "the download, beside that new folder",
     "components/ingest/members.py": "writes into the new folder of writing_folder",
     "components/common/images/stores/transfer.py": "the download that it is given, begun anew",

@@ -20,6 +20,7 @@ class FirstRun:
     printed: str
     data: Path
     reports: Path
+    lock: Path  # dvc.lock of that run
 
 
 @pytest.fixture(scope="session")
@@ -32,5 +33,7 @@ def first_run(shared_folder: Path) -> FirstRun:
             printed = make_project(project.folder).call("dvc", "repro")
             for name in ("data", "reports"):
                 shutil.copytree(project.folder / name, root / name)
+            shutil.copy(project.folder / "dvc.lock", root / "dvc.lock")
             said.write_text(printed)
-    return FirstRun(project, said.read_text(), root / "data", root / "reports")
+    lock = root / "dvc.lock"
+    return FirstRun(project, said.read_text(), root / "data", root / "reports", lock)

@@ -21,12 +21,14 @@ from pipelines.steps.fetch import add_token, fetch
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
+MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
 NOWHERE = {"source": "", "revision": "", "path": "data/images"}
 
 
 def call_fetch(target: Path, volume: str = "", **wanted: str) -> Path:
     artifact = Stub(target / "images")
-    fetch({"images": artifact, "fetch": NOWHERE | wanted, "ingest": INGEST}, volume)
+    sections = {"fetch": NOWHERE | wanted, "ingest": INGEST, "mlflow": MLFLOW}
+    fetch({"images": artifact, **sections}, volume)
     return resolve_folder(Path(artifact.path))
 
 

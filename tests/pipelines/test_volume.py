@@ -22,6 +22,7 @@ from pipelines.steps.volume import Volume, compute_folder_digest, read_place
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
+MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
 NOWHERE = {"source": "", "revision": "", "path": "data/images"}
 BRANCH = {"source": "https://host/photos.git", "revision": "main", "path": "data/images"}
 
@@ -48,8 +49,8 @@ def branch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def call(mount: Path, artifact: Path, **wanted: str) -> str:
-    given = {"images": Stub(artifact), "fetch": NOWHERE | wanted, "ingest": INGEST}
-    return fetch(given, str(mount))
+    sections = {"fetch": NOWHERE | wanted, "ingest": INGEST, "mlflow": MLFLOW}
+    return fetch({"images": Stub(artifact), **sections}, str(mount))
 
 
 def list_images(folder: Path) -> list[str]:
@@ -209,19 +210,20 @@ def test_clean_lists_first_and_closes_what_a_killed_pod_left_open(
 
     (mount / ".darkroom").mkdir()
     (mount / "runs" / "gone").mkdir(parents=True)
-    mlflow.set_experiment("darkroom")
+    mlflow.set_experiment("flowers")  # is not called as KFP's is
     client = mlflow.MlflowClient()
     ids = {
         run: client.create_run("1", tags={"darkroom.kfp_run_id": run}).info.run_id
         for run in ("r1", "r2")
     }
     kfp.runs = [{"run_id": "r1", "state": "FAILED"}, {"run_id": "r2", "state": "RUNNING"}]
-    code, out, _ = call("clean", "--volume", str(mount))
+    words = ("clean", "--volume", str(mount), "--set", "mlflow.experiment=flowers")
+    code, out, _ = call(*words)
     assert code == 0
     assert "unneeded runs/gone" in out
     assert (mount / "runs" / "gone").is_dir()
     assert mlflow.get_run(ids["r1"]).info.status == "RUNNING"
-    assert call("clean", "--volume", str(mount), "--remove")[0] == 0
+    assert call(*words, "--remove")[0] == 0
     assert not (mount / "runs" / "gone").exists()
     assert mlflow.get_run(ids["r1"]).info.status == "FAILED"
     assert mlflow.get_run(ids["r1"]).data.tags["darkroom.kfp_state"] == "FAILED"

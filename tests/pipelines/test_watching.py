@@ -237,6 +237,40 @@ def test_the_end_names_the_task_its_last_words_and_how_to_go_on(
         assert f"/nodes/{task.node_id}/" in asked
 
 
+@pytest.mark.parametrize(
+    ("setting", "log", "words"),
+    [
+        # The run went on for 341 s, promote's last attempt for 6 s.
+        ("timeout_seconds=300", LOG, "the run was ended in promote after 5 min 0 s, its limit"),
+        ("timeout_seconds=400", LOG, "the run failed in promote (/mnt/darkroom/images/ab is gone"),
+        ("timeout_seconds=20", LOG, "the run failed in promote (/mnt/"),  # another's, then
+        ("timeout_seconds=0", LOG, "the run failed in promote (/mnt/"),
+        (
+            "tasks.promote.timeout_seconds=5",
+            "6/6 promote",
+            "promote was ended after 5.0 s, its limit",
+        ),
+        ("tasks.promote.timeout_seconds=5", LOG, "the run failed in promote (/mnt/"),
+        (
+            "tasks.promote.timeout_seconds=7",
+            "6/6 promote",
+            "the run failed in promote (6/6 promote)",
+        ),
+    ],
+)
+def test_a_limit_of_time_is_called_by_its_setting(
+    kfp: Any, call: Callable[..., Any], setting: str, log: str, words: str
+) -> None:
+    kfp.answers = [read_answer("promote-failed")]
+    kfp.logs = {"data": base64.b64encode(log.encode()).decode()}
+    code, _, err = call("submit", "--wait", "--set", f"kubeflow.{setting}")
+    assert code == 1
+    assert words in err
+    assert "retry" in err
+    if "its limit" in words:
+        assert f"(kubeflow.{setting.replace('=', ': ')}); set a higher one, or 0 for none" in err
+
+
 def test_drivers_that_fail_are_said_while_the_run_goes_on(
     kfp: Any, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

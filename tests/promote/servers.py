@@ -146,12 +146,12 @@ def start_moto(folder: Path, variables: dict[str, str]) -> tuple[contextlib.Exit
 
 
 def start_mlflow(
-    folder: Path, variables: dict[str, str], database: str, artifacts: str
+    folder: Path, variables: dict[str, str], database: str, artifacts: str, *more: str
 ) -> tuple[contextlib.ExitStack, int]:
     stack, port = contextlib.ExitStack(), find_port()
     command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", database, "--default-artifact-root", artifacts]
-    command += ["--no-serve-artifacts", "--workers", "1"]
+    command += ["--no-serve-artifacts", "--workers", "1", *more]
     stack.enter_context(
         running(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", variables)
     )

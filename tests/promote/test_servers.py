@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from components.predict import run as predict
 from components.promote import people, run
 from components.promote.registry.ledger import Ledger
 from components.promote.spec import Inputs, Outputs, Params, Rule
+from pipelines.steps.fetch import check_mlflow
 from tests.promote.conftest import aliases, count_versions, starting_in_process
 from tests.promote.servers import Line, start_mlflow, start_moto, starting_postgres
 
@@ -166,6 +168,21 @@ def test_store_that_is_down_leaves_no_version_and_is_healed(
     assert aliases(name)["champion"] == "1"
     assert promote(1, same_run=True)["version"] == "2"
     assert aliases(name)["champion"] == "2"
+
+
+def test_the_first_task_of_the_pipeline_says_that_the_store_is_down(
+    place: Place, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", place.registry.address)
+    check_mlflow("first")  # makes the experiment, as train would
+    place.store.down = True
+    begun = time.monotonic()
+    try:
+        with pytest.raises(DarkroomError, match=rf"store of artifacts, s3://{BUCKET}/runs/\d+, "):
+            check_mlflow("first")
+    finally:
+        place.store.down = False
+    assert time.monotonic() - begun < 20
 
 
 def test_registry_that_goes_down_leaves_no_version_and_is_healed(

@@ -58,6 +58,30 @@ def test_past_versions_are_judged_and_nothing_moves(
     assert Ledger(import_mlflow(), "darkroom").read() == before
 
 
+def test_reports_of_a_version_are_not_their_own_challenger(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rules(two_champions.folder, {"metric": "accuracy", "champion_margin": 0})
+    write_reports(two_champions.folder, 0.8)  # as version 2
+    run_room("promote", ["rules", "--dry-run"])
+    told = capsys.readouterr().out
+    assert "reports/: the evaluation of version 2" in told
+    assert "reports/: rejected" not in told
+
+
+def test_a_first_model_that_misses_a_rule_is_told_which_to_lower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    floors = [{"metric": "accuracy", "at_least": limit} for limit in (0.7, 0.9, 0.95)]
+    write_rules(tmp_path, *floors)
+    write_reports(tmp_path, 0.8)
+    run_room("promote", ["rules", "--dry-run"])
+    told = capsys.readouterr().out
+    assert "there is no champion: lower promote.rules[1], promote.rules[2] in params.yaml" in told
+
+
 def test_without_a_registry_the_reports_are_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

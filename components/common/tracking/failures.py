@@ -42,7 +42,7 @@ def retry(action: Callable[[], Any], pauses: tuple[float, ...] = (1.0, 4.0)) -> 
             lost = _is_of_store(error) or isinstance(error, (ConnectionError, TimeoutError))
             if pause is None or not lost:
                 raise
-            print(f"  the store of artifacts: {_name(error)}; once more", file=sys.stderr)
+            print(f"  the store of artifacts: {name_error(error)}; once more", file=sys.stderr)
             time.sleep(pause)
 
 
@@ -83,8 +83,8 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
         if not _is_of_store(error):
             raise
         raise DarkroomError(
-            f"the store of artifacts of MLflow cannot be used ({_name(error)}); see that it runs "
-            "and that its keys are in the environment, then run again"
+            f"the store of artifacts of MLflow cannot be used ({name_error(error)}); see that it "
+            "runs and that its keys are in the environment, then run again"
         ) from None
 
 
@@ -122,7 +122,7 @@ def _is_of_store(error: BaseException) -> bool:
     return type(error).__module__.split(".")[0] in STORES or _is_remote(error)
 
 
-def _name(error: BaseException) -> str:
+def name_error(error: BaseException) -> str:
     """Return what broke in a line, without addresses, which may hold a signature."""
     text = re.sub(r"https?://\S+", "…", str(error).strip().split("\n")[0])
     return f"{type(error).__name__}: {text[:200]}"

@@ -5,6 +5,8 @@ Nothing of a body is repeated in a message, and none is parsed before it is know
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ from components.predict.serve.tensors import read_tensor
 COLUMN = "image"
 NAMES = (COLUMN, "image_bytes", "b64", "data")  # as rows of clients call it beside other things
 FORMS = ("dataframe_records", "dataframe_split", "inputs", "instances")
+CSV_TYPE = "text/csv"
 JSON_TYPES = ("application/json", "text/json", "text/plain")
 # What says nothing of the content: curl sends the second with --data-binary alone.
 UNSAID = (
@@ -30,6 +33,8 @@ UNSAID = (
 # 32 MB of `{},` would be 24 times as large in memory.
 MARKS, MARKS_AN_IMAGE = b",:[{", 40
 MAX_MARKS_AROUND = 1000
+# Base64 in lines has 57 bytes or more in each; less on average is a list of nothing.
+SHORTEST_LINE = 40
 _TEXT_PICTURES = (b"P1", b"P2", b"P3")  # of the PPM family: all ASCII
 
 
@@ -79,6 +84,8 @@ def read_question(
     is_json = json_bytes is not None or kind in JSON_TYPES
     if kind in UNSAID and json_bytes is None:
         is_json = bytes(body[:64]).lstrip()[:1] in (b"{", b"[")
+    elif kind == CSV_TYPE and not is_json:
+        return Question([_read_image(row) for row in _read_csv(body, max_images)])
     elif not is_json and not kind.startswith("image/"):
         raise RefusedError(415, f"this Content-Type is not taken; {_say_legal()}")
     if not is_json:
@@ -100,8 +107,9 @@ def read_question(
 
 def _say_legal() -> str:
     return (
-        f"JSON with one of {', '.join(FORMS)}, a request of the Open Inference Protocol, and a "
-        "picture itself (Content-Type: image/jpeg …) are"
+        f"JSON with one of {', '.join(FORMS)}, a request of the Open Inference Protocol, CSV "
+        f"({CSV_TYPE}) with a column {COLUMN}, and a picture itself (Content-Type: image/jpeg …) "
+        "are"
     )
 
 
@@ -125,6 +133,36 @@ def _parse(text: bytearray, max_images: int) -> Any:
         place = getattr(error, "pos", None)
         where = "" if place is None else f" at byte {place}"
         raise RefusedError(400, f"the request is not JSON in UTF-8{where}") from None
+
+
+def _read_csv(body: bytearray, max_images: int) -> list[Any]:
+    """Return the images of a table, as MLflow's clients send one: a text in each row."""
+    around = MARKS_AN_IMAGE * max_images + MAX_MARKS_AROUND
+    lines = max(body.count(b"\n"), body.count(b"\r"))
+    if body.count(b",") > around or lines > len(body) // SHORTEST_LINE + around:
+        raise RefusedError(413, f"more fields or lines than a CSV of {max_images} images has")
+    csv.field_size_limit(2**31 - 1)  # of the process; how long a body may be is seen before
+    # As a stream: a second copy of the text would be four times as large.
+    stream = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+    try:
+        rows = filter(None, csv.reader(stream, strict=True))
+        names = [name.strip() for name in next(rows, [])]
+        place = next((names.index(name) for name in NAMES if name in names), None)
+        if place is None:  # its first line may be an image: it is not answered as if it were none
+            raise RefusedError(400, f"the first line of the CSV names no column {COLUMN}")
+        found: list[Any] = []
+        for row in rows:
+            if len(found) == max_images:
+                raise RefusedError(413, f"more than {max_images} images in a request")
+            value = row[place] if place < len(row) else None
+            if value and len(row) > len(names) and value[:5].lower() == "data:":
+                value = ",".join(row[place : place + 2])  # the comma of a data: URL without quotes
+            found.append(value)
+    except (csv.Error, UnicodeDecodeError):
+        raise RefusedError(400, "the request is not CSV in UTF-8") from None
+    if not found:
+        raise RefusedError(400, "there is no image in the request")
+    return found
 
 
 def _read_content(content: Any, tail: memoryview) -> Question:

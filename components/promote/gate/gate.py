@@ -64,9 +64,11 @@ def decide(
     for rule in rules:
         judge = judge_absolute if rule.limit in ABSOLUTE else judge_relative
         outcomes.append(judge(rule, challenger, champion))
-    kept = (
-        "there is no champion" if champion is None else f"version {champion.version} stays champion"
-    )
+    kept = f"version {champion.version} stays champion" if champion else "there is no champion"
+    missed = [number for number, one in enumerate(outcomes[len(checks) :]) if one.outcome == FAILED]
+    if missed and champion is None:  # what a team asks at last may be too much for its first model
+        places = ", ".join(f"promote.rules[{number}]" for number in missed)
+        kept += f": lower {places} in params.yaml for a first model, or train a better one"
     if not rules:
         words = "promote.rules is empty, and without rules nothing is promoted: add some"
         return Decision(NO_RULES, words, outcomes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,18 @@ class Registry:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             return None
+
+    def list_versions(self) -> Iterator[Any]:
+        """Yield all model versions, the newest first."""
+        token = None
+        while True:
+            page = self.client.search_model_versions(
+                f"name = '{self.name}'", max_results=200, page_token=token
+            )
+            yield from sorted(page, key=lambda version: -int(version.version))
+            token = page.token
+            if not token:
+                return
 
     def find_named(self, name: str) -> Any:
         """Return a registered model, None if there is none of this name."""

@@ -5,8 +5,9 @@ A message names the command that heals it, whole, so that it can be copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.tracking.tags import CHALLENGER, CHAMPION
@@ -81,15 +82,25 @@ def is_there(registry: Registry, book: Book, version: str) -> bool:
     return found is not None and source in (None, found.source)
 
 
-def list_edits(registry: Registry, book: Book) -> dict[str, dict[str, str]]:
+def list_edits(
+    registry: Registry, book: Book, versions: Iterable[Any] | None = None
+) -> dict[str, dict[str, str]]:
     """Return the versions whose tags are not as they were when they were judged.
+
+    Args:
+        registry: of the model.
+        book: its ledger.
+        versions: every version of the model, where they were asked for already.
 
     Returns:
         Version → tags as they should be.
     """
     found = {}
+    # All at once: a question for each version takes seconds where there are hundreds.
+    every = registry.list_versions() if versions is None else versions
+    there = {str(one.version): one for one in every}
     for version in book.list_sealed():
-        at = registry.find(version)
+        at = there.get(version)
         seal = book.find_seal(version)
         if at is None or seal.pop(SOURCE) != at.source:
             continue
@@ -98,8 +109,16 @@ def list_edits(registry: Registry, book: Book) -> dict[str, dict[str, str]]:
     return found
 
 
-def list_findings(registry: Registry, book: Book) -> Iterator[str]:
-    """Yield all that is not as the ledger says, each with the command that heals it."""
+def list_findings(
+    registry: Registry, book: Book, versions: Iterable[Any] | None = None
+) -> Iterator[str]:
+    """Yield all that is not as the ledger says, each with the command that heals it.
+
+    Args:
+        registry: of the model.
+        book: its ledger.
+        versions: every version of the model, where they were asked for already.
+    """
     name = registry.name
     if book.breaks:
         yield describe_breaks(book, name)
@@ -112,7 +131,7 @@ def list_findings(registry: Registry, book: Book) -> Iterator[str]:
         if last and last.number not in book.done and stray.found == last.before:
             continue  # on its way
         yield stray.describe(name)
-    for version, tags in list_edits(registry, book).items():
+    for version, tags in list_edits(registry, book, versions).items():
         yield (
             f"tags of version {version} were edited in MLflow ({', '.join(sorted(tags))}): "
             f"{create_command('repair', name)}"

@@ -88,6 +88,14 @@ def test_every_form_of_a_json_body(server: Server, pictures: list[Path]) -> None
             expect(server.models[0], pictures[:2], found["predictions"])
 
 
+def test_csv_is_answered_as_json_is(server: Server, pictures: list[Path]) -> None:
+    table = pd.DataFrame({"image": [encode(file) for file in pictures[:2]]}).to_csv(index=False)
+    for path, kind in (("/invocations", "text/csv"), (V1, "text/csv; charset=utf-8")):
+        status, found = server.post(path, table.encode(), kind)
+        assert status == 200
+        expect(server.models[0], pictures[:2], found["predictions"])
+
+
 def test_pictures_themselves(server: Server, pictures: list[Path]) -> None:
     data = pictures[0].read_bytes()
     for path in ("/invocations", V1):
@@ -185,6 +193,8 @@ REFUSED: list[tuple[str, bytes, str, int, str]] = [
     ("/invocations", b'{"dataframe_split": "c2VjcmV0"}', "application/json", 400, "columns and"),
     ("/invocations", b'{"dataframe_records": 3}', "application/json", 400, "no list of rows"),
     ("/invocations", b'{"inputs": []}', "application/json", 400, "no image"),
+    ("/invocations", b"image\n" * 9, "text/csv", 413, "more than 6 images"),
+    ("/invocations", b"c2VjcmV0\nc2VjcmV0\n", "text/csv", 400, "names no column image"),
     ("/invocations", b"<c2VjcmV0/>", "application/xml", 415, "this Content-Type is not taken"),
     ("/invocations", b'{"inputs":' + b"[" * 1100 + b"}", "application/json", 400, "nested"),
     ("/invocations", b'{"inputs":[' + b"{}," * 3000 + b"{}]}", "text/json", 413, "more JSON"),

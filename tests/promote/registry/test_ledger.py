@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks._registry import World
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
@@ -268,6 +269,26 @@ def test_history_walks_from_alias_to_origins_and_back(
     assert {v["version"] for v in ask(origins["splits_digest"])["versions"]} == {"1", "2"}
     with pytest.raises(SystemExit):
         call("history", "nothing-like-it")
+
+
+def test_history_asks_no_more_often_where_there_are_more_versions(
+    two_champions: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+    store = import_mlflow().tracking._model_registry.utils._get_store()
+    for name in [one for one in dir(type(store)) if one.startswith(("get_", "search_"))]:
+        real = getattr(type(store), name)
+        monkeypatch.setattr(
+            type(store), name, lambda *a, _real=real, **k: asked.append(_real) or _real(*a, **k)
+        )
+    call("history")
+    few = len(asked)
+    for accuracy in (0.9, 0.9, 0.9):
+        two_champions.promote(accuracy)
+    asked.clear()
+    call("history")
+    assert len(asked) == few > 0
+    assert capsys.readouterr().out.count("version 5") >= 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
