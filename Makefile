@@ -55,6 +55,12 @@ test: .venv/dev.stamp ## all tests that this machine can run; some: make test AR
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
 	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' benchmarks/[a-z]*.py | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
+SEED ?= 0
+COUNT ?= 1
+.PHONY: faults
+faults: .venv/dev.stamp ## kills, full disks and more in every room: make faults SEED=3 COUNT=2 ARGS="--only train:SIGKILL"
+	@python -m tests.faults --seed $(SEED) --count $(COUNT) $(ARGS)
+
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
 	ruff check .
