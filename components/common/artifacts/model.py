@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import tempfile
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,7 +75,12 @@ class ModelCard:
 def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
     """Write a Keras model and its card as one file, whole or not at all."""
     with writing(file) as temporary:
-        model.save(temporary)
+        # Keras leaves a temporary folder where a save fails; here it goes with what was begun.
+        before, tempfile.tempdir = tempfile.tempdir, str(temporary.parent)
+        try:
+            model.save(temporary)
+        finally:
+            tempfile.tempdir = before
         with zipfile.ZipFile(temporary, "a") as archive:
             said = asdict(card) | {"form": card.form.describe()}
             archive.writestr(CARD, json.dumps(said, indent=2))
