@@ -106,6 +106,11 @@ def load_model(file: Path) -> keras.Model:
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError) as error:
+        if "arbitrary code execution" in str(error):  # Keras's words; its advice is to run it
+            raise DarkroomError(
+                f"{file}: holds code of its own (a Lambda layer), and Darkroom runs no code of a "
+                "model file; save the model without it, or give weights alone (.weights.h5)"
+            ) from None
         raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
 
 
