@@ -46,6 +46,8 @@ def import_mlflow(create: bool = True) -> Any:
         os.environ.setdefault(name, value)
     # Its migrations of a new database would print some fifty lines.
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    # What its store raises it prints as well, with a traceback: a full disk is one line here.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
