@@ -49,12 +49,14 @@ class Trial:
 
 def interrupt(trial: Trial, name: str) -> list[int]:
     """Send a signal at a touch of the project, or as often at a moment of its time."""
-    if trial.dice.random() < 0.7:
-        return [trial.wait(trial.start(f"{name} {trial.draw_touch()}"))]
-    process = trial.start()
-    time.sleep(trial.dice.uniform(0.1, 1) * trial.line.seconds[trial.stage.room])
-    process.send_signal(signal.SIGKILL if name == "kill" else signal.SIGTERM)
-    return [trial.wait(process)]
+    if trial.dice.random() >= 0.7:
+        process = trial.start()
+        time.sleep(trial.dice.uniform(0.1, 1) * trial.line.seconds[trial.stage.room])
+        process.send_signal(signal.SIGKILL if name == "kill" else signal.SIGTERM)
+        if code := trial.wait(process):
+            return [code]
+        # It was done before that moment: then it is interrupted over its own outputs.
+    return [trial.wait(trial.start(f"{name} {trial.draw_touch()}"))]
 
 
 def kill(trial: Trial) -> list[int]:
