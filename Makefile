@@ -68,6 +68,12 @@ bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 
 	$(if $(filter-out $(BENCHMARKS),$(BENCH)),$(error no benchmark $(BENCH); make bench lists them))
 	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' $(BENCHMARKS:%=benchmarks/%.py) | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
+SEED ?= 0
+COUNT ?= 1
+.PHONY: faults
+faults: .venv/dev.stamp ## kills, full disks and more in every room: make faults SEED=3 COUNT=2 ARGS="--only train:SIGKILL"
+	@python -m tests.faults --seed $(SEED) --count $(COUNT) $(ARGS)
+
 .PHONY: lint
 lint: .venv/dev.stamp ## style, types, and who may import whom
 	ruff check .

@@ -43,6 +43,9 @@ _MENDED = {
     errno.EMFILE: "allow more open files: ulimit -n",
 }
 
+# How a full disk sounds where no errno comes with it: the C library in HDF5 and Arrow, and SQLite.
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
+
 # Stands for the folder that params.yaml names. It is no shell that reads that name, so it may hold
 # anything: DVC would put it into the command as it is, spaces and quotes and all.
 SOURCE = "data.source"
@@ -213,9 +216,28 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
             where, why = os.fsdecode(error.filename), os.strerror(error.errno)
             print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
             sys.exit(1)
+        if error is not None and (words := _find_full(error)):
+            message = f"error: {words} while something was written; make room on the disk"
+            print(message, file=sys.stderr, flush=True)
+            sys.exit(1)
         if isinstance(error, KeyboardInterrupt):
             print("stopped", file=sys.stderr, flush=True)
             sys.exit(130)
+
+
+def _find_full(error: BaseException) -> str:
+    """Return in which words an error, or one that it came from, says that the disk is full.
+
+    A file that is full when it is written on or closed names no file, and libraries in C raise
+    errors of their own.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        for words in _FULL:
+            if isinstance(seen, Exception) and words in str(seen):
+                return words
+        seen = seen.__cause__ or seen.__context__
+    return ""
 
 
 def _run_stage(room: str, words: Sequence[str]) -> None:

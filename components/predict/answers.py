@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.common.errors import DarkroomError
+from components.common.files.cells import shield_path, shield_text
 from components.common.files.ownership import check_file
 from components.common.files.writing import writing
 
@@ -63,7 +64,8 @@ def _write_csv(stream: IO[str], extra: Sequence[str]) -> Write:
 
     def write(rows: list[Row]) -> None:
         for row in rows:
-            writer.writerow({name: _show(value) for name, value in row.items()})
+            shielded = {name: _show(value) for name, value in row.items()}
+            writer.writerow(shielded | {"path": shield_path(row["path"])})
         stream.flush()
 
     return write
@@ -85,6 +87,8 @@ def _show(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return shield_text(value)
     return f"{value:.6f}" if isinstance(value, float) else value
 
 

@@ -13,6 +13,7 @@ from components.common.artifacts.manifest import (
     write_manifest,
 )
 from components.common.errors import DarkroomError
+from components.common.files.cells import shield_path, shield_text
 from components.common.files.writing import write_json, write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.copies import find_pictures
@@ -78,7 +79,10 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         page = render_page(inputs.images, verdict, manifest, results_page, params.examples_shown)
         write_text(docs / "index.html", page)
     with writing(outputs.quarantine) as temporary:
-        rejected = manifest.loc[manifest["status"] != OK, ["path", "label", "reason"]]
+        rejected = manifest.loc[manifest["status"] != OK, ["path", "label", "reason"]].copy()
+        shields = {"path": shield_path, "label": shield_text, "reason": shield_text}
+        for name, shield in shields.items():
+            rejected[name] = rejected[name].map(shield, na_action="ignore")
         rejected.to_csv(temporary, index=False)
     write_json(outputs.validation, verdict)
     for finding in findings:

@@ -26,6 +26,9 @@ HEAVY = {
     "tensorflow",
 }
 
+# "Billion laughs": a list, ten of it, ten of these …
+LAUGHS = "[&a0 [l], " + ", ".join(f"&a{i} [{f'*a{i - 1}, ' * 10}]" for i in range(1, 10)) + "]"
+
 
 @pytest.fixture
 def params(tmp_path: Path) -> Path:
@@ -64,6 +67,10 @@ def replace(file: Path, old: str, new: str) -> None:
         ("\ntrain:", "\ntraining:", ["unknown key training", "did you mean `train`"]),
         ("at_least: 0.8", "at_last: 0.8", ["promote.rules[0]", "at_last"]),
         ("data:\n", "data: [\n", ["not valid YAML"]),
+        ("include: []", f"include: {LAUGHS}", ["anchors", "more than 100,000 values"]),
+        ("include: []", "include: &a [*a]", ["stands within itself"]),
+        ("include: []", f"include: {'[' * 3000}", ["nested too deeply"]),
+        ("include: []", "include: !!python/object/apply:os.getcwd []", ["not valid YAML", "tag"]),
     ],
 )
 def test_slips_are_told_with_key_legal_values_and_what_was_found(

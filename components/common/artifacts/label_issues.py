@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from components.common.files.cells import shield_text, unshield_text
 from components.common.files.tables import read_table
 from components.common.files.writing import writing
+
+TEXTS = ("path", "label", "suggested")  # columns in which people's names stand
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,16 @@ def write_label_issues(file: Path, issues: Sequence[LabelIssue]) -> None:
         table.writeheader()
         for issue in issues:
             shares = {"score": issue.score, "suggested_score": issue.suggested_score}
-            table.writerow(asdict(issue) | {key: f"{share:.4f}" for key, share in shares.items()})
+            row = {key: f"{share:.4f}" for key, share in shares.items()}
+            row |= {key: shield_text(getattr(issue, key)) for key in TEXTS}
+            table.writerow(asdict(issue) | row)
 
 
 def read_label_issues(file: Path) -> list[dict[str, Any]]:
     """Return the rows, the most suspicious image first."""
     names = ("path", "split", "label", "suggested", "score")
-    texts = ("path", "label", "suggested")
-    table = read_table(file, "list of label issues", names, "train", form="csv", texts=texts)
+    table = read_table(file, "list of label issues", names, "train", form="csv", texts=TEXTS)
+    for name in TEXTS:
+        table[name] = table[name].map(unshield_text)
     rows: list[dict[str, Any]] = table.to_dict("records")
     return rows

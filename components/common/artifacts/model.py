@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import tempfile
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,7 +75,12 @@ class ModelCard:
 def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
     """Write a Keras model and its card as one file, whole or not at all."""
     with writing(file) as temporary:
-        model.save(temporary)
+        # Keras leaves a temporary folder where a save fails; here it goes with what was begun.
+        before, tempfile.tempdir = tempfile.tempdir, str(temporary.parent)
+        try:
+            model.save(temporary)
+        finally:
+            tempfile.tempdir = before
         with zipfile.ZipFile(temporary, "a") as archive:
             said = asdict(card) | {"form": card.form.describe()}
             archive.writestr(CARD, json.dumps(said, indent=2))
@@ -100,6 +106,11 @@ def load_model(file: Path) -> keras.Model:
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
     except (ValueError, OSError, KeyError) as error:
+        if "arbitrary code execution" in str(error):  # Keras's words; its advice is to run it
+            raise DarkroomError(
+                f"{file}: holds code of its own (a Lambda layer), and Darkroom runs no code of a "
+                "model file; save the model without it, or give weights alone (.weights.h5)"
+            ) from None
         raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
 
 

@@ -104,6 +104,24 @@ def writing_folder(target: Path, room: str, *, damaged: bool = False) -> Iterato
         _discard(old, names, target)
 
 
+@contextmanager
+def locking(folder: Path) -> Iterator[None]:
+    """Let the body run in one process at a time for a folder; another one waits.
+
+    The folder itself is locked, so nothing is left lying, and a process that is killed lets go.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
 def remove_written(folder: Path) -> None:
     """Remove what :func:`writing` wrote in a folder and below, and the folders that are empty then.
 

@@ -19,6 +19,8 @@ MOVED = {
     "validate.near_duplicate_bits": "data.near_duplicate_bits",
     "preprocess.near_duplicate_bits": "data.near_duplicate_bits",
 }
+# A file with all settings has some 170; anchors of anchors make billions of a few lines.
+MOST_VALUES = 100_000
 
 
 def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
@@ -120,9 +122,29 @@ def parse_yaml(file: Path, text: str) -> dict[str, Any]:
     except YAMLError as error:
         where = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not valid YAML: {where}") from None
+    except RecursionError:
+        raise DarkroomError(f"{file}: is nested too deeply; see params.yaml for the keys") from None
     if not isinstance(found, dict):
         raise DarkroomError(f"{file}: must hold sections of keys, got {type(found).__name__}")
+    if _count_values(found, {}, file) > MOST_VALUES:
+        raise DarkroomError(
+            f"{file}: its anchors (*name) stand for more than {MOST_VALUES:,} values; write out "
+            "what is meant"
+        )
     return found
+
+
+def _count_values(value: Any, known: dict[int, int], file: Path) -> int:
+    """Return how many values a YAML value has where its anchors are written out."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 0  # while it is counted
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count_values(one, known, file) for one in inner)
+    if not known[id(value)]:
+        raise DarkroomError(f"{file}: an anchor (*name) stands within itself; write out its value")
+    return known[id(value)]
 
 
 def suggest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:

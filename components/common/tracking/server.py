@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files.writing import locking, writing
 from components.common.settings.addresses import refuse_credentials
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures, hide_password
@@ -45,6 +46,8 @@ def import_mlflow(create: bool = True) -> Any:
         os.environ.setdefault(name, value)
     # Its migrations of a new database would print some fifty lines.
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    # What its store raises it prints as well, with a traceback: a full disk is one line here.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="mlflow")
     import mlflow
 
@@ -55,7 +58,7 @@ def import_mlflow(create: bool = True) -> Any:
     elif uri.startswith("sqlite:///"):
         if not create:
             raise DarkroomError(f"{file}: no MLflow database here; {_describe_way(Path())}")
-        say(f"creating {file}, the database of MLflow: once, and about ten seconds")
+        _create_database(file)
     mlflow.set_tracking_uri(uri)
     if not is_answering(uri, seconds=5):  # MLflow itself tries for a minute, in silence
         address = hide_password(uri)
@@ -63,6 +66,24 @@ def import_mlflow(create: bool = True) -> Any:
     with explain_failures(first_contact=True):
         mlflow.search_experiments(max_results=1)
     return mlflow
+
+
+def _create_database(file: Path) -> None:
+    """Make MLflow's database under another name and move it into place; of two, the first does.
+
+    Two that make one at once fail in its migrations, and of a killed one a part would be taken for
+    the whole.
+    """
+    with locking(file.parent):
+        if file.exists():
+            return
+        say(f"creating {file}, the database of MLflow: once, and about ten seconds")
+        from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with writing(file, edits=True) as temporary, explain_failures(first_contact=True):
+            store = SqlAlchemyStore(f"sqlite:///{temporary}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+            store.engine.dispose()
 
 
 def _describe_way(folder: Path) -> str:

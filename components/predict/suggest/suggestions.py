@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files.cells import shield_path, shield_text
 from components.common.files.ownership import check_file
 from components.common.files.tables import read_table
 from components.common.files.writing import write_text, writing
@@ -26,7 +27,6 @@ from components.predict.suggest.ranking import Candidate, rank
 
 COLUMNS = ["rank", "path", "label", "probability", "second", "second_probability", "unknown"]
 COLUMNS += ["worth"]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is run by spreadsheets
 TOLD = 20  # unreadable images named one by one
 
 
@@ -119,16 +119,6 @@ def write_list(file: Path, chosen: Sequence[Candidate]) -> None:
                     f"{one.worth:.4f}",
                 ]
             )
-
-
-def shield_path(path: str) -> str:
-    """Return a path that no spreadsheet takes for a formula, and that names the same file."""
-    return f"./{path}" if path.startswith(FORMULA) else path
-
-
-def shield_text(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula: with the apostrophe they know."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _read_known(manifest: Path) -> list[str]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import DROPPED, OK, QUARANTINED
 from components.common.errors import DarkroomError
+from components.common.files.cells import unshield_text
 from components.common.settings.params import suggest
 from components.common.settings.spec import EMBEDDED, NO_CORRECTIONS
 from components.validate.folders.words import fold
@@ -34,8 +35,6 @@ NEEDED = ("sha256", "label", "action")
 KEEP, CHANGE, DROP = "keep", "change", "drop"
 ACTIONS = (KEEP, CHANGE, DROP)
 DIGEST = re.compile(r"[0-9a-f]{64}")
-# The page sets one more ' before what a spreadsheet would take for a formula.
-GUARDED = re.compile(r"'+[=+\-@\t\r]")
 MAX_BYTES = 64 << 20  # some 300,000 rows; whoever names an archive by mistake is told so
 DROP_REASON = f"{DROPPED}a person took it out (data.corrections)"
 
@@ -143,7 +142,7 @@ def parse_corrections(text: str, about: str) -> list[Correction]:
 
 
 def _read_row(row: dict[str, str | None], where: str) -> Correction:
-    cells = {name: _unguard(cell or "") for name, cell in row.items()}
+    cells = {name: unshield_text(cell or "") for name, cell in row.items()}
     digest, action = (cells[name].strip().lower() for name in ("sha256", "action"))
     if not DIGEST.fullmatch(digest):
         raise DarkroomError(
@@ -155,10 +154,6 @@ def _read_row(row: dict[str, str | None], where: str) -> Correction:
     if action == CHANGE and not new.strip():
         raise DarkroomError(f"{where}: a change needs the new_label that the image is to have")
     return Correction(digest, cells.get("path", ""), cells["label"], action, new)
-
-
-def _unguard(cell: str) -> str:
-    return cell[1:] if GUARDED.match(cell) else cell
 
 
 def apply_corrections(

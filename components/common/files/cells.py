@@ -1,0 +1,24 @@
+"""Cells of a CSV table that a person opens: a spreadsheet runs a cell that begins as a formula."""
+
+from __future__ import annotations
+
+import re
+
+# OWASP's list; an apostrophe before it is one more text that must come back as it was.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_SHIELDED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def shield_text(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula: with the apostrophe they know."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unshield_text(cell: str) -> str:
+    """Return the text that :func:`shield_text` was given."""
+    return cell[1:] if _SHIELDED.match(cell) else cell
+
+
+def shield_path(path: str) -> str:
+    """Return a path that no spreadsheet takes for a formula, and that names the same file."""
+    return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path

@@ -1,0 +1,75 @@
+"""The same photos and settings give the same bytes wherever they lie, and with the network cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.project import PHOTOS, ROOMS, SITE, Line, compute_digests, start
+
+# TensorFlow's kernels and BLAS are not asked: these rooms need neither.
+SURROUNDINGS = {
+    "another order, umask, language, time zone": {
+        "LC_ALL": "tr_TR.UTF-8",  # where it is not installed, C is taken
+        "LANG": "tr_TR.UTF-8",
+        "TZ": "Asia/Kolkata",
+    },
+    "one core, plain C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONHASHSEED": "7"},
+}
+
+
+def shuffle_files(folder: Path) -> None:
+    """Make all photos anew, the last first, so that the folder lists them in another order."""
+    files = sorted((f for f in folder.rglob("*") if f.is_file()), reverse=True)
+    contents = [(file.relative_to(folder), file.read_bytes()) for file in files]
+    shutil.rmtree(folder)
+    for name, content in contents:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_digests_do_not_depend_on_surroundings(name: str, line: Line, tmp_path: Path) -> None:
+    folder = line.copy("validate", tmp_path / "an other place ü")
+    prefix: tuple[str, ...] = ()
+    if name.startswith("another"):
+        shuffle_files(folder / PHOTOS)
+        prefix = ("sh", "-c", 'umask 077; exec "$@"', "sh")
+    else:
+        prefix = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
+        if not shutil.which("taskset"):
+            pytest.skip("there is no taskset here")
+    for room in ("validate", "preprocess"):
+        stage = line.stages[room]
+        process = start(stage, folder, prefix=prefix, **SURROUNDINGS[name])
+        assert process.wait(120) == 0, Path(f"{folder}.log").read_text()
+        assert compute_digests(folder, stage) == line.digests[room]
+
+
+def test_no_room_asks_the_network_unless_told_to(
+    line: Line, mlflow_database: Path, tmp_path: Path
+) -> None:
+    """Digits are brought, validated and learnt on packaged weights, with the network cut."""
+    folder, asked = line.copy("ingest", tmp_path / "project"), tmp_path / "asked.txt"
+    shutil.copy(mlflow_database, folder / "mlflow.db")
+    for room in ROOMS[:4]:
+        process = start(line.stages[room], folder, DARKROOM_OFFLINE=str(asked))
+        assert process.wait(300) == 0, Path(f"{folder}.log").read_text()
+    assert (folder / "models/model.keras").is_file()
+    assert not asked.exists(), asked.read_text()
+
+
+def test_the_guard_hears_who_asks(tmp_path: Path) -> None:
+    ask = "import socket; socket.create_connection(('192.0.2.1', 80), 1)"  # an address for tests
+    heard = tmp_path / "asked.txt"
+    known = os.environ | {"PYTHONPATH": str(SITE), "DARKROOM_OFFLINE": str(heard)}
+    done = subprocess.run(
+        [sys.executable, "-c", ask], env=known, capture_output=True, text=True, check=False
+    )
+    assert "the network is cut: '192.0.2.1'" in done.stderr
+    assert "192.0.2.1" in heard.read_text()
