@@ -54,12 +54,13 @@ image: ## build the container image of the rooms; with CUDA: make image TARGET=g
 	@docker image inspect $(IMAGE) --format '$(IMAGE) {{.Id}} {{.Size}} bytes'
 
 .PHONY: test
+# Without what needs Docker or takes long, which .ci/run runs as well: make test ARGS="-m 'docker or slow'".
 # Four files of tests at a time on two cores: much of a test is waiting (servers, disks, one core).
 # Each with one thread for its small matrices: threads of four processes only wait for one another.
 test: export OPENBLAS_NUM_THREADS := 1
 test: export OMP_NUM_THREADS := 1
-test: .venv/dev.stamp ## all tests that this machine can run; some: make test ARGS="tests/train -x"
-	pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist loadfile --no-loadscope-reorder)
+test: .venv/dev.stamp ## the tests, without the slow ones; some: make test ARGS="tests/train -x"
+	pytest --no-loadscope-reorder $(if $(ARGS),$(ARGS),-m "not docker and not slow" --numprocesses 4 --dist loadfile)
 
 # What is started; the other modules there are what these are made of.
 BENCHMARKS = $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/[a-z]*.py))

@@ -18,7 +18,7 @@ from PIL import Image
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes minutes, so that no process ends with it while the others idle."""
-    long = ("docker", "e2e")
+    long = ("docker", "slow", "e2e")
     items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in long))
 
 

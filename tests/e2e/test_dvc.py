@@ -50,6 +50,10 @@ def test_the_first_run_walks_through_all_rooms(first_run: FirstRun, project: Pro
         assert (project.folder / name).stat().st_size, name
 
 
+def test_the_network_was_not_asked(first_run: FirstRun) -> None:
+    assert not first_run.asked.exists(), first_run.asked.read_text()
+
+
 def test_the_model_is_champion_and_its_origin_is_known(project: Project) -> None:
     verdict = json.loads(project.read("reports/verdict.json"))
     assert verdict["verdict"] == "promoted"

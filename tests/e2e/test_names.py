@@ -16,7 +16,7 @@ from tests.e2e.project import Project, clone
 SOURCE = 'data/Anna\'s "photos" (2024) $HOME `x` [a]*; ünï 🎉 #1 %20 & a=b ${data.source} \\'
 CLASSES = ('-cat\'s "1" (a)', "$HOME {x}", "ünï <b>&amp;<b> 🎉", 'new\nline, "q"; #%20')
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_any_name_goes_through_dvc(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from tests.docker.engine import find_image
 from tests.e2e.conftest import FirstRun
-from tests.e2e.project import ROOT, call, change_settings, write_photos
+from tests.e2e.project import ROOT, call, write_photos
 
 IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:latest")
 
@@ -52,17 +52,15 @@ def read_kfp(root: Path) -> Written:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def settings(first_run: FirstRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the params file of the first run, and its photos as an archive."""
     folder = tmp_path_factory.mktemp("settings")
     write_photos(folder / "photos")
     archive = folder / "photos.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(folder / "photos", arcname="photos")
-    shutil.copy(ROOT / "params.yaml", folder)
-    change_settings(folder)
     yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
+    params = yaml.load(first_run.params)
     params["data"]["source"] = "data/images"
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     params["ingest"] |= {"source": str(archive), "sha256": digest}

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import FirstRun
 from tests.e2e.project import PHOTOS, Project, call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The same photos and settings give the same bytes wherever they lie, and with the network cut."""
+"""The same photos and settings give the same bytes wherever they lie."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.project import PHOTOS, ROOMS, SITE, Line, compute_digests, start
+from tests.faults.project import PHOTOS, SITE, Line, compute_digests, start
 
 # TensorFlow's kernels and BLAS are not asked: these rooms need neither.
 SURROUNDINGS = {
@@ -33,6 +33,7 @@ def shuffle_files(folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_digests_do_not_depend_on_surroundings(name: str, line: Line, tmp_path: Path) -> None:
     folder = line.copy("validate", tmp_path / "an other place ü")
@@ -49,19 +50,6 @@ def test_digests_do_not_depend_on_surroundings(name: str, line: Line, tmp_path: 
         process = start(stage, folder, prefix=prefix, **SURROUNDINGS[name])
         assert process.wait(120) == 0, Path(f"{folder}.log").read_text()
         assert compute_digests(folder, stage) == line.digests[room]
-
-
-def test_no_room_asks_the_network_unless_told_to(
-    line: Line, mlflow_database: Path, tmp_path: Path
-) -> None:
-    """Digits are brought, validated and learnt on packaged weights, with the network cut."""
-    folder, asked = line.copy("ingest", tmp_path / "project"), tmp_path / "asked.txt"
-    shutil.copy(mlflow_database, folder / "mlflow.db")
-    for room in ROOMS[:4]:
-        process = start(line.stages[room], folder, DARKROOM_OFFLINE=str(asked))
-        assert process.wait(300) == 0, Path(f"{folder}.log").read_text()
-    assert (folder / "models/model.keras").is_file()
-    assert not asked.exists(), asked.read_text()
 
 
 def test_the_guard_hears_who_asks(tmp_path: Path) -> None:

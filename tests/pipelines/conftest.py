@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import compiler
 from pipelines.cli import main
 from pipelines.cluster import watching
+from pipelines.settings import Settings
 from tests.pipelines.server import Kfp, create_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -21,6 +23,22 @@ class Stub:
     def __init__(self, path: Path) -> None:
         self.path, self.name = str(path), path.name
         self.metadata: dict[str, object] = {}
+
+
+COMPILED: dict[str, str] = {}  # settings → the pipeline that was compiled of them
+
+
+@pytest.fixture(autouse=True)
+def compile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give commands with the same settings the pipeline that was compiled before: 1 s each."""
+    whole = compiler.compile_pipeline
+
+    def compile_pipeline(settings: Settings) -> str:
+        key = repr(settings)
+        COMPILED[key] = COMPILED.get(key) or whole(settings)
+        return COMPILED[key]
+
+    monkeypatch.setattr(compiler, "compile_pipeline", compile_pipeline)
 
 
 @pytest.fixture

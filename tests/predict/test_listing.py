@@ -50,7 +50,7 @@ def test_a_listing_sets_no_option(
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert not Path("stolen.csv").exists()
     assert [row["path"] for row in rows] == [
-        "--output=stolen.csv", "--unsure-below=0.9", str(photos / "0.png"),
+        "./--output=stolen.csv", "./--unsure-below=0.9", str(photos / "0.png"),
     ]  # fmt: skip
     assert [bool(row["label"]) for row in rows] == [False, False, True]
     assert rows[2]["unsure"] == ""

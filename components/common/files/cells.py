@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 # OWASP's list; an apostrophe before it is one more text that must come back as it was.
+STANDARD_INPUT = "-"  # a name that predict takes and gives; alone it is no formula
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _SHIELDED = re.compile(r"'+[=+\-@\t\r]")
 
@@ -21,4 +22,5 @@ def unshield_text(cell: str) -> str:
 
 def shield_path(path: str) -> str:
     """Return a path that no spreadsheet takes for a formula, and that names the same file."""
-    return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path
+    begins = path.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"./{path}" if begins and path != STANDARD_INPUT else path

@@ -37,6 +37,8 @@ FAMILIES = {
     "VGG": "VGG16",
     "ConvNeXt": "ConvNeXtTiny",
 }
+# The branching ones take the longest to build, and are held by others as well.
+LARGE = {"NASNetMobile", "InceptionResNetV2", "InceptionV3", "DenseNet121"}
 SIDE_PX, CLASSES = 128, 3  # at which every family has a map of more than one place
 
 
@@ -79,7 +81,10 @@ def test_every_network_of_the_catalogue_is_of_a_family_that_is_tested() -> None:
     assert set(FAMILIES.values()) <= set(CATALOGUE)
 
 
-@pytest.mark.parametrize("name", FAMILIES.values())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one in LARGE)) for one in FAMILIES.values()],
+)
 def test_maps_of_every_family_are_those_of_the_closed_form(name: str) -> None:
     network = create(name)
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE_PX, SIDE_PX, 3)).astype(np.uint8)

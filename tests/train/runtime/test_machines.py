@@ -66,6 +66,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+@pytest.mark.slow
 def test_two_machines_end_as_one(shards: Path, tmp_path: Path, mlflow_database: Path) -> None:
     address = f"127.0.0.1:{find_port()}"
     common = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}

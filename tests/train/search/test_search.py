@@ -222,6 +222,7 @@ def test_features_are_extracted_once(
     assert not (folder / "search.work" / "search").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_in_the_middle_of_its_trial(
     params: Path, space: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
