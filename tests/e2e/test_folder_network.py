@@ -46,7 +46,7 @@ CLASSES, PER_CLASS, SIZE_PX = 3, 26, 32
 NETWORK = "data/weights/dinov2_base"
 FORMS = ["saved_model", "litert", "onnx"]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass

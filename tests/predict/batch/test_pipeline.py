@@ -29,6 +29,7 @@ ROOT = Path(model_module.__file__).parents[3]
 MODEL = "models:/darkroom@champion"
 
 
+@pytest.mark.slow
 def test_a_local_run_answers_as_predict_does(watched: Path, mlflow_store: Path) -> None:
     (watched / "broken.png").write_bytes(b"junk")
     words = ["predict", "--local", "--source", str(watched), "--output", "out"]

@@ -277,6 +277,7 @@ def wait_until(is_true: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_bad_trials_are_pruned(
     params: Path,
     space: Path,
