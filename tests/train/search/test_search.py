@@ -127,6 +127,7 @@ def test_bad_ranges_are_refused(text: str, words: list[str], params: Path, space
         assert word in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_search_from_trials_to_params(
     params: Path,
     space: Path,
