@@ -86,6 +86,21 @@ def describe_skipped(skipped: Counter[str]) -> str:
     return f"{count:,} {'file' if count == 1 else 'files'} skipped: {kinds}"
 
 
+def list_some(sources: Sequence[Source], purpose: str) -> tuple[list[Source], str]:
+    """Return the images of :func:`list_images`, and in words what was skipped.
+
+    Raises:
+        DarkroomError: if there is none; `purpose` says what there is nothing for.
+    """
+    images, skipped = list_images(sources)
+    left_out = describe_skipped(skipped)
+    if not images:
+        where = ", ".join(map(name_source, sources)) or "the list"
+        more = f" ({left_out})" if left_out else ""
+        raise DarkroomError(f"no images in {where}: nothing to {purpose}{more}")
+    return images, left_out
+
+
 def name_source(source: Source) -> str:
     """Return what an answer calls an image; a name that is not UTF-8 with its bytes as numbers."""
     if isinstance(source, bytes):

@@ -11,7 +11,7 @@ from components.common.serving.classifier import Answers, Classifier
 from components.common.serving.decisions import Decisions
 from components.common.terminal import Stopwatch, bar
 from components.predict.answers import COLUMNS, SETS, UNKNOWN, Row, check_output, open_output
-from components.predict.listing import Source, describe_skipped, list_images, name_source
+from components.predict.listing import Source, list_some, name_source
 from components.predict.source import open_model
 from components.predict.spec import Inputs, Outputs, Params
 
@@ -26,14 +26,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """
     watch = Stopwatch()
     check_output(outputs.output)
-    images, skipped = list_images(inputs.images)
-    left_out = describe_skipped(skipped)
-    if not images:
-        where = ", ".join(map(name_source, inputs.images))
-        raise DarkroomError(
-            f"no images in {where or 'the list'}: nothing to predict"
-            + (f" ({left_out})" if left_out else "")
-        )
+    images, left_out = list_some(inputs.images, "predict")
     with open_model(inputs.model) as source:
         classifier = Classifier(source.file)
     decisions = source.decisions

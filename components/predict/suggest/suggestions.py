@@ -17,7 +17,7 @@ from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import parse_decisions
 from components.common.settings.params import suggest as did_you_mean
 from components.common.terminal import Stopwatch
-from components.predict.listing import Source, describe_skipped, list_images, name_source
+from components.predict.listing import Source, list_some, name_source
 from components.predict.run import tell
 from components.predict.source import open_model
 from components.predict.spec import Suggest
@@ -39,14 +39,7 @@ def suggest(wanted: Suggest) -> list[Candidate]:
     watch = Stopwatch()
     for file in (wanted.output, wanted.page):
         check_file(file)
-    images, skipped = list_images(wanted.images)
-    left_out = describe_skipped(skipped)
-    if not images:
-        where = ", ".join(map(name_source, wanted.images))
-        raise DarkroomError(
-            f"no images in {where}: nothing to choose among"
-            + (f" ({left_out})" if left_out else "")
-        )
+    images, left_out = list_some(wanted.images, "choose among")
     known = _read_known(wanted.known) if wanted.known else []
     with open_model(wanted.model) as source:
         classifier = Classifier(source.file, with_features=True)
