@@ -5,13 +5,11 @@ Train measures and reckons; evaluate draws it and puts it in words.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from components.common.files.tables import read_table
-from components.common.files.writing import writing
+from components.common.files.tables import read_table, write_rows
 
 # What a point is about: the accuracy with images of all classes as they are mixed, or of one class
 # alone; the recall of that class then; the accuracy without the images whose labels look wrong.
@@ -39,14 +37,11 @@ class CurvePoint:
 
 def write_curve(file: Path, points: Sequence[CurvePoint]) -> None:
     """Write learning_curve.csv, whole or not at all; of too few images it holds the header."""
-    with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, [field.name for field in fields(CurvePoint)])
-        table.writeheader()
-        for point in points:
-            row = asdict(point)
-            table.writerow(
-                {name: f"{of:.5f}" if isinstance(of, float) else of for name, of in row.items()}
-            )
+    rows = (
+        {name: f"{of:.5f}" if isinstance(of, float) else of for name, of in asdict(point).items()}
+        for point in points
+    )
+    write_rows(file, [field.name for field in fields(CurvePoint)], rows)
 
 
 def read_curve(file: Path) -> list[CurvePoint]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from components.common.files.cells import shield_text, unshield_text
-from components.common.files.tables import read_table
-from components.common.files.writing import writing
+from components.common.files.tables import read_table, write_rows
 
+SHARES = ("score", "suggested_score")
 TEXTS = ("path", "label", "suggested")  # columns in which people's names stand
 
 
@@ -30,14 +29,13 @@ class LabelIssue:
 
 def write_label_issues(file: Path, issues: Sequence[LabelIssue]) -> None:
     """Write label_issues.csv, whole or not at all; without issues it holds the header alone."""
-    with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, [field.name for field in fields(LabelIssue)])
-        table.writeheader()
-        for issue in issues:
-            shares = {"score": issue.score, "suggested_score": issue.suggested_score}
-            row = {key: f"{share:.4f}" for key, share in shares.items()}
-            row |= {key: shield_text(getattr(issue, key)) for key in TEXTS}
-            table.writerow(asdict(issue) | row)
+    rows = (
+        asdict(issue)
+        | {key: f"{getattr(issue, key):.4f}" for key in SHARES}
+        | {key: shield_text(getattr(issue, key)) for key in TEXTS}
+        for issue in issues
+    )
+    write_rows(file, [field.name for field in fields(LabelIssue)], rows)
 
 
 def read_label_issues(file: Path) -> list[dict[str, Any]]:

@@ -1,15 +1,25 @@
-"""Read a table that an earlier stage wrote, or say which stage to run."""
+"""Write a table; read one that an earlier stage wrote, or say which stage to run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.common.errors import DarkroomError
+from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def write_rows(file: Path, names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV file, whole or not at all; without rows it holds the header alone."""
+    with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, names)
+        table.writeheader()
+        table.writerows(rows)
 
 
 def read_table(
