@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,13 @@ class Set:
     labels: np.ndarray  # (images,), 0, 1, …
     groups: np.ndarray  # (images,): equal files share a number
     class_names: list[str]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`read_sets` is given."""
+    parser.add_argument("--clothing", type=Path, help="archive of clothing photos")
+    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
+    parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
 
 
 def read_sets(

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._features import Set, read_sets
+from benchmarks._features import Set, add_flags, read_sets
 from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
 from components.train.probe.choice import Known, choose_head
 from components.train.probe.curve import ROUNDS
@@ -45,9 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
-    parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
+    add_flags(parser)
     parser.add_argument("--seeds", type=int, default=20, help="halves of each set")
     parser.add_argument("--class-seeds", type=int, default=3, help="of them with single classes")
     parser.add_argument("--sets", nargs="+", help="by name; default: all that can be had")

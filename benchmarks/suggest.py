@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._features import Set, read_sets
+from benchmarks._features import Set, add_flags, read_sets
 from components.common.artifacts.model import compute_probabilities
 from components.predict.suggest.diversity import choose_spread
 from components.train.probe.choice import Known, choose_head
@@ -34,9 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
-    parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
+    add_flags(parser)
     parser.add_argument("--start", type=int, default=200, help="labels that there are")
     parser.add_argument("--labels", type=int, default=200, help="labels that are asked for")
     parser.add_argument("--seeds", type=int, default=5)
