@@ -32,6 +32,8 @@ def check_settings(settings: Kubeflow, allow_mutable_tag: bool, seen: bool = Tru
         say("no GPU is asked for: kubeflow.gpu_image names no image with CUDA")
     kubernetes = connect_kubernetes(settings.namespace) if seen else None
     if kubernetes is None:
+        if seen:
+            say("secrets, claims and accounts are not looked for: no way to KFP's Kubernetes")
         return
     missing = list(find_missing(settings, kubernetes))
     if missing:
