@@ -147,7 +147,7 @@ def train_and_kill(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Walk]:
-    pytest.importorskip("tf2onnx")
+    pytest.importorskip("tf2onnx", reason="needs the extra `dev`: the walk exports ONNX")
     folder = tmp_path_factory.mktemp("walk")
     write_photos(folder / "data/photos")
     write_timm(folder / "cache/dinov2_base", DINOV2)
