@@ -8,17 +8,16 @@ applies the rules itself, and knows which commands of a named person it gave.
 from __future__ import annotations
 
 import contextlib
-import functools
-import io
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks._registry_stage import FIT, PowerCutError, cutting
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.sample import Sample
 from components.common.errors import DarkroomError
@@ -34,32 +33,13 @@ from components.promote.registry.moves import Mover
 from components.promote.registry.registry import Registry
 from components.promote.registry.repair import describe_missing, repair
 from components.promote.registry.strays import list_findings
-from components.promote.serving.check import Served
 from components.promote.spec import Params, Rule
 
 FLOOR = 0.6
 RULES = [Rule("accuracy", at_least=FLOOR), Rule("accuracy", champion_margin=0)]
 PERSON, WHY = "Ada", "she looked at it"
 CARD = ModelCard(["a", "b"], ImageForm(8, "crop", "#ffffff"), "none", "none", 1.0, "probe")
-FIT = Served("", 1, 0.0, 1.0, 1.0, 1.0)
 GONE = "Deleted_Internal"  # what MLflow makes of a version that is deleted
-# Calls that change something: before each of them the power may go.
-WRITES = (
-    "log_param",
-    "set_registered_model_alias",
-    "set_registered_model_tag",
-    "set_model_version_tag",
-    "create_run",
-    "create_experiment",
-    "create_model_version",
-    "delete_registered_model_alias",
-    "rename_registered_model",
-    "restore_run",
-)
-
-
-class PowerCutError(BaseException):
-    """The process ends here."""
 
 
 class WrongError(AssertionError):
@@ -335,58 +315,3 @@ class World:
         """Return rows of MLflow's database."""
         with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db", timeout=30)) as found:
             return found.execute(query, values).fetchall()
-
-
-@contextlib.contextmanager
-def cutting(mlflow: Any, left: int) -> Iterator[None]:
-    """Cut the power before one of the next writes.
-
-    Args:
-        mlflow: the module.
-        left: which of them; where there are fewer, none.
-    """
-    kind = mlflow.MlflowClient
-    kept = {name: getattr(kind, name) for name in WRITES}
-    count = 0
-
-    def cut(name: str) -> Callable[..., Any]:
-        @functools.wraps(kept[name])
-        def act(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == left:
-                raise PowerCutError
-            return kept[name](*arguments, **options)
-
-        return act
-
-    try:
-        for name in WRITES:
-            setattr(kind, name, cut(name))
-        yield
-    finally:
-        for name, own in kept.items():
-            setattr(kind, name, own)
-
-
-@contextlib.contextmanager
-def always_fit() -> Iterator[None]:
-    """Let the served model answer as measured, without a process of its own."""
-    kept = people.starting_server, Registry.check_served, Registry.read_sample
-
-    @contextlib.contextmanager
-    def starting(uri: str) -> Iterator[None]:
-        yield None
-
-    try:
-        people.starting_server = starting  # type: ignore[assignment]
-        Registry.check_served = lambda *_: FIT  # type: ignore[method-assign, assignment]
-        Registry.read_sample = lambda *_: Sample()  # type: ignore[method-assign, assignment]
-        yield
-    finally:
-        people.starting_server, Registry.check_served, Registry.read_sample = kept  # type: ignore[method-assign]
-
-
-def silence() -> contextlib.redirect_stdout[io.StringIO]:
-    """Swallow what the commands say."""
-    return contextlib.redirect_stdout(io.StringIO())

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 
-from benchmarks._registry import World, WrongError, always_fit, silence
+from benchmarks._registry import World, WrongError
+from benchmarks._registry_stage import always_fit, silence
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
 from components.promote.registry.book import PROMOTE, SEAL, SOURCE, compute_hash

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from components.common.files.ownership import STAMP
@@ -50,3 +53,19 @@ def list_files(folder: Path) -> list[str]:
     """Return the files of a folder, without the list that Darkroom keeps of what it wrote."""
     found = (f for f in folder.rglob("*") if f.is_file() and f.name != STAMP)
     return sorted(f.relative_to(folder).as_posix() for f in found)
+
+
+def need(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no program {program} here (Debian: apt-get install {program})")
+
+
+def write_files(place: Path, names: list[str]) -> Path:
+    for number, name in enumerate(names):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(encode_png(number))
+    return place
+
+
+# A name with umlauts as Windows and Linux (NFC) and as macOS (NFD) hand it to a program.
+UMLAUTS = [unicodedata.normalize(form, "Äpfel/größe ß.png") for form in ("NFC", "NFD")]

@@ -12,6 +12,7 @@ from PIL import Image
 from components.common.artifacts.manifest import COLUMNS, OK, write_manifest
 from components.common.files.writing import compute_sha256
 from components.common.images.pixels import find_images
+from components.preprocess.spec import Outputs
 
 
 @pytest.fixture
@@ -42,3 +43,8 @@ def make_manifest(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "manifest.parquet"
 
     return make
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Outputs:
+    return Outputs(tmp_path / "out" / "splits.parquet", tmp_path / "out" / "shards")

@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from benchmarks._registry import World, always_fit
+from benchmarks._registry import World
+from benchmarks._registry_stage import always_fit
 from components.common.artifacts.predictions import Predictions, write_predictions
 from components.common.artifacts.sample import Sample
 from components.common.files.writing import compute_sha256

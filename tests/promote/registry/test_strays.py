@@ -17,11 +17,10 @@ from benchmarks.registry import simulate
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
-from components.promote import people
-from components.promote.registry.book import Book
-from components.promote.registry.ledger import HEAD, Ledger
+from components.promote.registry.ledger import HEAD
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
+from tests.promote.registry.hands import call, fails, read
 
 ROOT = Path(__file__).parents[3]
 EASY = [Rule("accuracy", at_least=0.1)]
@@ -30,10 +29,6 @@ Click = Callable[[Any], object]
 
 def client() -> Any:
     return import_mlflow().MlflowClient()
-
-
-def read() -> Book:
-    return Ledger(import_mlflow(), "darkroom").read()
 
 
 def ledger_run() -> str:
@@ -50,19 +45,6 @@ def count_chains() -> int:
     places = [e.experiment_id for e in client().search_experiments(view_type=every)]
     runs = client().search_runs(places, run_view_type=every)
     return sum("entry-000001" in run.data.params for run in runs)
-
-
-def call(*words: str) -> None:
-    run_room("promote", [*words, "--name", "darkroom"])
-
-
-def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Run a command that must fail, and return all that it says."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit):
-        call(*words)
-    told = capsys.readouterr()
-    return told.out + told.err
 
 
 def obey(text: str, which: str = "repair") -> None:
@@ -278,74 +260,6 @@ def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
     book = read()
     assert (book.breaks, book.entries[0].who) == ([], "Ada")
     assert "gone for good" in book.entries[0].evidence["accepted_breaks"][0]
-
-
-def test_decision_holds_against_the_champion_that_was_seen(
-    two_champions: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A rollback gets in while the served model is asked; also one that leads back to before."""
-    two_champions.promote(0.5)  # version 3, rejected
-    ask = people.Registry.check_served
-
-    def be_slow(self: Any, *arguments: Any) -> Any:
-        monkeypatch.setattr(people.Registry, "check_served", ask)
-        people.roll_back(two_champions.registry, None, "Grace", "complaints about boots")
-        people.approve(two_champions.registry, "2", "Grace", "a mistake", against_verdict=True)
-        return ask(self, *arguments)
-
-    monkeypatch.setattr(people.Registry, "check_served", be_slow)
-    text = fails(capsys, "approve", "3", "--by", "Ada", "--reason", "x", "--against-verdict")
-    assert "champion is version 2, since" in text
-    assert "another was faster: approve by Grace (a mistake); version 2 is champion now" in text
-    assert aliases()["champion"] == "2"
-    assert "--champion 1: the champion is version 2 now" in fails(
-        capsys, "rollback", "--reason", "x", "--champion", "1"
-    )
-    call("rollback", "--reason", "x", "--champion", "2")
-    assert aliases()["champion"] == "1"
-
-
-def test_rollback_goes_to_former_champions_alone(
-    two_champions: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    two_champions.promote(0.5)
-    text = fails(capsys, "rollback", "3", "--reason", "x")
-    assert "version 3: it never was champion (verdict: rejected)" in text
-    assert "a former champion (1)" in text
-    assert "approve 3 --name darkroom --by NAME --reason TEXT" in text
-    call("rollback", "--reason", "complaints")
-    secret = "see https://me:geheim@host/ticket"
-    assert "geheim" not in fails(capsys, "approve", "2", "--by", "Ada", "--reason", secret)
-    assert all("geheim" not in entry.to_text() for entry in read().entries)
-    text = fails(capsys, "rollback", "2", "--reason", "x")
-    assert "took it back" in text
-    assert "(complaints)" in text
-    assert aliases()["champion"] == "1"
-
-
-def test_two_persons_approve_and_one_alone_does_not(
-    two_champions: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    two_champions.promote(0.5)
-
-    def approve(who: str) -> None:
-        people.approve(
-            two_champions.registry, "3", who, "looked", approvals=2, against_verdict=True
-        )
-
-    for who in ("Ada", "ada"):
-        approve(who)
-        assert aliases()["champion"] == "2"
-    assert "1 of 2; it becomes champion when another person does" in capsys.readouterr().out
-    call("rollback", "--reason", "x")  # what was agreed was against another champion
-    approve("Grace")
-    assert aliases()["champion"] == "1"
-    approve("Ada")
-    last = read().entries[-1]
-    assert (aliases()["champion"], last.who, last.evidence["approved_with"]) == (
-        "3", "Ada", ["Grace"],
-    )  # fmt: skip
-    call("history")
 
 
 def test_random_hands_never_get_around_the_rules(mlflow_store: Path) -> None:
