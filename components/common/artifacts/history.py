@@ -42,11 +42,6 @@ class Epoch:
     images_per_second: float | None = None  # of training; for the probe of all that it did
     blend: float | None = None  # share of fine-tuned weights, where they are blended with the probe
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """How good it is; greater is better."""
-        return self.val_accuracy, -self.val_loss
-
     def as_metrics(self) -> dict[str, float]:
         """Return the numbers to track, the absent ones left out."""
         numbers = {
