@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
+
+# PyPI's torchvision is built for a torch with CUDA. Beside one without, its operators are missing,
+# and importing it fails over two for boxes, which nobody here needs: so these are declared.
+if not torch.backends.cuda.is_built():
+    boxes = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        boxes.define(f"{name}(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor")
+
+import timm
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
