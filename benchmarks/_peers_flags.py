@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 BATCH_SIZE = 32
-EPOCHS = 8  # over all images, of the ways that leave it to their user; Darkroom's own count
+# Of the ways that leave it to their user: as many as Darkroom makes (docs/recipe.md), so that few
+# images are no handicap for who trains by epochs.
+EPOCHS, STEPS = 8, 280
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class Task:
     seed: int
     flip: bool  # whether a mirrored photo is of the same class
     minutes: float  # for those that ask how long they may take
+
+    @property
+    def epochs(self) -> int:
+        """How often a rival sees the training images, where its user decides."""
+        steps = math.ceil(len(self.list_images("train")) / BATCH_SIZE)
+        return max(EPOCHS, round(STEPS / steps))
 
     def list_images(self, split: str) -> list[Path]:
         """Return the files of a split, in the order of their names."""

@@ -50,7 +50,9 @@ def loop(task: Task) -> Iterable[str]:
         for split in ("train", "val", "test")
     }
     feeds = {
-        split: torch.utils.data.DataLoader(one, BATCH_SIZE, shuffle=split == "train", num_workers=2)
+        split: torch.utils.data.DataLoader(
+            one, BATCH_SIZE, shuffle=split == "train", num_workers=2, persistent_workers=True
+        )
         for split, one in sets.items()
     }
     with weights_file() as file:
@@ -58,11 +60,11 @@ def loop(task: Task) -> Iterable[str]:
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 1e-3, epochs=EPOCHS, steps_per_epoch=len(feeds["train"])
+        optimizer, 1e-3, epochs=task.epochs, steps_per_epoch=len(feeds["train"])
     )
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
     best = (-1.0, {})
-    for epoch in range(EPOCHS):
+    for epoch in range(task.epochs):
         model.train()
         for images, labels in feeds["train"]:
             optimizer.zero_grad(set_to_none=True)
@@ -78,7 +80,7 @@ def loop(task: Task) -> Iterable[str]:
 
 
 def fastai(task: Task) -> Iterable[str]:
-    """Train by `vision_learner(…).fine_tune(8)`, with fastai's own head, changes and schedule."""
+    """Train by `vision_learner(…).fine_tune(n)`, with fastai's own head, changes and schedule."""
     from fastai.vision import all as fast
 
     fast.set_seed(task.seed, reproducible=True)
@@ -90,12 +92,14 @@ def fastai(task: Task) -> Iterable[str]:
         item_tfms=fast.Resize(task.size_px),
         batch_tfms=fast.aug_transforms(do_flip=task.flip),
     )
-    loaders = block.dataloaders(images, bs=BATCH_SIZE, num_workers=2)
+    # It starts its workers in each epoch anew, which costs more than short epochs gain by them.
+    workers = 2 if task.epochs == EPOCHS else 0
+    loaders = block.dataloaders(images, bs=BATCH_SIZE, num_workers=workers)
     with weights_file() as file:
         learner = fast.vision_learner(
             loaders, NETWORK, metrics=fast.accuracy, pretrained_cfg_overlay={"file": str(file)}
         )
-    learner.fine_tune(EPOCHS)
+    learner.fine_tune(task.epochs)
     found, _ = learner.get_preds(dl=loaders.test_dl(task.list_images("test")))
     return [loaders.vocab[number] for number in found.argmax(dim=1)]
 
