@@ -106,7 +106,7 @@ release: ## version, changelog, commit and tag of a release: make release VERSIO
 # A bill of materials in CycloneDX: each package of the image, its version and its hashes.
 .PHONY: sbom
 sbom: .venv/uv.stamp ## what is in the image, as darkroom.cdx.json
-	@uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
+	@PYTHONWARNINGS=ignore uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
 		--pyproject pyproject.toml --output-reproducible --of JSON -o darkroom.cdx.json \
 		requirements/$(patsubst cpu,image,$(TARGET)).lock
 	@echo "darkroom.cdx.json lists what make image TARGET=$(TARGET) installs"
