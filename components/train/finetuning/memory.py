@@ -9,7 +9,6 @@ what was taken beside what was reckoned.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from components.common.backend import keras
 from components.train.finetuning.remat import Rematerialized
+from components.train.networks.groups import list_nodes
 from components.train.spec import Finetune
 
 FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
@@ -67,7 +67,7 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
         trains up to its end.
     """
     kept = largest = 0
-    for node in _list_nodes(model):
+    for node in list_nodes(model):
         operation = node.operation
         if isinstance(operation, keras.Model):
             inside, most, trains = _count_kept(operation, trains)
@@ -94,12 +94,6 @@ def _is_view(operation: Any) -> bool:
     if isinstance(operation, keras.layers.Activation):
         return operation.activation in (keras.activations.linear, keras.activations.relu)
     return type(operation).__name__ in VIEWS
-
-
-def _list_nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the calls of layers and operations that a model is made of, from the bottom up."""
-    for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
-        yield from nodes
 
 
 def _count_attention(node: Any) -> int:
