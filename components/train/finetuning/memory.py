@@ -23,7 +23,9 @@ FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
 # Arrays of the optimizer for each weight that trains, its running mean included.
 SLOTS = {"adamw": 3, "adam": 3, "sgd": 2}
 # What passes its input on as it is: nothing is kept for it a second time.
-VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten")
+VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten", "ReLU")
+# Arrays as large as what comes out of GELU: itself, its error function and the latter's square.
+GELU_ARRAYS = 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
             inside, *_ = _count_kept(operation.inner, trains)
             kept, largest = kept + _count_bytes(node), max(largest, inside)
         elif not _is_view(operation):
-            kept += _count_bytes(node) + _count_attention(node)
+            kept += _count_arrays(operation) * _count_bytes(node) + _count_attention(node)
     return kept, largest, trains
 
 
@@ -94,6 +96,15 @@ def _is_view(operation: Any) -> bool:
     if isinstance(operation, keras.layers.Activation):
         return operation.activation in (keras.activations.linear, keras.activations.relu)
     return type(operation).__name__ in VIEWS
+
+
+def _count_arrays(operation: Any) -> int:
+    """Return how many arrays of the size of what comes out are kept of a layer."""
+    activation = getattr(operation, "activation", None)
+    is_gelu = (
+        isinstance(operation, keras.layers.Activation) and activation is keras.activations.gelu
+    )
+    return GELU_ARRAYS if is_gelu else 1
 
 
 def _count_attention(node: Any) -> int:
