@@ -23,7 +23,7 @@ FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
 # Arrays of the optimizer for each weight that trains, its running mean included.
 SLOTS = {"adamw": 3, "adam": 3, "sgd": 2}
 # What passes its input on as it is: nothing is kept for it a second time.
-VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten", "ReLU")
+VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten")
 # Arrays as large as what comes out of GELU: itself, its error function and the latter's square.
 GELU_ARRAYS = 3
 
@@ -89,7 +89,9 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
 def _is_view(operation: Any) -> bool:
     """Whether nothing more is kept of what comes out.
 
-    Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it.
+    Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it. Of
+    Keras's layer `ReLU` that is true as well, but the networks that have it, MobileNetV2 and
+    EfficientNet-Lite, took more than they keep (docs/training.md): there it stands for the rest.
     """
     if isinstance(operation, keras.layers.BatchNormalization):
         return not operation.trainable
