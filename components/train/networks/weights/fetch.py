@@ -11,7 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, write_json, writing_folder
@@ -76,7 +77,7 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
     body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px, download=True)
     with writing_folder(shelf / name, "train") as folder:
         body.save_weights(name_weights(folder, name))
-        about = {
+        about: dict[str, Any] = {
             "size_px": backbone.size_px,
             "parameters": backbone.parameters,
             "mega_macs": backbone.mega_macs,
