@@ -1,9 +1,11 @@
 """Whether networks of timm, transformers and KerasHub answer in Darkroom as they do at home.
 
-`make bench BENCH=networks ARGS="--torch-python VENV/bin/python"`: VENV is an environment with
-torch, timm, transformers and safetensors. Tiny random networks are saved there as checkpoints,
-loaded by Darkroom, and their features compared; the same with the whole classifier saved and loaded
-again.
+make bench BENCH=networks ARGS=--hub                                        # of KerasHub
+make bench BENCH=networks ARGS="--hub --torch-python VENV/bin/python"       # … and the others
+
+VENV is an environment with torch, timm, transformers and safetensors. Tiny random networks are
+saved as checkpoints, loaded by Darkroom, and their features compared; then the whole classifier is
+saved, loaded again and compared with itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +29,25 @@ TOLERANCE = 1e-4  # of features of size 1
 
 def main() -> None:
     """Print one line a network; exit with 1 if one answers differently."""
-    parser = Flags(__file__, __doc__, "--torch-python VENV/bin/python")
+    parser = Flags(__file__, __doc__, "--hub")
+    parser.add_argument("--hub", action="store_true", help="networks of KerasHub, made here")
     parser.add_argument("--torch-python", type=Path, help="with torch, timm and transformers")
     parser.add_argument("--folder", type=Path, help="keep the checkpoints there, or find them")
     parser.add_argument("--only", default="", help="part of the names of those to compare")
     flags = parser.parse_args()
-    if not flags.torch_python and not flags.folder:
-        parser.error("needs a Python with torch, timm and transformers, or a folder of checkpoints")
+    if not (flags.hub or flags.torch_python or flags.folder):
+        parser.error("needs --hub, a Python with torch, timm and transformers, or a folder")
     with tempfile.TemporaryDirectory(prefix="darkroom-") as temporary:
         folder = flags.folder or Path(temporary)
         script = Path(__file__).with_name("_networks_torch.py")
         if flags.torch_python:
             subprocess.run([flags.torch_python, script, folder], check=True)  # noqa: S603
-        print("compared with", json.loads((folder / "versions.json").read_text()))
+            print("compared with", json.loads((folder / "versions.json").read_text()))
+        if flags.hub:
+            from benchmarks._networks_hub import write_presets
+
+            write_presets(folder, flags.only)
+            print("compared with keras-hub", version("keras-hub"))
         folders = [one for one in sorted(folder.iterdir()) if one.is_dir()]
         worst = [compare(one) for one in folders if flags.only in one.name]
     if not worst or max(worst) > TOLERANCE:
@@ -57,15 +67,38 @@ def compare(folder: Path) -> float:
     except DarkroomError as error:
         print(f"{folder.name:<48} {error}")
         return float("inf")
-    gap = measure_gap(body, images, expected)
-    print(f"{folder.name:<48}{backbone.parameters:>9,} parameters   gap {gap:.1e}", flush=True)
-    return gap
+    gap, again = measure_gap(body, images, expected), measure_saved(backbone, body)
+    kind = "KerasHub's layers" if backbone.needs else "plain Keras"
+    print(
+        f"{folder.name:<48}{backbone.parameters:>9,} parameters   gap {gap:.1e}, saved and loaded "
+        f"{again:.1e}   {kind}",
+        flush=True,
+    )
+    return max(gap, again)
 
 
 def measure_gap(body: Any, images: np.ndarray, expected: np.ndarray) -> float:
     """Return the largest difference of a feature, in units of the features' own spread."""
     found = np.asarray(body(images, training=False))
     return float(np.abs(found - expected).max() / max(1.0, expected.std()))
+
+
+def measure_saved(backbone: Any, body: Any) -> float:
+    """Return the largest difference of a probability once the classifier was saved and loaded."""
+    from components.common.artifacts.model import Calibration, load_model, save_model
+    from components.train.networks.network import create_network, to_float32
+    from tests.tiny_model import make_card
+
+    names, size = ["a", "b", "c"], body.input.shape[1]
+    network = create_network(backbone, body, names, size_px=size, dropout=0.0)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)
+    with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
+        file = Path(folder) / "model.keras"
+        plain = to_float32(network, backbone, names, Calibration())
+        versions = {name: version(name) for name in backbone.needs}
+        save_model(file, plain, replace(make_card(tuple(names)), versions=versions))
+        found = load_model(file)(pixels)
+    return float(np.abs(np.asarray(found) - np.asarray(network(pixels))).max())
 
 
 if __name__ == "__main__":

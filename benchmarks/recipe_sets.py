@@ -71,10 +71,24 @@ def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
     pictures = read_digits() if kind.source == "digits" else read_archive(archive)
     names = sorted({one.label for one in pictures})[: kind.classes or None]
     pictures = [one for one in pictures if one.label in names]
-    form = ImageForm(choose_size(pictures), "crop", "#ffffff")
+    write_splits(folder, draw(pictures, kind, seed), names, choose_size(pictures))
+
+
+def write_splits(
+    folder: Path, pictures: dict[str, list[Picture]], names: list[str], size_px: int
+) -> None:
+    """Write shards of splits that are settled.
+
+    Args:
+        folder: is made.
+        pictures: of each split.
+        names: of the classes.
+        size_px: side of the images.
+    """
+    form = ImageForm(size_px, "crop", "#ffffff")
     folder.mkdir(parents=True)
     splits = {}
-    for split, chosen in draw(pictures, kind, seed).items():
+    for split, chosen in pictures.items():
         file = folder / f"{split}-00000-of-00001.tfrecord"
         about = [(hashlib.sha256(one.data).hexdigest(), one) for one in chosen]
         about.sort(key=lambda pair: pair[0])

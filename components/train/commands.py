@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.cli import Command
+from components.train.spec import SHELF
 
 if TYPE_CHECKING:
     from components.train.networks.catalogue import Backbone
-
-SHELF = Path("data/weights")  # where networks that are fetched lie by default
 
 
 def _add_filters(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from components.train.finetuning.remat import check_remat
 from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
 from components.train.networks.lora import check_lora
 from components.train.networks.network import HEAD_INPUT, create_network, find_bodies, unfreeze
-from components.train.networks.weights.start import find_weights, pin_weights
+from components.train.networks.weights.start import find_weights, settle_start
 from components.train.probe.harm import drop_harmful
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
@@ -46,7 +46,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
         trial: of a search, which wants the epochs and no outputs.
     """
     watch = Stopwatch()
-    params = replace(params, weights=pin_weights(params.weights))
+    params = settle_start(params)
     minutes = params.budget_minutes
     deadline = time.perf_counter() + minutes * 60 if minutes else None
     machines = join_machines(params.seed)

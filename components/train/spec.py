@@ -28,6 +28,7 @@ class Outputs:
 
 
 AUTO = "auto"
+SHELF = Path("data/weights")  # where networks that are fetched lie by default
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,9 @@ class Params:
     )
     backbone: str = param(
         "EfficientNetLite0",
-        "a name that `python -m components.train --list-backbones` prints, or a folder with a "
-        "checkpoint of timm or Hugging Face, or a preset of KerasHub",
+        "a name that `python -m components.train --list-backbones` prints, a folder with a "
+        "checkpoint of timm or Hugging Face or a preset of KerasHub, or the name by which `weights "
+        "fetch` brought one, such as dinov2_base or hf://timm/NAME",
     )
     weights: str = param(
         "imagenet",

@@ -8,14 +8,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from ruamel.yaml import YAML
 
 from components.common.artifacts.model import load_model, read_card
@@ -37,12 +32,18 @@ from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.network import find_bodies
 from components.train.networks.weights.shelf import compute_digest
 from components.train.networks.weights.start import describe_since, find_weights, pin_weights
-from tests.conftest import load_digits
+from tests.e2e.walk import (
+    ROOT,
+    SIZE_PX,
+    list_words,
+    train_and_kill,
+    write_photos,
+    write_settings,
+)
 from tests.promote.conftest import starting_in_process
 from tests.train.networks.tiny_vit import DINOV2, MEAN, STD, write_timm
 
-ROOT = Path(__file__).parents[2]
-CLASSES, PER_CLASS, SIZE_PX = 3, 26, 32
+PER_CLASS = 26
 NETWORK = "data/weights/dinov2_base"
 FORMS = ["saved_model", "litert", "onnx"]
 
@@ -105,53 +106,14 @@ class Walk:
             shutil.copy(self.folder / "models/model.keras", self.folder / "first.keras")
 
 
-def list_words(room: str) -> list[str]:
-    """Return a room's flags as dvc.yaml has them."""
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return shlex.split(stages[room]["cmd"])[3:]
-
-
-def write_photos(folder: Path) -> None:
-    pixels, labels = load_digits()
-    for label in range(CLASSES):
-        (folder / f"digit-{label}").mkdir(parents=True)
-        for number, index in enumerate(np.flatnonzero(labels == label)[:PER_CLASS]):
-            image = Image.fromarray(pixels[index]).resize((SIZE_PX, SIZE_PX))
-            image.save(folder / f"digit-{label}" / f"{number:03d}.png")
-
-
-def write_settings(folder: Path) -> None:
-    yaml = YAML()
-    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"]["source"] = "data/photos"
-    params["train"]["finetune"] |= {"epochs": 2, "batch_size": 8, "remat": True}
-    params["evaluate"] |= {"resamples": 100, "robustness_images": 4, "latency_runs": 3}
-    params["promote"] |= {"rules": [{"metric": "accuracy", "at_least": 0.3}], "exports": FORMS}
-    yaml.dump(params, folder / "params.yaml")
-
-
-def train_and_kill(folder: Path) -> int:
-    """Kill a training as soon as fine-tuning stands in its checkpoint."""
-    words = [sys.executable, "-m", "components.train", *list_words("train")]
-    process = subprocess.Popen(
-        words, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 300
-    while not (folder / "models/model.checkpoint/finetune.npz").exists():
-        assert process.poll() is None, "it ended before it was killed"
-        assert time.monotonic() < end, "it does not get to fine-tuning"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    return process.wait()
-
-
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Walk]:
     pytest.importorskip("tf2onnx", reason="needs the extra `dev`: the walk exports ONNX")
     folder = tmp_path_factory.mktemp("walk")
-    write_photos(folder / "data/photos")
+    write_photos(folder / "data/photos", PER_CLASS)
     write_timm(folder / "cache/dinov2_base", DINOV2)
-    write_settings(folder)
+    finetune = {"epochs": 2, "batch_size": 8, "remat": True}
+    write_settings(folder, finetune=finetune, promote={"exports": FORMS})
     shutil.copy(mlflow_database, folder / "mlflow.db")
     page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
     lines = page.split("### A DINOv2")[1].split("```")[1].strip().splitlines()

@@ -9,7 +9,6 @@ what was taken beside what was reckoned.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from components.common.backend import keras
 from components.train.finetuning.remat import Rematerialized
+from components.train.networks.groups import list_nodes
 from components.train.spec import Finetune
 
 FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
@@ -24,6 +24,8 @@ FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
 SLOTS = {"adamw": 3, "adam": 3, "sgd": 2}
 # What passes its input on as it is: nothing is kept for it a second time.
 VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten")
+# Arrays as large as what comes out of GELU: itself, its error function and the latter's square.
+GELU_ARRAYS = 3
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
         trains up to its end.
     """
     kept = largest = 0
-    for node in _list_nodes(model):
+    for node in list_nodes(model):
         operation = node.operation
         if isinstance(operation, keras.Model):
             inside, most, trains = _count_kept(operation, trains)
@@ -80,14 +82,16 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
             inside, *_ = _count_kept(operation.inner, trains)
             kept, largest = kept + _count_bytes(node), max(largest, inside)
         elif not _is_view(operation):
-            kept += _count_bytes(node) + _count_attention(node)
+            kept += _count_arrays(operation) * _count_bytes(node) + _count_attention(node)
     return kept, largest, trains
 
 
 def _is_view(operation: Any) -> bool:
     """Whether nothing more is kept of what comes out.
 
-    Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it.
+    Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it. Of
+    Keras's layer `ReLU` that is true as well, but the networks that have it, MobileNetV2 and
+    EfficientNet-Lite, took more than they keep (docs/training.md): there it stands for the rest.
     """
     if isinstance(operation, keras.layers.BatchNormalization):
         return not operation.trainable
@@ -96,10 +100,13 @@ def _is_view(operation: Any) -> bool:
     return type(operation).__name__ in VIEWS
 
 
-def _list_nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the calls of layers and operations that a model is made of, from the bottom up."""
-    for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
-        yield from nodes
+def _count_arrays(operation: Any) -> int:
+    """Return how many arrays of the size of what comes out are kept of a layer."""
+    activation = getattr(operation, "activation", None)
+    is_gelu = (
+        isinstance(operation, keras.layers.Activation) and activation is keras.activations.gelu
+    )
+    return GELU_ARRAYS if is_gelu else 1
 
 
 def _count_attention(node: Any) -> int:

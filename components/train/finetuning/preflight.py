@@ -22,7 +22,7 @@ TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
 FORWARD_SHARE = 1 / 3
 # Bytes that were taken beyond what was reckoned, at most: libraries and buffers.
-SPARE = 600_000_000
+SPARE = 700_000_000
 # What follows fine-tuning, of a stage with a budget: blends and calibration are looks at validation
 # as one epoch has one; then the model is written.
 LOOKS_AFTER, WRITING_SECONDS = 5, 10.0

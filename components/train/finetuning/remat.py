@@ -12,6 +12,7 @@ from typing import Any
 from components.common.artifacts.model import LOGITS, take_part
 from components.common.backend import keras
 from components.common.errors import DarkroomError
+from components.train.networks.groups import list_nodes
 from components.train.networks.network import find_bodies
 
 FIRST = re.compile(r"^blocks\.\d+\.norm1$")  # the layer that each block begins with
@@ -72,10 +73,4 @@ def _list_cuts(body: keras.Model) -> list[Any]:
 
     A layer's own `input` may be that of another network which has the layer as well.
     """
-    nodes = [nodes for _, nodes in sorted(body._nodes_by_depth.items(), reverse=True)]
-    return [
-        node.input_tensors[0]
-        for same_depth in nodes
-        for node in same_depth
-        if FIRST.match(node.operation.name)
-    ]
+    return [node.input_tensors[0] for node in list_nodes(body) if FIRST.match(node.operation.name)]

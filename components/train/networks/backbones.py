@@ -26,14 +26,15 @@ def find_backbone(name: str) -> Backbone:
         return CATALOGUE[name]
     if Path(name).is_dir():
         return read_folder(Path(name))
+    fetch = f"`python -m components.train weights fetch {name}`"
     if "/" in name:
         raise DarkroomError(
-            f"train.backbone: no folder {name}; `python -m components.train weights fetch` brings "
-            "a network into one"
+            f"train.backbone: no folder {name}, and none was fetched by it: {fetch}"
         )
     raise DarkroomError(
         f"train.backbone: no backbone {name!r}; {suggest(name, CATALOGUE, cutoff=0.4)}"
-        "`python -m components.train --list-backbones` prints all names"
+        "`python -m components.train --list-backbones` prints all names; a preset of KerasHub is "
+        f"fetched first: {fetch}"
     )
 
 

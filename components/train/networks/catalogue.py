@@ -38,8 +38,10 @@ class Backbone:
         return self.parameters * 4 / 1e6
 
 
-# Licences of the weights by the beginnings of names: what Keras's page of applications says of
-# their origin; of EfficientNet, MobileNetV3 and ConvNeXt the licence of the publishers' repository.
+# Licences of the weights by the beginnings of names, as the page of keras.io/applications said them
+# up to Keras 2.3 (it says none today). Younger ones are of the repositories that published them:
+# MobileNetV3 of tensorflow/models, EfficientNet of tensorflow/tpu and google/automl, ConvNeXt of
+# facebookresearch/ConvNeXt; Hugging Face lists copies of the last as Apache-2.0.
 LICENCES = {
     "EfficientNet": "Apache-2.0",
     "MobileNet": "Apache-2.0",

@@ -262,6 +262,7 @@ def _describe_transformers(config: dict[str, Any], family: Family) -> dict[str, 
         "activation": ACTIVATIONS[own.get("hidden_act", family.activation)],
         "epsilon": own.get("layer_norm_eps", family.epsilon),
         "pool": "attention" if "siglip" in str(config["model_type"]) else "token",
+        "antialias": config["model_type"] == "dinov2_with_registers",
     }
 
 

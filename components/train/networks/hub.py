@@ -245,6 +245,7 @@ def _describe(tower: Any, beside: list[Any]) -> Vit:
         activation=ACTIVATIONS[getattr(tower, "intermediate_activation", "gelu")],
         epsilon=1e-5 if is_clip else getattr(tower, "layer_norm_epsilon", 1e-6),
         pool=POOLS.get(kind, "token"),
+        antialias=getattr(tower, "antialias_in_interpolation", True),
     )
 
 

@@ -39,6 +39,7 @@ class Vit:
     pool: Literal["token", "mean", "attention"] = "token"  # from tokens to features
     classes: int = 1  # class tokens, the first, of which the pool `token` takes the mean
     norm_last: bool = False  # the last norm is of the mean, not of the tokens
+    antialias: bool = True  # when positions are resized
 
     @property
     def side(self) -> int:
@@ -83,17 +84,39 @@ def fold_tokens(tokens: np.ndarray, positions: np.ndarray, vit: Vit) -> np.ndarr
     return folded
 
 
-def resize_positions(positions: np.ndarray, side: int) -> np.ndarray:
+def resize_positions(positions: np.ndarray, side: int, antialias: bool = True) -> np.ndarray:
     """Return position embeddings (n * n, width) of other images: (side * side, width).
 
-    Bicubic with antialiasing, as timm does it.
+    Bicubic, with antialiasing as timm does it, or without as transformers mostly does.
     """
     old = round(len(positions) ** 0.5)
     if old == side:
         return positions
-    grid = positions.reshape(1, old, old, -1)
-    resized = keras.ops.image.resize(grid, (side, side), "bicubic", antialias=True)
-    return np.asarray(resized).reshape(side * side, -1)
+    grid = positions.reshape(old, old, -1)
+    if antialias:
+        resized = keras.ops.image.resize(grid[None], (side, side), "bicubic", antialias=True)
+    else:
+        weights = _weigh_neighbours(old, side)
+        resized = np.einsum("ab,cd,bdw->acw", weights, weights, grid)
+    return np.asarray(resized, np.float32).reshape(side * side, -1)
+
+
+def _weigh_neighbours(old: int, new: int) -> np.ndarray:
+    """Return the weights (new, old) of bicubic interpolation without antialiasing.
+
+    Keys 1981 with a = -0.75, which PyTorch has there; Keras would take -0.5.
+    """
+    centres = (np.arange(new) + 0.5) * old / new - 0.5
+    first = np.floor(centres).astype(int)
+    weights = np.zeros((new, old))
+    a = -0.75
+    for step in range(-1, 3):
+        far = np.abs(centres - first - step)
+        near = ((a + 2) * far - (a + 3)) * far**2 + 1
+        wide = ((far - 5) * far + 8) * far * a - 4 * a
+        place = np.clip(first + step, 0, old - 1)
+        np.add.at(weights, (np.arange(new), place), np.where(far <= 1, near, wide))
+    return weights
 
 
 def _embed(x: Any, vit: Vit, side: int) -> Any:

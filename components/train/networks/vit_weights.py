@@ -173,7 +173,9 @@ def _assemble(tensors: dict[str, np.ndarray], vit: Vit, side: int) -> dict[str, 
     tokens = [ours.pop(name).reshape(-1, vit.width) for name in TOKENS if name in ours]
     if tokens:
         ours["embedding.token.weight"] = fold_tokens(np.concatenate(tokens), positions, vit)
-    ours["embedding.position.weight"] = resize_positions(positions[vit.placed :], side)
+    ours["embedding.position.weight"] = resize_positions(
+        positions[vit.placed :], side, vit.antialias
+    )
     return ours
 
 

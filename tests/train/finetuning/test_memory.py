@@ -54,6 +54,61 @@ def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
     assert estimate_need(take_part(create(0), LOGITS), settings).image < image / 10
 
 
+def find_source(tensor: Any) -> Any:
+    """Return the tensor that one is, passed on or seen in another shape."""
+    if tensor.op.type not in ("Identity", "IdentityN", "Reshape"):
+        return tensor
+    place = tensor.op.outputs.index(tensor) if tensor.op.type == "IdentityN" else 0
+    return find_source(tensor.op.inputs[place])
+
+
+def count_by_graph(model: Any) -> int:
+    """Return the bytes of an image that TensorFlow's own graph of a step takes to the way back."""
+    from components.common.backend import tf
+
+    shape = tuple(model.input.shape[1:])
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(pixels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            out = tf.reduce_sum(model(pixels, training=True) ** 2)
+        return tape.gradient(out, model.trainable_variables)
+
+    graph = step.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32)).graph
+    live, todo = set(), [tensor.op for tensor in graph.outputs]
+    while todo:
+        operation = todo.pop()
+        if operation not in live:
+            live.add(operation)
+            todo += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    back = {one for one in live if one.name.startswith(("gradient_tape/", "AddN"))}
+    kept = {}
+    for tensor in (find_source(tensor) for one in back for tensor in one.inputs):
+        if tensor.op not in back and tensor.shape.rank and tensor.shape[0] == 1:
+            kept[tensor.name] = 4 * int(np.prod([side or 1 for side in tensor.shape[1:]]))
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("activation", ["relu", "swish", "gelu"])
+def test_what_is_reckoned_is_what_the_graph_keeps(activation: str) -> None:
+    from components.common.backend import keras
+
+    layers = keras.layers
+    pixels = keras.Input((32, 32, 3))
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(pixels)
+    for _ in range(3):
+        if activation == "gelu":  # as ConvNeXt has it
+            hidden = layers.Dense(32)(layers.LayerNormalization()(x))
+            x = layers.Add()([x, layers.Dense(8)(layers.Activation("gelu")(hidden))])
+        else:  # as EfficientNet and MobileNet
+            x = layers.BatchNormalization(trainable=False)(x)
+            x = layers.ReLU(6.0)(x) if activation == "relu" else layers.Activation(activation)(x)
+            x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+    model = keras.Model(pixels, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    reckoned = estimate_need(model, Finetune()).image
+    assert 0.8 < reckoned / count_by_graph(model) < (2.2 if activation == "relu" else 1.5)
+
+
 def reckon(depth: int, unfrozen: int | str = "all", remat: bool = False) -> int:
     """Return the bytes of an image in a transformer of 4 × 4 patches, one token, width 16."""
     vit = Vit(size_px=32, patch_px=8, width=WIDTH, depth=depth, heads=HEADS, hidden=HIDDEN)

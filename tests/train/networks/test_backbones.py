@@ -56,6 +56,28 @@ PAPERS = {
     "NASNetLarge": 23_800,
     "ResNet50": 3_800,
 }
+# Of the weights: keras.io/applications of Keras 2.3, the LICENSE of google/automl, timm's cards of
+# what tensorflow/tpu and tensorflow/models published, the README of facebookresearch/ConvNeXt.
+LICENCES = {
+    "Xception": "MIT",
+    "VGG16": "CC-BY-4.0",
+    "VGG19": "CC-BY-4.0",
+    "ResNet50": "MIT",
+    "ResNet152": "MIT",
+    "ResNet50V2": "BSD-3-Clause",
+    "ResNet152V2": "BSD-3-Clause",
+    "InceptionV3": "Apache-2.0",
+    "InceptionResNetV2": "Apache-2.0",
+    "MobileNet": "Apache-2.0",
+    "MobileNetV2": "Apache-2.0",
+    "MobileNetV3Small": "Apache-2.0",
+    "DenseNet121": "BSD-3-Clause",
+    "NASNetLarge": "Apache-2.0",
+    "EfficientNetB0": "Apache-2.0",
+    "EfficientNetV2S": "Apache-2.0",
+    "EfficientNetLite0": "Apache-2.0",
+    "ConvNeXtXLarge": "MIT",
+}
 
 
 @cache
@@ -115,6 +137,11 @@ def test_figures_are_those_that_keras_publishes(name: str) -> None:
     channels = create_without_memory(backbone).output_shape[-1]
     assert backbone.parameters + (channels + 1) * 1000 == parameters  # dense layer of 1,000 classes
     assert backbone.top1 == top1
+
+
+def test_licences_are_those_of_the_publishers() -> None:
+    assert {name: CATALOGUE[name].licence for name in LICENCES} == LICENCES
+    assert {one.licence for one in CATALOGUE.values()} == set(LICENCES.values())
 
 
 @pytest.mark.parametrize("name", PAPERS)

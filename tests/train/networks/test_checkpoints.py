@@ -14,6 +14,7 @@ from components.common.errors import DarkroomError
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.catalogue import CATALOGUE
 from components.train.networks.network import create_network
+from components.train.networks.vit import resize_positions
 from tests.train.networks.tiny_vit import (
     AUGREG,
     CLIP,
@@ -134,6 +135,24 @@ def test_other_sizes_stretch_the_positions(tmp_path: Path) -> None:
     assert PATCH_PX == 8
 
 
+@pytest.mark.parametrize("side", [3, 5, 9])
+def test_positions_without_antialiasing_are_those_of_onnx(side: int) -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the extra `dev`")
+    runtime = pytest.importorskip("onnxruntime", reason="needs the extra `dev`")
+    helper, old, width = onnx.helper, 7, 4
+    options = {"mode": "cubic", "cubic_coeff_a": -0.75}  # as PyTorch exports its own
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **options)
+    sizes = helper.make_tensor("sizes", onnx.TensorProto.INT64, [4], [1, width, side, side])
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy"]
+    graph = helper.make_graph([node], "resize", ends[:1], ends[1:], [sizes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    positions = np.random.default_rng(0).normal(size=(old * old, width)).astype(np.float32)
+    grid = positions.reshape(1, old, old, width).transpose(0, 3, 1, 2)
+    (found,) = runtime.InferenceSession(model.SerializeToString()).run(None, {"x": grid})
+    expected = found[0].transpose(1, 2, 0).reshape(side * side, width)
+    assert resize_positions(positions, side, antialias=False) == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
     extra = {"blocks.0.attn.q_norm.weight": np.zeros(4, np.float32)}
     write_timm(tmp_path / "extra", AUGREG, **extra)
@@ -168,7 +187,9 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
         find_backbone(str(tmp_path / "net"))
     with pytest.raises(DarkroomError, match=r"no config\.json there"):
         find_backbone(str(tmp_path))
-    with pytest.raises(DarkroomError, match=r"no folder weights/nowhere; .*weights fetch"):
+    with pytest.raises(
+        DarkroomError, match=r"no folder weights/nowhere, nor was it fetched: .*weights fetch"
+    ):
         find_backbone("weights/nowhere")
     assert "weights/nowhere" not in CATALOGUE
 

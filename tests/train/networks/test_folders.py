@@ -19,6 +19,7 @@ from components.train.networks.groups import list_groups
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
 from components.train.networks.weights.shelf import compute_digest
 from tests.tiny_model import make_card
+from tests.train.networks.tiny_hub import make_hub
 from tests.train.networks.tiny_vit import DINOV2, write_timm
 
 
@@ -46,32 +47,6 @@ def test_blocks_are_counted_from_the_top(count: int, moving: set[str], tmp_path:
 @pytest.fixture(scope="module")
 def hub() -> Any:
     return pytest.importorskip("keras_hub")
-
-
-def make_hub(hub: Any, kind: str, folder: Path) -> Any:
-    """Save a tiny random preset; return its network."""
-    models, small = hub.models, {"num_layers": 2, "num_heads": 2, "hidden_dim": 16}
-    square = {"image_shape": (32, 32, 3), "patch_size": 8}
-    tower = {**small, **square, "intermediate_dim": 24}
-    if kind == "ViT":
-        made = models.ViTBackbone(**small, **square, mlp_dim=24)
-    elif kind == "DINOV2":
-        made = models.DINOV2Backbone(
-            **tower, num_register_tokens=2, position_embedding_shape=(32, 32)
-        )
-    elif kind == "SigLIP":
-        made = models.SigLIPVisionEncoder(**tower)
-    else:
-        made = models.SwinTransformerBackbone(
-            image_shape=(32, 32, 3), patch_size=4, embed_dim=8, depths=(2, 1), num_heads=(2, 2),
-            window_size=4,
-        )  # fmt: skip
-    for weight in made.weights:
-        noise = np.random.default_rng(len(weight.path)).normal(0, 0.1, weight.shape)
-        if "int" not in str(weight.dtype):
-            weight.assign_add(noise)
-    made.save_to_preset(str(folder))
-    return made
 
 
 @pytest.mark.parametrize("kind", ["ViT", "DINOV2", "SigLIP"])

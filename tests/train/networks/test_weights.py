@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.common.cli import run_room
-from components.train.networks.backbones import find_backbone
+from components.common.errors import DarkroomError
+from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.weights import fetch
 from components.train.networks.weights.shelf import compute_digest
+from components.train.networks.weights.start import settle_start
+from components.train.spec import Params
 from tests.train.networks.tiny_vit import DINOV2, write_timm
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +37,7 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
 ) -> None:
     write_timm(tmp_path / "there/dino", DINOV2)
     for name in ("pytorch_model.bin", "modeling.py", "README.md"):
-        (tmp_path / "there/dino" / name).write_text("import os")
+        (tmp_path / "there/dino" / name).write_text("---\nlicense: cc0-1.0\n---\nimport os")
     monkeypatch.chdir(tmp_path)
     ask("weights", "fetch", "there/dino")
     told = capsys.readouterr().out
@@ -45,7 +50,7 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
     ask("weights", "list")
     (row,) = capsys.readouterr().out.splitlines()
     assert compute_digest(shelf / "dino")[:12] in row
-    assert "there/dino" in row
+    assert "there/dino  cc0-1.0" in row
     ask("weights", "verify")
     assert capsys.readouterr().out == "data/weights/dino: as it was fetched, 2 files\n"
 
@@ -58,6 +63,9 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     names = [row[0] for row in rows[1:4]]
     assert names == ["MobileNetV3Small", "MobileNetV2", "MobileNetV3Large"]
+    ask("--list-backbones", "--licence", "CC0")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows[1:3] if row] == ["data/weights/dino"]
     ask("--list-backbones", "--licence", "CC-BY")
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows[1:4] if row] == ["VGG16", "VGG19"]
@@ -88,6 +96,38 @@ def test_what_cannot_be_fetched_leaves_nothing(
     assert not (tmp_path / "data").exists()
     ask("weights", "list")
     assert "nothing there" in capsys.readouterr().out
+
+
+def test_what_was_fetched_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    write_timm(tmp_path / "cache/3", DINOV2)
+    monkeypatch.chdir(tmp_path)
+    names = {"dinov2_tiny": "data/weights/dinov2_tiny", "hf://some/net": "data/weights/net"}
+    for where in ("_ask_kaggle", "_ask_hugging_face"):  # their caches hold it
+        monkeypatch.setattr(fetch, where, lambda name: tmp_path / "cache/3")
+    for name, folder in names.items():
+        with pytest.raises(
+            DarkroomError, match=f"`python -m components.train weights fetch {name}"
+        ):
+            find_backbone(settle_start(Params(backbone=name)).backbone)
+        ask("weights", "fetch", name)
+        assert settle_start(Params(backbone=name)).backbone == folder
+    assert settle_start(Params()) == Params()
+    # Of the catalogue, where `imagenet` means the published weights, wherever they lie.
+    body = create_body(find_backbone("MobileNetV2"), "none", 32)
+    monkeypatch.setattr(fetch, "create_body", lambda *_, **__: body)
+    ask("weights", "fetch", "MobileNetV2")
+    file = "data/weights/MobileNetV2/MobileNetV2.weights.h5"
+    assert settle_start(Params(backbone="MobileNetV2")).weights == file
+    assert settle_start(Params(backbone="MobileNetV2", weights="none")).weights == "none"
+    for mine, theirs in zip(
+        create_body(find_backbone("MobileNetV2"), file, 32).weights, body.weights, strict=True
+    ):
+        assert np.array_equal(mine, theirs)
+    capsys.readouterr()
+    ask("weights", "list")
+    assert "MobileNetV2  Apache-2.0" in capsys.readouterr().out
 
 
 def test_hubs_that_do_not_answer_are_told_in_a_line(

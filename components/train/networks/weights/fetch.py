@@ -6,9 +6,13 @@ what their caches hold before they ask anybody.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, write_json, writing_folder
@@ -16,9 +20,9 @@ from components.common.terminal import say
 from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
 from components.train.networks.checkpoints import read_config
-from components.train.networks.weights.shelf import RECORD, WANTED, list_files
+from components.train.networks.weights.shelf import RECORD, WANTED, list_files, name_weights
 
-HUGGING_FACE = "hf://"
+HUGGING_FACE, CARD = "hf://", "README.md"
 TRANSPORT = (  # KerasHub brings the clients of both hubs
     "python -m pip install 'keras-hub>=0.32,<0.33', or give a folder that holds the files"
 )
@@ -54,7 +58,7 @@ def fetch(name: str, shelf: Path) -> Path:
             "parameters": found.parameters,
             "mega_macs": found.mega_macs,
             "needs": list(found.needs),
-            "licence": _find_licence(folder),
+            "licence": _find_licence(source),
         }
         _record(folder, name, about)
     say(
@@ -72,10 +76,16 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
     backbone = CATALOGUE[name]
     body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px, download=True)
     with writing_folder(shelf / name, "train") as folder:
-        body.save_weights(folder / f"{name}.weights.h5")
-        about = {"size_px": backbone.size_px, "parameters": backbone.parameters}
-        _record(folder, name, about | {"mega_macs": backbone.mega_macs, "needs": [], "licence": ""})
-    file = shelf / name / f"{name}.weights.h5"
+        body.save_weights(name_weights(folder, name))
+        about: dict[str, Any] = {
+            "size_px": backbone.size_px,
+            "parameters": backbone.parameters,
+            "mega_macs": backbone.mega_macs,
+            "needs": [],
+            "licence": backbone.licence,
+        }
+        _record(folder, name, about)
+    file = name_weights(shelf / name, name)
     say(
         f"{file}\nkeep it with the data: dvc add {shelf / name}\n"
         f"train with it: dvc exp run -S train.backbone={name} -S train.weights={file}"
@@ -93,9 +103,22 @@ def _record(folder: Path, name: str, about: dict[str, Any]) -> None:
 
 
 def _find_licence(folder: Path) -> str:
-    """Return the licence that timm writes into its configs; others keep it in a README."""
+    """Return the licence as timm's config says it, or the card that Hugging Face keeps."""
     given = read_config(folder).get("pretrained_cfg") or {}
-    return str(given.get("license") or "")
+    card = _read_card(folder / CARD)
+    said = card.get("license_name") if card.get("license") == "other" else card.get("license")
+    return str(given.get("license") or said or "")
+
+
+def _read_card(file: Path) -> dict[str, Any]:
+    """Return what stands in YAML between two lines `---` at the beginning of a README."""
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    head = re.match(r"---\s*\n(.*?)\n---\s*\n", text, re.DOTALL)
+    try:
+        found = YAML(typ="safe", pure=True).load(head[1]) if head else None
+    except YAMLError:
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def _find_source(name: str) -> Path:
@@ -120,7 +143,7 @@ def _ask_hugging_face(repository: str) -> Path:
         ) from None
     wanted = [pattern for pattern in WANTED if pattern != "*.h5"]
     try:
-        return Path(snapshot_download(repository, allow_patterns=[*wanted, "*.weights.h5"]))
+        return Path(snapshot_download(repository, allow_patterns=[*wanted, "*.weights.h5", CARD]))
     except Exception as error:  # its client has dozens, and those of its transport
         raise DarkroomError(
             f"weights fetch: {HUGGING_FACE}{repository}: {_first_line(error)}; where there is no "

@@ -120,6 +120,11 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(found - {folder / RECORD})
 
 
+def name_weights(folder: Path, name: str) -> Path:
+    """Return the file in which a network of the catalogue has its weights on the shelf."""
+    return folder / f"{name}.weights.h5"
+
+
 def compute_digest(folder: Path) -> str:
     """Return the sha256 of the names and contents of a network's files."""
     whole = hashlib.sha256()

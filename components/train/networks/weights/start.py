@@ -1,19 +1,37 @@
-"""The weights that training starts from, where they are a file or a version of the registry."""
+"""What training starts from, where it is on the shelf, a file, or a version of the registry."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from components.common.artifacts.model import MODEL_FILE, read_card
 from components.common.files.writing import compute_sha256
-from components.train.networks.backbones import MODEL_SUFFIX
-from components.train.networks.weights.shelf import compute_digest
-from components.train.spec import Params
+from components.train.networks.backbones import IMAGENET_WEIGHTS, MODEL_SUFFIX
+from components.train.networks.catalogue import CATALOGUE
+from components.train.networks.weights.shelf import compute_digest, list_shelf, name_weights
+from components.train.spec import SHELF, Params
 
 IN_REGISTRY = "models:"
+
+
+def settle_start(params: Params, shelf: Path = SHELF) -> Params:
+    """Return settings with files in the place of names: what was fetched, what an alias means.
+
+    Raises:
+        DarkroomError: as :func:`pin_weights` does.
+    """
+    backbone, weights = params.backbone, pin_weights(params.weights)
+    fetched = {one.source: one.folder for one in list_shelf(shelf)}
+    if backbone in CATALOGUE:
+        if backbone in fetched and weights == IMAGENET_WEIGHTS:
+            weights = str(name_weights(fetched[backbone], backbone))
+    elif not Path(backbone).is_dir():
+        backbone = str(fetched.get(backbone, backbone))
+    return replace(params, backbone=backbone, weights=weights)
 
 
 def pin_weights(weights: str) -> str:
