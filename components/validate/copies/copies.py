@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.common.host import count_cores
+from components.common.host import count_cores, end_with_parent
 from components.common.terminal import bar
 from components.validate.copies.candidates import Pairs, find_candidates
 from components.validate.copies.exports import link_exports
@@ -90,7 +91,9 @@ def _find_copies(
     pairs, starts = pairs[likely], np.concatenate(maps)[likely]
     seen: list[Likeness] = []
     with (
-        ProcessPoolExecutor(count_cores()) as pool,
+        ProcessPoolExecutor(
+            count_cores(), initializer=end_with_parent, initargs=(os.getpid(),)
+        ) as pool,
         ThreadPoolExecutor(count_cores()) as threads,
         bar("comparing", "pairs", len(pairs)) as progress,
     ):
