@@ -33,8 +33,8 @@ $tools/pip-licenses --python .venv/bin/python --partial-match --allow-only "$all
 [ "$failed" = 1 ] || echo "all licences are among those of requirements/licences.txt"
 
 # What looks like a secret and is none is known by its digest in .secrets.baseline, wherever its line is now.
-# After a look at each: .tools/bin/detect-secrets scan > .secrets.baseline
-$tools/detect-secrets scan | $tools/python -c '
+# After a look at each: .tools/bin/detect-secrets scan --exclude-files '^\.secrets' > .secrets.baseline
+$tools/detect-secrets scan --exclude-files '^\.secrets\.baseline$' | $tools/python -c '
 import json, pathlib, sys
 def listed(found):
     return {(file, one["type"], one["hashed_secret"]): one for file, all in found["results"].items() for one in all}

@@ -16,7 +16,7 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
-from components.common.files.ownership import check_apart, check_file, check_folder
+from components.common.files.ownership import check_apart, check_file, check_folder, find_real
 from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
 from components.common.settings.kubeflow import Kubeflow
@@ -141,7 +141,7 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
         same = written.get(field.metadata["same_as"])
         others = {name: path for name, path in written.items() if path is not same}
         check_apart({field.name: source}, others)
-        if same is not None and source.resolve() != same.resolve():
+        if same is not None and find_real(source) != find_real(same):
             check_apart({field.name: source}, {field.metadata["same_as"]: same})
     for name, path in written.items():
         check_apart({name: path}, {other: written[other] for other in written if other != name})

@@ -55,6 +55,20 @@ def count_cores(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
     return cores
 
 
+def can_share_work() -> bool:
+    """Whether several processes can work together: they wait for one another in /dev/shm.
+
+    In a sandbox, or where it is mounted read-only, they cannot; one at a time works anywhere.
+    """
+    from multiprocessing import Lock
+
+    try:
+        Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
 @contextmanager
 def limit_blas(operations: float) -> Iterator[int]:
     """Let NumPy, SciPy and scikit-learn have as many threads as the work inside is worth.

@@ -30,6 +30,7 @@ _MENDED = {
     errno.ENOENT: "a part of the path is not there",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.ELOOP: "its links lead back to themselves; remove one",
+    errno.EFBIG: "allow larger files: ulimit -f",
     errno.EMFILE: "allow more open files: ulimit -n",
 }
 
@@ -167,6 +168,10 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
         if isinstance(error, OSError) and error.errno in _MENDED and error.filename is not None:
             where, why = os.fsdecode(error.filename), os.strerror(error.errno)
             print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, OSError) and error.errno in _MENDED and not _find_full(error):
+            why = os.strerror(error.errno)
+            print(f"error: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
             sys.exit(1)
         if error is not None and (words := _find_full(error)):
             message = f"error: {words} while something was written; make room on the disk"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.manifest import QUARANTINED
-from components.common.host import count_cores, end_with_parent
+from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.terminal import bar
 from components.validate.picture import MEASURED, NOT_SEEN, inspect_file
 
@@ -85,6 +85,9 @@ def _inspect_chunks(
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (number, rows) of each chunk when it is done; what kills its worker is found out."""
     waiting = list(range(len(chunks)))[::-1]
+    if not can_share_work():
+        yield from ((n, _inspect_apart(inspect, limits, chunks[n])) for n in waiting[::-1])
+        return
     while waiting:
         lost: list[int] = []
         for number, rows in _inspect_until_crash(inspect, limits, chunks, waiting):

@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 ROOMS = ("ingest", "validate", "preprocess", "train", "evaluate", "promote")
 # Commands that a person types, after a model is champion and another came after it.
-COMMANDS = ("init", "predict", "batch", "suggest", "approve", "history", "rollback")
+# init comes last: it calls the model by another name.
+COMMANDS = ("approve", "history", "rollback", "predict", "batch", "suggest", "init")
 PHOTOS = "photos"
 NETWORK = "vit"  # of some thousand numbers: what is tried is not how well it sees
 BUNDLED = "bundled.yaml"  # settings of who has no photos: ingest brings digits then
