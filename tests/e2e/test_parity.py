@@ -20,7 +20,7 @@ from tests.e2e.project import ROOT, call, write_photos
 
 IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:latest")
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
