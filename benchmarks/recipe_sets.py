@@ -71,8 +71,7 @@ def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
     pictures = read_digits() if kind.source == "digits" else read_archive(archive)
     names = sorted({one.label for one in pictures})[: kind.classes or None]
     pictures = [one for one in pictures if one.label in names]
-    sides = [min(Image.open(io.BytesIO(one.data)).size) for one in pictures[:200]]
-    form = ImageForm(choose_size_px(sides), "crop", "#ffffff")
+    form = ImageForm(choose_size(pictures), "crop", "#ffffff")
     folder.mkdir(parents=True)
     splits = {}
     for split, chosen in draw(pictures, kind, seed).items():
@@ -93,6 +92,34 @@ def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
         shard = Shard(file.name, len(chosen), compute_sha256(file))
         splits[split] = Split(len(chosen), counts, images, [shard])
     write_dataset(folder, Dataset(names, form, splits, "m" * 64, "s" * 64, {}))
+
+
+def write_folders(folder: Path, kind: Kind, archive: Path, seed: int) -> int:
+    """Write the files of a set as train/, val/ and test/ with class folders inside.
+
+    Args:
+        folder: gets them.
+        kind: of the set.
+        archive: that its images come from; digits come from scikit-learn.
+        seed: of the draw.
+
+    Returns:
+        The side in pixels at which preprocess would train on them.
+    """
+    pictures = read_digits() if kind.source == "digits" else read_archive(archive)
+    names = sorted({one.label for one in pictures})[: kind.classes or None]
+    pictures = [one for one in pictures if one.label in names]
+    for split, chosen in draw(pictures, kind, seed).items():
+        for one in chosen:
+            file = folder / split / one.label / Path(one.path).name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(one.data)
+    return choose_size(pictures)
+
+
+def choose_size(pictures: list[Picture]) -> int:
+    """Return the side in pixels at which preprocess would train on them."""
+    return choose_size_px([min(Image.open(io.BytesIO(one.data)).size) for one in pictures[:200]])
 
 
 def draw(pictures: list[Picture], kind: Kind, seed: int) -> dict[str, list[Picture]]:

@@ -119,7 +119,7 @@ def _find_weak(metrics: Mapping[str, Any]) -> Iterator[str]:
     ]
     count, actual, predicted = max(mistakes, default=(0, "", ""))
     if count:
-        yield f"{actual} taken for {predicted}, {count:,} times"
+        yield f"{actual} taken for {predicted}, {count:,} time{'' if count == 1 else 's'}"
 
 
 def _find_help(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 from PIL import Image
 
 from components import STAGES
+from tests.contract.commands import PAGES, ROOT
 from tests.e2e.conftest import FirstRun
 from tests.e2e.project import Project
 
@@ -145,3 +147,23 @@ def test_predictions_come_from_the_registry(project: Project) -> None:
     )  # fmt: skip
     assert "digit-1/000.png" in answers
     assert "label" in answers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("make help", "the main job"),
+        ("python -m components.promote history", "champion"),
+        ("python -m components.promote.summary reports/verdict.json --json", '"verdict"'),
+        ("python -m components.train --list-backbones", "EfficientNetLite0"),
+        ("python -m components.init completion", "_darkroom"),
+        ("python -m components.train --help", "--shards"),
+        ("dvc status", "up to date"),
+        ("dvc metrics show", "accuracy"),
+    ],
+)
+def test_a_quick_command_of_the_pages_runs(project: Project, command: str, words: str) -> None:
+    pages = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+    assert command in pages
+    assert words in project.call(*shlex.split(command))

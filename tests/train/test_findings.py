@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +47,25 @@ def test_the_findings_come_whole_or_not_at_all(tmp_path: Path, mlflow_store: Pat
         run_tiny(shards, out, finetune=PROBE_ONLY, seed=1)
     assert read_folder(out / "training") == whole
     assert not list(out.glob(".*partial*"))
+
+
+def test_the_history_grows_while_the_network_trains(
+    tmp_path: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `dvc plots` and an editor draw meanwhile: whole after each epoch, marked at the end."""
+    from components.train.records import delivery
+
+    seen = []
+    write = delivery.write_history
+
+    def watch(file: Path, *given: Any) -> None:
+        write(file, *given)
+        with file.open() as stream:
+            seen.append([row["is_best"] for row in csv.DictReader(stream)])
+
+    monkeypatch.setattr(delivery, "write_history", watch)
+    shards = tmp_path / "shards"
+    write_digits(shards, {"train": (6, 6), "val": (3, 3), "test": (3, 3)})
+    run_tiny(shards, tmp_path / "out", finetune={"epochs": 2})
+    assert seen[:-1] == [["0"] * 2, ["0"] * 3]
+    assert sorted(seen[-1]) == ["0", "0", "1"]

@@ -42,11 +42,6 @@ class Epoch:
     images_per_second: float | None = None  # of training; for the probe of all that it did
     blend: float | None = None  # share of fine-tuned weights, where they are blended with the probe
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """How good it is; greater is better."""
-        return self.val_accuracy, -self.val_loss
-
     def as_metrics(self) -> dict[str, float]:
         """Return the numbers to track, the absent ones left out."""
         numbers = {
@@ -55,8 +50,11 @@ class Epoch:
         return {key: float(value) for key, value in numbers.items() if value is not None}
 
 
-def write_history(file: Path, epochs: Sequence[Epoch], kept: Epoch) -> None:
-    """Write the history as CSV; the column `is_best` marks the row whose weights were kept."""
+def write_history(file: Path, epochs: Sequence[Epoch], kept: Epoch | None = None) -> None:
+    """Write the history as CSV; the column `is_best` marks the row whose weights were kept.
+
+    While the network trains there is none: what :func:`read_history` then refuses, plots may show.
+    """
     with writing(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         names = [field.name for field in fields(Epoch)]
         table = csv.DictWriter(stream, [*names, "is_best"])
@@ -70,4 +68,9 @@ def read_history(file: Path) -> pd.DataFrame:
     history = read_table(file, "history", COLUMNS, "train", form="csv")
     if history.empty:
         raise DarkroomError(f"{file}: holds no epoch; run train again")
-    return history.assign(is_best=history["is_best"].astype(bool))
+    history = history.assign(is_best=history["is_best"].astype(bool))
+    if not history["is_best"].any():
+        raise DarkroomError(
+            f"{file}: is of a training that has not ended; run train again, it goes on from there"
+        )
+    return history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -201,6 +202,8 @@ def _create_figure(width: float = 5.6, height: float = 3.5) -> tuple[Any, Any]:
     import matplotlib
     from matplotlib.figure import Figure
 
+    # It tells of its font cache, once a machine, and of fonts that the page brings anyway.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     matplotlib.rcParams.update(STYLE)
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()

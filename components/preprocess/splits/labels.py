@@ -78,13 +78,14 @@ def describe_two_labels(splits: pd.DataFrame) -> Iterator[str]:
     more = f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
     named = f"{', '.join(paths[:SHOWN])}{more}"
     out = twins["split"].isna().sum()
+    pictures = f"{len(paths):,} picture{'' if len(paths) == 1 else 's'}"
     if out == len(twins):
         yield (
-            f"warning: {out:,} files left out, {len(paths):,} pictures under two labels: {named}; "
+            f"warning: {out:,} files left out, {pictures} under two labels: {named}; "
             "remove the wrong ones, or set preprocess.two_labels to keep"
         )
     else:
-        yield f"warning: {len(paths):,} pictures are kept under two labels: {named}"
+        yield f"warning: kept under two labels: {pictures}, {named}"
 
 
 def _name_twins(rows: pd.DataFrame) -> list[str]:

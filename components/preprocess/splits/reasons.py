@@ -20,7 +20,6 @@ PARTED = "left out, its group "
 TWO_LABELS = "left out, the same file as "
 FILLED = "; put here because class "
 ALSO = "; near-duplicate of "
-ALSO_GROUP = "; its group "
 _TOLD = {
     WAS: "where an earlier run had put it",
     MATES: "where an earlier run had put its group",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from components.common.artifacts.curve import write_curve
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.findings import HELD_BACK, NO_CURVE, FindingFiles
-from components.common.artifacts.history import Epoch, write_history
+from components.common.artifacts.history import PROBE, Epoch, write_history
 from components.common.artifacts.label_issues import write_label_issues
 from components.common.artifacts.model import LOGITS, save_model, take_part
 from components.common.artifacts.predictions import write_predictions
@@ -50,13 +50,20 @@ class Delivery:
     outputs: Outputs
     params: Params
     dataset: Dataset
+    told: list[Epoch] = field(default_factory=list)  # so far
 
     def find_features(self, own: Checkpoint, identity: Mapping[str, Any]) -> Checkpoint:
         """Return what holds the features of the frozen network: the run's own checkpoint."""
         return own
 
     def tell(self, epoch: Judged, mlflow: Any) -> None:
-        """Do nothing: nobody waits for single epochs."""
+        """Let history.csv grow: `dvc plots` and editors draw it while the network trains.
+
+        The probe waits for the first epoch after it, since there may be none.
+        """
+        self.told.append(epoch.epoch)
+        if epoch.epoch.phase != PROBE:
+            write_history(self.outputs.history, self.told)
 
     def leave_findings(
         self, network: keras.Model, material: Material, probe: Probe, plan: Plan, mlflow: Any

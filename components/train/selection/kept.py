@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,8 +95,3 @@ class Contest:
         if self.best is None or self.best.loss >= self.probe.loss:
             return len(self.epochs)
         return self.epochs[-1].epoch.epoch - self.best.epoch.epoch
-
-
-def find_best(epochs: Sequence[Epoch]) -> Epoch:
-    """Return the best epoch by validation accuracy, then by loss; of equals the earliest."""
-    return max(epochs, key=lambda epoch: epoch.rank)

@@ -100,7 +100,7 @@ def _expect_no_doubles(params: Params) -> list[Expectation]:
             gx=BETWEEN,
             arguments={"column": "labels", "max_value": 1},
             broken="images that show a picture found under another label too",
-            advice="one of the labels is wrong: remove that file, or correct it in metadata.csv",
+            advice="one of the labels is wrong: remove that file, or use reports/labels.html",
         ),
         Expectation(
             kind="leakage",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from components.validate.spec import LayoutSettings
 
+OWN = ("path", "label", "split", "group")  # columns that every table gets
+SHOWN = 5  # columns in a message
 COVERED = 0.9  # of the files, by a table that says other classes than the folders do
 
 
@@ -82,14 +84,16 @@ def _try_table(seen: Seen, found: Found, paths: list[str]) -> Sheet | None:
 def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> list[Sheet]:
     """Return the tables that give labels to files without, as Test.csv does beside a flat Test.
 
-    Of others it is said that they are not read. One that names all files, and other classes than
-    the folders do, stops it.
+    Of others, also of those that tell something else, it is said that they are not read. One that
+    names all files, and other classes than the folders do, stops it.
     """
     own = files.set_index("path")["label"]
     added = []
     for sheet in sheets:
         rows = sheet.rows[sheet.rows["path"].isin(own.index) & (sheet.rows["label"] != "")]
         name = sheet.found.path
+        if not sheet.has_labels:
+            seen.notes.extend(_note_columns(sheet, len(files)))
         if not sheet.has_labels or not len(rows):
             continue
         labels = own[rows["path"]].to_numpy()
@@ -108,3 +112,18 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
             )
         seen.notes.append(f"{name} is not read, since the folders say the classes; {line}")
     return added
+
+
+def _note_columns(sheet: Sheet, images: int) -> list[str]:
+    """Say what a table without labels tells of the images, and that it is not read."""
+    columns = [name for name in sheet.rows.columns if name not in OWN]
+    if (sheet.rows["group"] != "").any():
+        columns.insert(0, "group")
+    if not columns or 2 * sheet.files < max(sheet.named, images):
+        return []
+    name, first = sheet.found.path, columns[0]
+    return [
+        f"{name} names {sheet.files:,} of {images:,} images, and is not read; `table: {name}` in "
+        f"section validate.layout makes slices of its columns ({', '.join(columns[:SHOWN])}), and "
+        f"`group_column: {first}` there keeps on one side of the splits what has one {first}"
+    ]

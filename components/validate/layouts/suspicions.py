@@ -93,16 +93,19 @@ def note_twins(folder: Path, files: pd.DataFrame) -> list[str]:
     same = [rows for rows in twins.values() if len(rows) > 1]
     lines = []
     if same:
+        count = sum(map(len, same)) - len(same)
+        are = "file is a copy of another" if count == 1 else "files are copies of others"
         lines.append(
-            f"{sum(map(len, same)) - len(same):,} files are copies of others, such as "
-            f"{same[0][0][0]} and {same[0][1][0]}: no two splits get the same picture"
+            f"{count:,} {are}, such as {same[0][0][0]} and "
+            f"{same[0][1][0]}: no two splits get the same picture"
         )
     differ = [{label: path for path, label in rows} for rows in same]  # label → one of its paths
     differ = [paths for paths in differ if len(paths) > 1]
     if differ:
         (first, one), (second, other), *_ = differ[0].items()
+        have = "has" if len(differ) == 1 else "have"
         lines.append(
-            f"{len(differ):,} of these pictures have two labels, such as {one} ({first}) and "
+            f"{len(differ):,} of these pictures {have} two labels, such as {one} ({first}) and "
             f"{other} ({second}): one is wrong, and preprocess leaves both out"
         )
     return lines

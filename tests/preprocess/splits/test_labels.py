@@ -41,7 +41,7 @@ def test_copies_under_two_labels_are_left_out_and_named(
         "left out, the same file as digit-1/copy of 3.png, which is labelled digit-1"
     )
     printed = capsys.readouterr().out
-    assert "2 files left out, 1 pictures under two labels: digit-0/003.png = digit-1/copy of" in (
+    assert "2 files left out, 1 picture under two labels: digit-0/003.png = digit-1/copy of" in (
         printed
     )
     assert "preprocess.two_labels to keep" in printed
@@ -66,7 +66,7 @@ def test_kept_copies_under_two_labels_are_never_in_two_splits(
     splits = draw_splits(table, Params(two_labels="keep", data=Data()))
     same = splits[splits["sha256"] == table["sha256"][twins].iloc[0]]
     assert same["split"].nunique() == 1
-    assert "1 pictures are kept under two labels: digit-0/-0.png = " in capsys.readouterr().out
+    assert "kept under two labels: 1 picture, digit-0/-0.png = " in capsys.readouterr().out
 
 
 def test_nothing_but_contradictions_is_refused(

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from components.common.artifacts.history import Epoch
-from components.train.selection.kept import Contest, Judged, compute_gain, find_best
+from components.train.selection.kept import Contest, Judged, compute_gain
 
 
 def make(number: int, losses: np.ndarray | float, accuracy: float = 0.5) -> Judged:
@@ -78,8 +78,3 @@ def test_an_attempt_that_failed_is_forgotten_and_a_blend_takes_its_place() -> No
     contest.take(make(3, HARD * 0.7))
     assert contest.kept.epoch.epoch == 3
     assert [one.epoch.epoch for one in contest.epochs] == [1, 2, 3]
-
-
-def test_the_best_is_the_most_accurate_then_the_least_lossy() -> None:
-    epochs = [make(n, 1.0, accuracy).epoch for n, accuracy in enumerate((0.8, 0.9, 0.9))]
-    assert find_best(epochs) is epochs[1]

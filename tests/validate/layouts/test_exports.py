@@ -67,6 +67,22 @@ def test_one_folder_of_images_for_train_csv_and_test_csv(tmp_path):
     assert splits["images/00.jpg"] == "train"
 
 
+def test_a_spreadsheet_that_knows_more_than_the_folders_is_told(tmp_path):
+    images = [f"{name}/{i}.jpg" for name in ("Kleid", "Hüte") for i in range(3)]
+    touch(tmp_path, *images)
+    lines = ["Datei;Fotograf;Preis", *(f"{image};Müller;3,5" for image in images), ""]
+    (tmp_path / "liste.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    layout = read(tmp_path)
+    assert set(labels(layout).values()) == {"Kleid", "Hüte"}
+    (note,) = [one for one in layout.notes if "liste.csv names" in one]
+    assert "6 of 6 images, and is not read" in note
+    assert "(Fotograf, Preis)" in note
+    told = replace(Params().layout, table="liste.csv", group_column="Fotograf")
+    layout = read_layout(tmp_path, replace(Params(), layout=told))
+    assert set(layout.files["group"]) == {"Müller"}
+    assert set(labels(layout).values()) == {"Kleid", "Hüte"}
+
+
 def test_a_column_for_each_class(tmp_path):
     touch(tmp_path, *(f"images/{i}.jpg" for i in range(4)))
     rows = "0,1.0,0.0\n1,0.0,1.0\n2,1.0,0.0\n3,1.0,1.0\n"

@@ -53,7 +53,7 @@ def test_classes_splits_sizes_and_what_is_odd(tmp_path: Path) -> None:
     assert "1 of 36 looked at are no image, such as Training/Hund/broken.jpg" in said
     assert "1 side files passed over (1 .txt)" in said
     assert "2 files are copies of others" in said
-    assert "1 of these pictures have two labels" in said
+    assert "1 of these pictures has two labels" in said
     assert "Training/Käfer/IMG_2.jpg (Käfer)" in said
 
 
