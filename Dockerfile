@@ -11,7 +11,8 @@ ARG BASE=python:3.11-slim
 # --- what builds: not part of the image ------------------------------------------------------
 FROM ${BASE} AS packages
 WORKDIR /build
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils \
+RUN apt-get update -qq && apt-get upgrade -y -qq \
+ && apt-get install -y -qq --no-install-recommends binutils \
  && python3 -m venv --without-pip /opt/darkroom
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/slim.sh .
@@ -21,10 +22,18 @@ COPY requirements/${LOCK}.lock app.lock
 RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r app.lock \
  && sh slim.sh /opt/darkroom
 
+# --- what is in it: a list in CycloneDX's form (SBOM), by a tool that is not in it -------------
+FROM packages AS sbom
+COPY requirements/tools.lock .
+RUN python3 -m venv /opt/tools \
+ && /opt/tools/bin/python -m pip install --require-hashes -r tools.lock \
+ && /opt/tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /build/sbom.json \
+      /opt/darkroom/bin/python
+
 # --- what runs -------------------------------------------------------------------------------
 FROM ${BASE}
 # git reads a revision of a DVC project.
-RUN apt-get update -qq \
+RUN apt-get update -qq && apt-get upgrade -y -qq \
  && apt-get install -y -qq --no-install-recommends git \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
  && useradd --uid 10001 --gid 0 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin darkroom
@@ -42,6 +51,7 @@ ENV PATH=/opt/darkroom/bin:$PATH \
     MLFLOW_DISABLE_TELEMETRY=true
 WORKDIR /app
 COPY --from=packages /opt/darkroom /opt/darkroom
+COPY --from=sbom /build/sbom.json /opt/darkroom/
 COPY params.yaml /app/
 COPY pipelines /app/pipelines
 COPY components /app/components

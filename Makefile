@@ -24,6 +24,7 @@ init: .venv/run.stamp ## look at your photos, write settings that fit: make init
 
 .PHONY: run
 run: git-is-here .venv/run.stamp ## the main job: images → validated data, model, report, registered version
+	@python -m components.init upgrade --stages dvc.yaml
 	@dvc repro
 	@python -m components.promote.summary reports/verdict.json
 
@@ -51,7 +52,8 @@ image: ## build the container image of the rooms; with CUDA: make image TARGET=g
 		$(if $(BASE),--build-arg BASE=$(BASE)) \
 		--build-arg COMMIT=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) \
 		--build-arg VERSION=$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
-	@docker image inspect $(IMAGE) --format '$(IMAGE) {{.Id}} {{.Size}} bytes'
+	@docker run --rm --network none $(IMAGE) cat /opt/darkroom/sbom.json > darkroom-$(TARGET).cdx.json
+	@docker image inspect $(IMAGE) --format '$(IMAGE) {{.Id}} {{.Size}} bytes; what is in it: darkroom-$(TARGET).cdx.json'
 
 .PHONY: test
 # Without what needs Docker or takes long, which .ci/run runs as well: make test ARGS="-m 'docker or slow'".
@@ -82,6 +84,15 @@ lint: .venv/dev.stamp ## style, types, and who may import whom
 	mypy
 	lint-imports
 
+# Advisories come with the package index: where it has none, pip-audit says so, and so does the script.
+.PHONY: audit
+audit: .tools/stamp .venv/run.stamp ## known weaknesses, licences and secrets: what the project is made of, and holds
+	@sh requirements/audit.sh
+
+.PHONY: fuzz
+fuzz: .venv/dev.stamp ## give every parser what it may not expect: make fuzz MINUTES=60 ARGS="--only archive"
+	@python -m tests.fuzz --minutes $(or $(MINUTES),10) --seed $(SEED) $(ARGS)
+
 .PHONY: format
 format: .venv/dev.stamp ## put the code into the project's form
 	ruff check --fix .
@@ -95,6 +106,7 @@ EXTRAS_jax := jax-gpu servers
 .PHONY: lock
 lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; versions that still fit stay
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock
+	$(COMPILE) requirements/tools.in -o requirements/tools.lock
 	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.lock
 	$(foreach lock,run image gpu jax,$(COMPILE) pyproject.toml $(EXTRAS_$(lock):%=--extra %) \
 		--constraint requirements/dev.lock -o requirements/$(lock).lock &&) true
@@ -113,7 +125,7 @@ sbom: .venv/uv.stamp ## what is in the image, as darkroom.cdx.json
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment dies with the Python that it was made of; and where its folder was moved, its
 # programs call a Python that is no more. Then it is made anew: `broken` is set, and its stamp old.
@@ -133,6 +145,11 @@ endif
 
 .venv/run.stamp: requirements/run.lock .venv/uv.stamp
 	uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements/run.lock
+	@touch $@
+
+.tools/stamp: requirements/tools.lock .venv/uv.stamp
+	uv venv --quiet --clear --python .venv/bin/python .tools
+	uv pip install --quiet --python .tools/bin/python --require-hashes -r requirements/tools.lock
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp

@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from components.common.artifacts.dataset import read_dataset  # noqa: E402
-from components.common.cli import exit_on_error  # noqa: E402
 from components.common.shards.examples import read_split  # noqa: E402
 from components.common.shards.stored import open_split  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 BATCH = 32
 

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks._flags import Flags  # noqa: E402
-from components.common.cli import exit_on_error  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 
 def main() -> None:

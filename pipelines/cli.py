@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.common.cli import exit_on_error
-from components.common.terminal import Stopwatch, say
+from components.common.files.temporary import keeping_in_one_folder
+from components.common.terminal import Stopwatch, exit_on_error, say
+from components.common.tracking.signals import raising_on_sigterm
 from pipelines import batch
 from pipelines.settings import Settings, read_settings
 
@@ -16,7 +17,7 @@ from pipelines.settings import Settings, read_settings
 def main(argv: Sequence[str] | None = None) -> None:
     """Do what the arguments say; exit with 1 on an error that the user can mend."""
     options = create_parser().parse_args(argv)
-    with exit_on_error():
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
         # Everything is checked first: a wrong key is refused before anything is sent or started.
         settings = read_settings(options.params, options.changes)
         options.action(settings, options)

@@ -13,6 +13,7 @@ from typing import Any
 from components.common.cli import create_schema
 from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.missing import fill_missing
 from components.common.settings.params import (
     check_params,
     flatten,
@@ -62,6 +63,7 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
     refuse_moved(
         str(file), flatten(found)
     )  # or a change of the new key would be told it is unknown
+    fill_missing(found, create_schema())
     for change in changes:
         apply_change(found, change)
     values = check_params(file, found, create_schema())

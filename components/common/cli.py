@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import errno
 import importlib
 import importlib.util
 import os
@@ -17,34 +16,17 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
-from components.common.files.ownership import check_apart, check_file, check_folder
+from components.common.files.ownership import check_apart, check_file, check_folder, find_real
+from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
 from components.common.settings.kubeflow import Kubeflow
-from components.common.settings.params import read_params, suggest
+from components.common.settings.missing import describe_missing, find_missing
+from components.common.settings.params import read_params, read_yaml, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
-from components.common.terminal import heading, speak_any_encoding
+from components.common.terminal import exit_on_error, heading, speak_any_encoding
+from components.common.tracking.signals import raising_on_sigterm
 
 speak_any_encoding()  # before argparse prints a word
-
-# What a person can mend when a file cannot be written or read, and how.
-_MENDED = {
-    errno.EACCES: "change its permissions, or give another path",
-    errno.EPERM: "change its permissions, or give another path",
-    errno.EROFS: "give a path on another disk",
-    errno.ENOSPC: "make room on the disk",
-    errno.EDQUOT: "make room: your share of the disk is used up",
-    errno.ENOTDIR: "a part of the path is a file; give another path",
-    errno.EISDIR: "it is a folder; give the name of a file",
-    errno.ENOTEMPTY: "something else writes into it; run the stage again",
-    errno.EEXIST: "it is there already, as something else; give another path",
-    errno.ENOENT: "a part of the path is not there",
-    errno.ENAMETOOLONG: "give a shorter path",
-    errno.ELOOP: "its links lead back to themselves; remove one",
-    errno.EMFILE: "allow more open files: ulimit -n",
-}
-
-# How a full disk sounds where no errno comes with it: the C library in HDF5 and Arrow, and SQLite.
-_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 
 # Stands for the folder that params.yaml names. It is no shell that reads that name, so it may hold
 # anything: DVC would put it into the command as it is, spaces and quotes and all.
@@ -81,7 +63,7 @@ def run_room(room: str, argv: Sequence[str] | None = None) -> None:
         _run_stage(room, words)
         return
     flags = create_command_parser(room, name).parse_args(words[1:] if name else words)
-    with exit_on_error():
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
         commands[name].do(flags)
 
 
@@ -135,7 +117,10 @@ def read_room_params(file: Path, room: str) -> Any:
     All sections are checked, not the room's alone: a slip in `promote` is then found when the first
     stage starts, not after an hour of training.
     """
-    return _take_params(_read_values(file), room)
+    values = _read_values(file)
+    params = _take_params(values, room)
+    _say_missing(file, room, params)
+    return params
 
 
 def check_paths(room: str, inputs: Any, outputs: Any) -> None:
@@ -156,7 +141,7 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
         same = written.get(field.metadata["same_as"])
         others = {name: path for name, path in written.items() if path is not same}
         check_apart({field.name: source}, others)
-        if same is not None and source.resolve() != same.resolve():
+        if same is not None and find_real(source) != find_real(same):
             check_apart({field.name: source}, {field.metadata["same_as"]: same})
     for name, path in written.items():
         check_apart({name: path}, {other: written[other] for other in written if other != name})
@@ -172,6 +157,14 @@ def _read_values(file: Path) -> dict[str, Any]:
     """Check all settings: those of the file, and of the environment what would be written down."""
     refuse_credentials(os.environ.get("MLFLOW_TRACKING_URI", ""), "MLFLOW_TRACKING_URI")
     return read_params(file, create_schema())
+
+
+def _say_missing(file: Path, room: str, params: Any) -> None:
+    """Say, to stderr, which settings of a room have their defaults since the file lacks them."""
+    read = {room, *(field.name for field in dataclasses.fields(params) if is_shared(field))}
+    schema = {name: kind for name, kind in create_schema().items() if name in read}
+    if missing := find_missing(read_yaml(file), schema):
+        print(f"  {describe_missing(file, missing)}", file=sys.stderr, flush=True)
 
 
 def _name_source(flags: dict[str, Any], source: str) -> dict[str, Any]:
@@ -201,45 +194,6 @@ def create_schema() -> dict[str, type]:
     return schema
 
 
-class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():`
-    """Turn a user's error into one line on stderr and exit code 1."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        """Print the error and exit, if it is one that the user can mend."""
-        if isinstance(error, DarkroomError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-            sys.exit(1)
-        if isinstance(error, OSError) and error.errno in _MENDED and error.filename is not None:
-            where, why = os.fsdecode(error.filename), os.strerror(error.errno)
-            print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
-            sys.exit(1)
-        if error is not None and (words := _find_full(error)):
-            message = f"error: {words} while something was written; make room on the disk"
-            print(message, file=sys.stderr, flush=True)
-            sys.exit(1)
-        if isinstance(error, KeyboardInterrupt):
-            print("stopped", file=sys.stderr, flush=True)
-            sys.exit(130)
-
-
-def _find_full(error: BaseException) -> str:
-    """Return in which words an error, or one that it came from, says that the disk is full.
-
-    A file that is full when it is written on or closed names no file, and libraries in C raise
-    errors of their own.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        for words in _FULL:
-            if isinstance(seen, Exception) and words in str(seen):
-                return words
-        seen = seen.__cause__ or seen.__context__
-    return ""
-
-
 def _run_stage(room: str, words: Sequence[str]) -> None:
     """Parse a room's flags, check the params file, run the room."""
     spec = importlib.import_module(f"components.{room}.spec")
@@ -249,13 +203,15 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         hint = suggest(words[0], commands)
         parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
     flags = vars(parser.parse_args(words))
-    with exit_on_error():
-        values = _read_values(Path(flags.pop("params")))
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
+        file = Path(flags.pop("params"))
+        values = _read_values(file)
         params = _take_params(values, room)
         inputs = _take(spec.Inputs, _name_source(flags, values["data"].source))
         outputs = _take(spec.Outputs, flags)
         check_paths(room, inputs, outputs)
         heading(room, _first_line(spec))
+        _say_missing(file, room, params)
         # What a room works with is imported only now: --help and a bad params.yaml answer at once.
         importlib.import_module(f"components.{room}.run").run(inputs, outputs, params)
 

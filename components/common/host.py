@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ OWN_GROUPS = Path("/proc/self/cgroup")  # which groups this process is in: `numb
 # Multiplications that a thread must have before it may be one of several: some 0.1 s of a core, in
 # which a wait of a few milliseconds is lost.
 THREAD_OPERATIONS = 1e9
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 LIMITS = (  # files of a group, of version 2 and of version 1, and entries of its memory.stat
     ("memory.max", "memory.current", ("inactive_file", "active_file")),
@@ -50,6 +53,20 @@ def count_cores(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
         if quota and min(quota) > 0:  # none is `max` or, in version 1, -1
             cores = min(cores, math.ceil(quota[0] / quota[1]))
     return cores
+
+
+def can_share_work() -> bool:
+    """Whether several processes can work together: they wait for one another in /dev/shm.
+
+    In a sandbox, or where it is mounted read-only, they cannot; one at a time works anywhere.
+    """
+    from multiprocessing import Lock
+
+    try:
+        Lock()
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 @contextmanager
@@ -91,6 +108,21 @@ def find_free_memory(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> in
                 kept = sum(_read_entry(folder / "memory.stat", name) for name in caches)
                 free = min(free, max(0, numbers[0] - numbers[1] + kept))
     return free
+
+
+def end_with_parent(parent: int) -> None:
+    """Let this process be killed when the one that started it ends, even by SIGKILL (on Linux).
+
+    A worker of a pool holds both ends of the pipe that it waits on, so it would wait for ever.
+
+    Args:
+        parent: id of the process that started this one.
+    """
+    tell = getattr(ctypes.CDLL(None), "prctl", None)
+    if tell is not None:
+        tell(_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it was told
+            os._exit(1)
 
 
 def give_back_memory() -> None:

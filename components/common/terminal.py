@@ -1,17 +1,45 @@
-"""What a person sees of a running stage: a heading, findings, and how long it will take yet."""
+"""What a person sees of a running stage: a heading, findings, how long yet, and why it stopped."""
 
 from __future__ import annotations
 
 import codecs
+import errno
 import io
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, TypeVar
 
 from components import STAGES
+from components.common.errors import DarkroomError
 
 Item = TypeVar("Item")
+
+# What a person can mend when a file cannot be written or read, and how.
+_MENDED = {
+    errno.EACCES: "change its permissions, or give another path",
+    errno.EPERM: "change its permissions, or give another path",
+    errno.EROFS: "give a path on another disk",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room: your share of the disk is used up",
+    errno.ENOTDIR: "a part of the path is a file; give another path",
+    errno.EISDIR: "it is a folder; give the name of a file",
+    errno.ENOTEMPTY: "something else writes into it; run the stage again",
+    errno.EEXIST: "it is there already, as something else; give another path",
+    errno.ENOENT: "a part of the path is not there",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ELOOP: "its links lead back to themselves; remove one",
+    errno.EFBIG: "allow larger files: ulimit -f",
+    errno.EMFILE: "allow more open files: ulimit -n",
+}
+
+_TOO_LITTLE = (
+    "the memory that this process may use is full; give it more, or see docs/operations.md for "
+    "what each stage needs"
+)
+# How a full disk sounds where no errno comes with it: the C library in HDF5 and Arrow, and SQLite.
+_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 
 
 # Our own signs, for a terminal that has none of them; other letters are shown by their numbers.
@@ -124,3 +152,49 @@ def describe_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():`
+    """Turn a user's error into one line on stderr and exit code 1."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        """Print the error and exit, if it is one that the user can mend."""
+        if isinstance(error, DarkroomError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, OSError) and error.errno in _MENDED and error.filename is not None:
+            where, why = os.fsdecode(error.filename), os.strerror(error.errno)
+            print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, OSError) and error.errno in _MENDED and not _find_full(error):
+            why = os.strerror(error.errno)
+            print(f"error: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        if error is not None and (words := _find_full(error)):
+            message = f"error: {words} while something was written; make room on the disk"
+            print(message, file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, MemoryError):
+            print(f"error: {_TOO_LITTLE}", file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, KeyboardInterrupt):
+            print("stopped", file=sys.stderr, flush=True)
+            sys.exit(130)
+
+
+def _find_full(error: BaseException) -> str:
+    """Return in which words an error, or one that it came from, says that the disk is full.
+
+    A file that is full when it is written on or closed names no file, and libraries in C raise
+    errors of their own.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        for words in _FULL:
+            if isinstance(seen, Exception) and words in str(seen):
+                return words
+        seen = seen.__cause__ or seen.__context__
+    return ""

@@ -10,6 +10,7 @@ from components.common.artifacts.findings import NO_CURVE, FindingFiles, read_he
 from components.common.artifacts.history import read_history
 from components.common.artifacts.label_issues import read_label_issues
 from components.common.artifacts.manifest import read_manifest
+from components.common.artifacts.metrics import write_metrics
 from components.common.artifacts.model import LOGITS, read_card, take_part
 from components.common.artifacts.predictions import write_predictions
 from components.common.artifacts.validation import read_validation
@@ -153,7 +154,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         write_text(outputs.labels, labels_page)
         write_text(outputs.model_card, render_card(content))
         write_json(outputs.latency, latency)
-        write_json(outputs.metrics, metrics)
+        write_metrics(outputs.metrics, metrics)
         costs = {"cost": metrics["cost"] | latency}
         records.track(mlflow, inputs, outputs, params, metrics | costs)
     say(f"the report: {outputs.report} ({watch})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.common.files.ownership import check_apart
+from components.common.files.ownership import check_apart, find_real
 from components.common.files.writing import write_text, writing_folder
 from components.common.settings.addresses import hide_secrets
 from components.common.terminal import Stopwatch, say
@@ -15,7 +15,7 @@ from components.ingest.spec import Inputs, Outputs, Params
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Fill the folder of images, or leave it empty where the pipeline reads another folder."""
     watch = Stopwatch()
-    elsewhere = inputs.source.resolve() != outputs.images.resolve()
+    elsewhere = find_real(inputs.source) != find_real(outputs.images)
     if elsewhere:
         check_apart({"source": inputs.source}, {"images": outputs.images})
     with writing_folder(outputs.images, "ingest") as folder:

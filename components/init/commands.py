@@ -1,4 +1,4 @@
-"""What a person types: `python -m components.init SOURCE`, `python -m components.init schema`."""
+"""What a person types: `python -m components.init SOURCE`, or a command: schema, upgrade …."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ def _write_schema(flags: argparse.Namespace) -> None:
     write_text(flags.output, render(create_json_schema(create_schema())), edits=True)
 
 
+def _add_upgrade(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument(
+        "--stages",
+        type=Path,
+        metavar="FILE",
+        help="a dvc.yaml: add only what it names, since DVC knows no defaults",
+    )
+    parser.epilog = "What is in the file stays as it is; a file that lacks nothing is not written."
+
+
+def _upgrade(flags: argparse.Namespace) -> None:
+    from components.init.upgrade import upgrade
+
+    upgrade(flags.params, create_schema(), flags.stages)
+
+
 def _add_nothing(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "In this shell, or in ~/.bashrc: source <(python -m components.init completion)"
 
@@ -82,6 +99,11 @@ COMMANDS = {
         "Write the JSON schema of params.yaml, by which editors complete and check it.",
         _add_schema,
         _write_schema,
+    ),
+    "upgrade": Command(
+        "Add to params.yaml the settings that came since it was written, with their defaults.",
+        _add_upgrade,
+        _upgrade,
     ),
     "completion": Command(
         "Print what makes bash complete rooms, commands and flags.",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from components.common.files.writing import write_text
 from components.common.host import count_cores
-from components.common.settings.edits import as_yaml
+from components.common.settings.edits import as_yaml, change_text
+from components.common.settings.missing import find_missing
 from components.common.settings.params import check_params, flatten, parse_yaml, read_params
 from components.common.terminal import say
 from components.init.choice import undo_choices, write_choices
@@ -26,6 +27,8 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     text = file.read_text(encoding="utf-8")
     own = undo_choices(text)
     check_params(file, parse_yaml(file, own), inputs.sections)
+    # A file of an earlier version lacks what came since; what is chosen stands beside the rest.
+    own = change_text(own, find_missing(parse_yaml(file, own), inputs.sections))
     present = flatten(parse_yaml(file, own))
     with tempfile.TemporaryDirectory(prefix="darkroom-init-") as made:
         plain = Path(made, file.name)  # what an earlier look chose is of other images

@@ -31,7 +31,6 @@ def create_json_schema(sections: Mapping[str, type]) -> dict[str, Any]:
         "title": "params.yaml of Darkroom",
         "type": "object",
         "properties": properties,
-        "required": list(properties),
         "additionalProperties": False,
     }
 
@@ -42,10 +41,9 @@ def render(schema: Mapping[str, Any]) -> str:
 
 
 def _draw(kind: Any, found: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a dataclass: every key with its meaning, none missing, none unknown."""
+    """Return the schema of a dataclass: every key with its meaning, none unknown."""
     hints = typing.get_type_hints(kind)
     properties = {}
-    required = []
     for field in dataclasses.fields(kind):
         if is_shared(field):
             continue
@@ -58,14 +56,11 @@ def _draw(kind: Any, found: Mapping[str, Any], known: Mapping[str, Any]) -> dict
                 if dataclasses.is_dataclass(inner):
                     part = "items" if "items" in own else "additionalProperties"
                     own[part] = _draw(inner, own[part], known)
-                    own[part].pop("required")
         own = {key: value for key, value in own.items() if key != "title" and value is not None}
         properties[field.name] = own | {"description": field.metadata.get("help", "")}
-        required.append(field.name)
     return {
         "type": "object",
         "properties": properties,
-        "required": required,
         "additionalProperties": False,
     }
 

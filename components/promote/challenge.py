@@ -6,11 +6,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.artifacts.metrics import read_metrics
 from components.common.artifacts.model import ModelCard, read_card
 from components.common.artifacts.predictions import read_predictions
 from components.common.artifacts.sample import Sample
 from components.common.artifacts.validation import read_validation
-from components.common.files.writing import compute_sha256, read_json
+from components.common.files.writing import compute_sha256
 from components.common.serving.decisions import Decisions, parse_decisions
 from components.common.tracking.tags import (
     DATA,
@@ -69,7 +70,7 @@ class Challenge:
 def read_challenge(inputs: Inputs, params: Params) -> Challenge:
     """Read what earlier rooms wrote; what cannot be judged is refused before it is registered."""
     card = read_card(inputs.model)
-    metrics = read_json(inputs.metrics)
+    metrics = read_metrics(inputs.metrics)
     evidence = parse_evidence(metrics, str(inputs.metrics))
     # Evaluations of earlier code know of the threshold alone.
     limits = {"unsure_below": evidence.figures.get("unsure_below")} | metrics.get("decisions", {})

@@ -21,6 +21,7 @@ from components.promote.registry.repair import describe_missing
 from components.promote.serving.check import starting_server
 from components.promote.serving.exports import add_exports
 from components.promote.spec import Inputs, Outputs, Params
+from components.promote.summary import SCHEMA
 
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
@@ -84,4 +85,4 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     if differences:
         say(describe_differences(differences))
     say(f"{decision.verdict}: {decision.words} ({watch})")
-    write_json(outputs.verdict, verdict)
+    write_json(outputs.verdict, SCHEMA.put_on(verdict))

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.common.cli import exit_on_error
+from components.common.files.schema import Schema
 from components.common.files.writing import read_json
+from components.common.terminal import exit_on_error
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
     AWAITING,
@@ -22,6 +23,7 @@ from components.promote.gate.outcomes import (
     describe_outcomes,
 )
 
+SCHEMA = Schema("verdict", stage="promote")
 HEADLINES = {
     PROMOTED: "is champion",
     REJECTED: "is not promoted",
@@ -179,7 +181,8 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("verdict", type=Path, help="such as reports/verdict.json")
     parser.add_argument("--json", action="store_true", help="as JSON")
     flags = parser.parse_args(words)
-    found = create_summary(read_json(flags.verdict), flags.verdict.parent)
+    verdict = SCHEMA.take_off(flags.verdict, read_json(flags.verdict))
+    found = create_summary(verdict, flags.verdict.parent)
     if flags.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from components.common.artifacts.metrics import read_metrics
 from components.common.artifacts.predictions import read_predictions
 from components.common.artifacts.validation import read_validation
 from components.common.errors import DarkroomError
-from components.common.files.writing import read_json
 from components.common.terminal import say
 from components.common.tracking.server import import_mlflow, is_begun
 from components.common.tracking.tags import DATA, METRICS, PREDICTIONS, VERDICT
@@ -121,7 +121,7 @@ def _read_reports(folder: Path) -> Iterator[Past]:
     file = folder / METRICS
     if not file.is_file():
         return
-    evidence = parse_evidence(read_json(file), str(file))
+    evidence = parse_evidence(read_metrics(file), str(file))
     if (predictions := folder / PREDICTIONS).is_file():
         evidence = evidence.with_predictions(read_predictions(predictions))
     validation = folder / "validation.json"

@@ -17,7 +17,7 @@ from components.common.images.colour import (
     convert_to_luma,
     describe_profile,
 )
-from components.common.images.formats import name_kind, open_image
+from components.common.images.formats import name_kind, open_image, refuse_endless
 from components.common.images.measures import (
     MEASURED_PX,
     compute_moments,
@@ -109,6 +109,10 @@ def _inspect_image(
     """Fill a row from an image's bytes; return its remarks and its sketch."""
     limit = int(max_megapixels * 1e6)
     image = _open(data)
+    try:
+        refuse_endless(data)
+    except DarkroomError as error:
+        raise RejectedError(f"too slow: {error}") from None
     # A phone's JPEG with a second picture behind it (depth map, preview) is still one photograph.
     is_photo = image.format in ("MPO", "HEIF")
     row |= {"format": "JPEG" if image.format == "MPO" else image.format, "mode": image.mode}
@@ -134,6 +138,10 @@ def _inspect_image(
         row["exif_orientation"] = read_orientation(image)
     except RejectedError:
         raise
+    except MemoryError:
+        raise RejectedError(
+            "too large: more memory to decode it than validate.max_decode_mb"
+        ) from None
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise RejectedError(f"damaged: {_one_line(error)}") from None
     return {"remarks": remarks, "sketch": _measure(luma, row)}

@@ -12,9 +12,10 @@ from components.common.artifacts.manifest import (
     read_manifest,
     write_manifest,
 )
+from components.common.artifacts.validation import write_validation
 from components.common.errors import DarkroomError
 from components.common.files.cells import shield_path, shield_text
-from components.common.files.writing import write_json, write_text, writing, writing_folder
+from components.common.files.writing import write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.copies import find_pictures
 from components.validate.data_docs.page import render_page
@@ -31,7 +32,7 @@ from components.validate.judgement.verdict import create_verdict, describe_failu
 from components.validate.layouts.classes import leave_out_small
 from components.validate.layouts.corrections import apply_corrections, read_corrections
 from components.validate.layouts.layout import Layout, read_layout
-from components.validate.scan import scan_files
+from components.validate.scan import Limits, scan_files
 from components.validate.spec import Inputs, Outputs, Params
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
         for name, shield in shields.items():
             rejected[name] = rejected[name].map(shield, na_action="ignore")
         rejected.to_csv(temporary, index=False)
-    write_json(outputs.validation, verdict)
+    write_validation(outputs.validation, verdict)
     for finding in findings:
         if finding.kind == "layout":
             continue  # said at the start
@@ -103,7 +104,15 @@ def create_manifest(
     import pandas as pd
 
     paths = list(layout.files["path"])
-    scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels, params.frames)
+    limits = Limits(params.max_decode_seconds, params.max_decode_mb)
+    scanned = scan_files(
+        folder,
+        paths,
+        params.min_side_px,
+        params.max_megapixels,
+        params.frames,
+        limits=limits,
+    )
     remarks = take_remarks(scanned)
     manifest = pd.concat([layout.files, scanned], axis="columns")
     usable = manifest["status"] == OK

@@ -120,6 +120,12 @@ class Params:
         "an image of more million pixels is rejected before it is decoded: a small file may "
         "claim to be huge",
     )
+    max_decode_seconds: Annotated[float, Between(0.1, 3600)] = param(
+        60.0, "a file that takes a core longer is rejected, seconds; its process is ended"
+    )
+    max_decode_mb: Annotated[float, Between(64)] = param(
+        2048.0, "a file that takes more memory while it is decoded is rejected, MiB (on Linux)"
+    )
     frames: Literal["reject", "first"] = param(
         "reject",
         "what becomes of animations and files of several pages; first: their first frame is used",

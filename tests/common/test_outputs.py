@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.common.cli import exit_on_error, run_room
+from components.common.cli import run_room
+from components.common.terminal import exit_on_error
 
 
 def run_validate(tmp_path: Path, manifest: Path) -> None:

@@ -25,6 +25,7 @@ METHODS = {"unlink", "rmdir", "rename", "truncate", "write_text", "write_bytes"}
 ALLOWED = {
     "components/common/files/writing.py": "the rule itself",
     "components/common/files/ownership.py": "the lists of the rule",
+    "components/common/files/temporary.py": "folders of temporary files that bear its lock",
     "components/common/tracking/journal.py": "its own journal, named for it; lines are only added",
     "components/common/tracking/store.py": "a file in a temporary folder",
     "components/ingest/download.py": "the download, beside that new folder",

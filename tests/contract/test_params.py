@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,6 @@ def replace(file: Path, old: str, new: str) -> None:
         ("  seed: 0", "  seed: zero", ["train.seed", "integer", '"zero"']),
         ("  seed: 0", "  seed: true", ["train.seed", "integer", "true"]),
         ("  seed: 0", "  seed: -1", ["train.seed", "0 to", "-1"]),
-        ("  seed: 0\n", "", ["missing key train.seed", "add `seed: 0`"]),
         (
             "  resize: crop",
             "  resize: squash",
@@ -111,6 +111,24 @@ def test_a_setting_at_its_old_place_is_refused_with_the_new_one(
     with pytest.raises(DarkroomError) as caught:
         read_room_params(params, "train")
     assert str(caught.value) == f"{params}: {words}"
+
+
+def test_what_an_earlier_version_did_not_know_has_its_default(
+    params: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = {room: read_room_params(params, room) for room in ROOMS}
+    assert capsys.readouterr().err == ""  # ours lacks nothing
+    found = read_yaml(params)
+    del found["predict"], found["validate"]["max_megapixels"], found["data"]["corrections"]
+    params.write_text(json.dumps(found))
+    for room in ROOMS:
+        assert read_room_params(params, room) == whole[room]
+        said = capsys.readouterr().err
+        # A room says what concerns it, in one line.
+        assert ("data.corrections" in said) == (room in ("validate", "preprocess", "promote"))
+        assert ("validate.max_megapixels" in said) == (room == "validate")
+        assert ("predict" in said) == (room == "predict")
+        assert said.count("\n") <= 1
 
 
 def test_every_setting_that_moved_is_where_the_table_says() -> None:

@@ -82,7 +82,7 @@ def test_it_agrees_with_the_rooms(validator: Draft7Validator, key: str, value: A
         assert validator.is_valid(found)
 
 
-def test_a_missing_key_is_told(validator: Draft7Validator) -> None:
+def test_a_key_that_came_later_may_be_missing(validator: Draft7Validator) -> None:
     found = copy.deepcopy(read_yaml(FILE))
-    del found["train"]["finetune"]["dropout"]
-    assert not validator.is_valid(found)
+    del found["train"]["finetune"]["dropout"], found["predict"]
+    assert validator.is_valid(found)

@@ -60,6 +60,36 @@ def test_it_is_nobodys_root_and_says_what_is_in_it(image: str) -> None:
     assert labels["org.opencontainers.image.version"][0].isdigit()
 
 
+def test_it_lists_its_packages_with_versions_and_licences(image: str) -> None:
+    listed = json.loads(run(image, "cat", "/opt/darkroom/sbom.json"))
+    assert listed["bomFormat"] == "CycloneDX"
+    found = {part["name"].lower().replace("_", "-"): part for part in listed["components"]}
+    lock = (ROOT / "requirements/image.lock").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)(?= \\)", lock, re.MULTILINE))
+    assert len(pinned) > 100
+    assert {name: found[name]["version"] for name in pinned} == pinned
+    unlicensed = [name for name, part in found.items() if not part.get("licenses")]
+    assert len(unlicensed) < len(found) / 10, unlicensed
+
+
+def test_its_debian_packages_are_fresh(image: str) -> None:
+    # Asked of Debian's mirror, as the image's own user: nothing is installed.
+    script = (
+        "d=/tmp/apt; mkdir -p $d/lists/partial $d/cache; "
+        'o="-o Dir::State::lists=$d/lists -o Dir::Cache=$d/cache"; '
+        "apt-get $o update -qq >/dev/null 2>&1 || exit 9; apt-get $o -s upgrade | grep ^Inst"
+    )
+    done = subprocess.run(
+        ["docker", "run", "--rm", image, "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 9:
+        pytest.skip("Debian's mirror cannot be asked from a container here")
+    assert done.stdout == "", "build the image anew: make image"
+
+
 def test_nothing_to_build_with_and_no_caches_are_in_it(image: str) -> None:
     script = (
         "for tool in gcc cc make pip uv; do command -v $tool; done;"

@@ -1,22 +1,32 @@
-"""Faults on purpose: each room with one in its way, then again; a table of what survived.
+"""Faults on purpose: each room and command with one in its way, then again; a table of them.
 
-python -m tests.faults --seed 0 --count 2              # every room, every fault
+python -m tests.faults --seed 0 --count 2              # every room and command, every fault
 python -m tests.faults --seed 7 --count 1 --only train:SIGKILL
+python -m tests.faults --count 99 --minutes 60 --table docs/operations.md
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shlex
 import shutil
 import sqlite3
 import sys
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.faults.kinds import KINDS, NotTried, Trial
+import psutil
+
+from tests.faults.champion import check_champion
+from tests.faults.kinds import KINDS
 from tests.faults.project import (
+    COMMANDS,
     MINE,
     PHOTOS,
     ROOMS,
@@ -26,9 +36,12 @@ from tests.faults.project import (
     run_undisturbed,
     start,
 )
+from tests.faults.trial import NotTried, Trial
 from tests.trees import read_tree
 
-Outcome = tuple[int, list[str]]  # how many were tried, and the failures with their seeds
+LAST_SECONDS = 10  # in which what was started may end after who started it
+# Marks in a page between which the table stands.
+BEGIN, END = "<!-- begin: make faults -->", "<!-- end: make faults -->"
 
 
 def main() -> None:
@@ -40,48 +53,79 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first try")
     parser.add_argument("--count", type=int, default=1, help="tries of each room and fault")
+    parser.add_argument("--minutes", type=float, help="begin no try after so many")
     parser.add_argument(
         "--only", nargs="*", default=[], metavar="ROOM:FAULT", help="either may be empty"
     )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table into its place")
     flags = parser.parse_args()
     wanted = [tuple(word.split(":", 1)) for word in flags.only]
-    folder = Path(tempfile.mkdtemp(prefix="darkroom-faults-"))
-    rooms = ROOMS[: 1 + max((ROOMS.index(r) if r else 5 for r, _ in wanted), default=5)]
-    line = run_undisturbed(folder, rooms)
-    outcomes: dict[tuple[str, str], Outcome] = {}
-    for room in rooms:
-        for kind in KINDS:
-            if wanted and not any(r in ("", room) and k in ("", kind) for r, k in wanted):
-                continue
-            seeds = range(flags.seed, flags.seed + flags.count)
-            outcomes[room, kind] = try_fault(line, room, kind, seeds)
-    print(describe(outcomes))
-    failed = any(failures for _, failures in outcomes.values())
+    end = time.monotonic() + (flags.minutes or 1e9) * 60
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    names = (*ROOMS, *COMMANDS)
+    last = max((names.index(r) for r, _ in wanted if r), default=len(names) - 1)
+    line = run_undisturbed(folder, names if ("",) in {w[:1] for w in wanted} else names[: last + 1])
+    cells = [
+        (room, kind)
+        for room in line.seconds
+        for kind in KINDS
+        if not wanted or any(r in ("", room) and k in ("", kind) for r, k in wanted)
+    ]
+    outcomes = try_all(line, cells, range(flags.seed, flags.seed + flags.count), end)
+    table = f"{describe_command(flags, outcomes)}\n\n{describe(outcomes)}"
+    print(table)
+    if flags.table:
+        write_table(flags.table, table)
+    failed = any(one.failures for one in outcomes.values())
     if not failed:
         shutil.rmtree(folder)
     sys.exit(f"the projects are in {folder}" if failed else 0)
 
 
-def try_fault(line: Line, room: str, kind: str, seeds: range) -> Outcome:
-    """Return how many tries there were, and the failures."""
-    tried, failures = 0, []
+@dataclass
+class Outcome:
+    """What came of one fault in one room."""
+
+    tried: int = 0
+    failures: list[str] = field(default_factory=list)  # with their seeds
+    reason: str = ""  # why it is not tried
+
+
+def try_all(
+    line: Line, cells: Sequence[tuple[str, str]], seeds: range, end: float
+) -> dict[tuple[str, str], Outcome]:
+    """Try all cells with one seed, then with the next, each time in another order.
+
+    So time that ends early leaves no room and no fault out.
+    """
+    outcomes = {cell: Outcome() for cell in cells}
     for seed in seeds:
-        place = line.folder / f"{room}-{kind.replace('/', '').replace(' ', '-')}-{seed}"
-        try:
-            codes = run_once(line, room, kind, seed, place)
-        except NotTried as error:
-            print(f"{room}, {kind}: not tried, {error}", flush=True)
-            break
-        except AssertionError as error:
-            log = Path(f"{place}.log").read_text(encoding="utf-8")
-            print(f"{room}, {kind}, seed {seed}: {error}\n{log[-1500:]}", flush=True)
-            failures.append(f"{seed} ({str(error).splitlines()[0]})")
-        else:
-            ends = " and ".join(map(str, codes))
-            print(f"{room}, {kind}, seed {seed}: ended with {ends}, survived", flush=True)
-            remove(place)
-        tried += 1
-    return tried, failures
+        for room, kind in random.Random(seed).sample(cells, len(cells)):
+            if time.monotonic() > end:
+                return outcomes
+            if not outcomes[room, kind].reason:
+                try_fault(line, room, kind, seed, outcomes[room, kind])
+    return outcomes
+
+
+def try_fault(line: Line, room: str, kind: str, seed: int, outcome: Outcome) -> None:
+    """Try one fault in one room, and note what came of it."""
+    place = line.folder / f"{room}-{kind.replace('/', '').replace(' ', '-')}-{seed}"
+    try:
+        codes = run_once(line, room, kind, seed, place)
+    except NotTried as error:
+        print(f"{room}, {kind}: not tried, {error}", flush=True)
+        outcome.reason = str(error)
+        return
+    except AssertionError as error:
+        log = Path(f"{place}.log").read_text(encoding="utf-8")
+        print(f"{room}, {kind}, seed {seed}: {error}\n{log[-1500:]}", flush=True)
+        outcome.failures.append(f"{seed} ({str(error).splitlines()[0]})")
+    else:
+        ends = " and ".join(map(str, codes))
+        print(f"{room}, {kind}, seed {seed}: ended with {ends}, survived", flush=True)
+        remove(place)
+    outcome.tried += 1
 
 
 def remove(place: Path) -> None:
@@ -108,16 +152,22 @@ def run_once(line: Line, room: str, kind: str, seed: int, place: Path) -> list[i
         raise
     log = Path(f"{place}.log").read_text(encoding="utf-8")
     check_words(codes, log)
+    check_processes(place)
     expected, found = line.digests[room], compute_digests(place, stage)
     # A room that finished with fewer photos says so; what it wrote is of those photos.
-    may_differ = kind in ("damaged input", "vanishing input") and 0 in codes
-    wrong = [name for name in found if found[name] != expected[name] and not may_differ]
+    may_differ = kind.endswith(" input") and 0 in codes
+    before = compute_digests(line.folder / "before" / room, stage)  # what a failure leaves alone
+    wrong = [
+        name
+        for name in found
+        if found[name] not in (expected[name], before.get(name)) and not may_differ
+    ]
     assert not wrong, f"after the fault {', '.join(wrong)} is not as in the undisturbed run"
     if kind != "SIGKILL":
-        left = list(Path(f"{place}.tmp").iterdir())
-        assert not left, f"left in TMPDIR: {', '.join(file.name for file in left)}"
+        check_temporary(place)
+    check_champion(place)
     # What MLflow could not be told is told by a later run.
-    if any(codes) or may_differ or kind.startswith("MLflow"):
+    if any(codes) or may_differ or kind.startswith("MLflow") or "registry" in kind:
         code = Trial(line, stage, place, dice).wait(start(stage, place))
         assert code == 0, f"the next run ends with {code}"
     found = compute_digests(place, stage)
@@ -125,6 +175,8 @@ def run_once(line: Line, room: str, kind: str, seed: int, place: Path) -> list[i
     assert not wrong, f"{', '.join(wrong)} differs from the undisturbed run"
     check_names(line, room, place)
     check_runs(place)
+    check_champion(place)
+    check_temporary(place)  # what a killed one left is gone as well
     return codes
 
 
@@ -133,6 +185,29 @@ def check_words(codes: list[int], log: str) -> None:
     assert "Traceback" not in log, "a traceback instead of words"
     if 1 in codes:
         assert "error: " in log, "it failed without a word"
+
+
+def check_processes(place: Path) -> None:
+    """Nothing that a run started outlives it."""
+    end = time.monotonic() + LAST_SECONDS
+    while left := list_processes(place):
+        assert time.monotonic() < end, f"still running: {', '.join(left)}"
+        time.sleep(0.1)
+
+
+def list_processes(place: Path) -> list[str]:
+    """Return the processes that work in a project."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        if Path(process.info["cwd"] or "/").is_relative_to(place):
+            found.append(" ".join(process.info["cmdline"] or ())[:80])
+    return found
+
+
+def check_temporary(place: Path) -> None:
+    """Nothing is left where temporary files go."""
+    left = list(Path(f"{place}.tmp").iterdir())
+    assert not left, f"left in TMPDIR: {', '.join(file.name for file in left)}"
 
 
 def check_names(line: Line, room: str, place: Path) -> None:
@@ -155,19 +230,45 @@ def check_runs(place: Path) -> None:
         assert not left, f"runs of MLflow still marked as running: {left}"
 
 
-def describe(outcomes: dict[tuple[str, str], Outcome]) -> str:
-    """Return a Markdown table, a line a fault: how many survived, and which seeds failed."""
-    rooms = [room for room in ROOMS if any(r == room for r, _ in outcomes)]
-    lines = [f"| fault | {' | '.join(rooms)} |", f"|---{'|---' * len(rooms)}|"]
-    for kind in KINDS:
-        cells = []
-        for room in rooms:
-            tried, failures = outcomes.get((room, kind), (0, []))
-            seeds = f", fails: {'; '.join(failures)}" if failures else ""
-            cells.append(f"{tried - len(failures)} of {tried}{seeds}" if tried else "–")
-        if any(cell != "–" for cell in cells):
-            lines.append(f"| {kind} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def describe_command(flags: argparse.Namespace, outcomes: Mapping[Any, Outcome]) -> str:
+    """Return what was asked for, when, and how much came of it."""
+    words = f"make faults SEED={flags.seed} COUNT={flags.count}"
+    more = [f"--minutes {flags.minutes:g}"] if flags.minutes else []
+    more += [f"--only {shlex.join(flags.only)}"] if flags.only else []
+    words += f" ARGS='{' '.join(more)}'" if more else ""
+    tried = sum(one.tried for one in outcomes.values())
+    failed = sum(len(one.failures) for one in outcomes.values())
+    return f"`{words}`, {time.strftime('%Y-%m-%d')}: {tried - failed} of {tried} tries survived."
+
+
+def describe(outcomes: Mapping[tuple[str, str], Outcome]) -> str:
+    """Return Markdown tables, a line a fault: how many survived, and which seeds failed."""
+    tables = []
+    for names in (ROOMS, COMMANDS):
+        tried = {room for (room, _), outcome in outcomes.items() if outcome.tried}
+        rooms = [name for name in names if name in tried]
+        lines = [f"| fault | {' | '.join(rooms)} |", f"|---{'|---' * len(rooms)}|"]
+        for kind in KINDS:
+            cells = [_describe_cell(outcomes.get((room, kind), Outcome())) for room in rooms]
+            if any(cell != "–" for cell in cells):
+                lines.append(f"| {kind} | {' | '.join(cells)} |")
+        tables += ["\n".join(lines)] if rooms else []
+    return "\n\n".join(tables)
+
+
+def _describe_cell(outcome: Outcome) -> str:
+    seeds = f", fails: {'; '.join(outcome.failures)}" if outcome.failures else ""
+    survived = outcome.tried - len(outcome.failures)
+    return f"{survived} of {outcome.tried}{seeds}" if outcome.tried else "–"
+
+
+def write_table(file: Path, table: str) -> None:
+    """Put the table between the marks of a page."""
+    text = file.read_text(encoding="utf-8")
+    before, _, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    assert end, f"{file} lacks {BEGIN} or {END}"
+    file.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,15 +21,20 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from tests.e2e.project import UNSET, write_photos
+from tests.faults.champion import find_champion
+from tests.train.networks.tiny_vit import AUGREG, write_timm
 
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 ROOMS = ("ingest", "validate", "preprocess", "train", "evaluate", "promote")
+# Commands that a person types, after a model is champion and another came after it.
+# init comes last: it calls the model by another name.
+COMMANDS = ("approve", "history", "rollback", "predict", "batch", "suggest", "init")
 PHOTOS = "photos"
+NETWORK = "vit"  # of some thousand numbers: what is tried is not how well it sees
 BUNDLED = "bundled.yaml"  # settings of who has no photos: ingest brings digits then
 # They hold times, names of runs or both: they must be whole, and may say something else.
 TIMED = ("latency.json", "run.json", "report.html", "labels.html", "model_card.md", "data_docs")
-TIMED_KEYS = {"median_ms", "p95_ms", "mb"}
 TIMED_COLUMNS = {"seconds", "images_per_second"}
 # A person's own files, where rooms write.
 MINE = ("data/mine.txt", "reports/mine.csv", "models/mine.keras", "mine.partial", ".mine")
@@ -37,16 +42,16 @@ MINE = ("data/mine.txt", "reports/mine.csv", "models/mine.keras", "mine.partial"
 
 @dataclass(frozen=True)
 class Stage:
-    """One room as dvc.yaml starts it."""
+    """One room as dvc.yaml starts it, or a command as a person does."""
 
-    room: str
-    words: list[str]
+    name: str
+    words: list[str]  # behind `python -m components.`
     reads: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
 
 
 def read_stages() -> dict[str, Stage]:
-    """Return room → its command; outputs are what dvc.yaml says, inputs the other paths."""
+    """Return name → its command; outputs are what dvc.yaml says, inputs the other paths."""
     found = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     stages = {}
     for room in ROOMS:
@@ -57,8 +62,25 @@ def read_stages() -> dict[str, Stage]:
         reads = [path for path in paths if path not in writes]
         if room == "ingest":  # the digits of scikit-learn
             words, reads = [*words, "--params", BUNDLED], []
-        stages[room] = Stage(room, words, reads, writes)
-    return stages
+        stages[room] = Stage(room, [room, *words], reads, writes)
+    return stages | {name: create_command(name) for name in COMMANDS}
+
+
+def create_command(name: str) -> Stage:
+    """Return a command of a person's; its output is a digest's, or the champion."""
+    model = ["--model", "models:/darkroom@champion"]
+    who = ["--by", "Ann", "--reason", "seen on the bench"]
+    listed = ["--output", "suggestions.csv", "--page", "suggestions.html"]
+    words, writes = {
+        "init": (["init", PHOTOS], ["params.yaml"]),
+        "predict": (["predict", PHOTOS, *model, "--output", "answers.csv"], ["answers.csv"]),
+        "batch": (["predict", "batch", PHOTOS, *model, "--output", "answers"], ["answers"]),
+        "suggest": (["predict", "suggest", PHOTOS, *model, *listed], ["suggestions.csv"]),
+        "approve": (["promote", "approve", "2", *who], []),
+        "history": (["promote", "history"], []),
+        "rollback": (["promote", "rollback", "1", *who], []),
+    }[name]
+    return Stage(name, words, [PHOTOS] if PHOTOS in words else [], writes)
 
 
 def make_project(folder: Path) -> None:
@@ -68,7 +90,8 @@ def make_project(folder: Path) -> None:
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["data"] |= {"source": PHOTOS, "corrections": ""}
     params["preprocess"] |= {"size_px": 32, "shard_mb": 1}
-    params["train"]["recipe"] = "fixed"
+    write_timm(folder / NETWORK, AUGREG)
+    params["train"] |= {"recipe": "fixed", "backbone": NETWORK}
     params["train"]["finetune"]["epochs"] = 0
     params["evaluate"] |= {"resamples": 100, "robustness_images": 4, "latency_runs": 3}
     params["promote"]["rules"] = [{"metric": "accuracy", "at_least": 0.05}]
@@ -107,7 +130,7 @@ def start(
     environment |= {"DARKROOM_FAULT": f"{fault} {folder}"} if fault else {}
     with folder.with_name(f"{folder.name}.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(
-            [*prefix, sys.executable, "-m", f"components.{stage.room}", *stage.words],
+            [*prefix, sys.executable, "-m", f"components.{stage.words[0]}", *stage.words[1:]],
             cwd=folder,
             env=environment | variables,
             stdout=log,
@@ -134,17 +157,19 @@ class Line:
         return to
 
 
-def run_undisturbed(folder: Path, rooms: tuple[str, ...] = ROOMS) -> Line:
-    """Run rooms one after the other, and keep the project before each."""
+def run_undisturbed(folder: Path, names: tuple[str, ...] = (*ROOMS, *COMMANDS)) -> Line:
+    """Run rooms and commands one after the other, and keep the project before each."""
     line, project = Line(folder, read_stages()), folder / "whole"
     make_project(project)
-    if "train" in rooms:  # else each try would begin with ten seconds of making the database
+    if "train" in names:  # else each try would begin with ten seconds of making the database
         code = "from components.common.tracking.server import import_mlflow; import_mlflow()"
         where = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"}
         where["PYTHONPATH"] = str(ROOT)
         subprocess.run([sys.executable, "-c", code], cwd=project, env=where, check=True)
-    for room in rooms:
+    for room in names:
         stage = line.stages[room]
+        if room == COMMANDS[0]:
+            promote_another(line, project)
         shutil.copytree(project, folder / "before" / room)
         before_kb = measure_kb(project)
         began = time.monotonic()
@@ -165,6 +190,23 @@ def run_undisturbed(folder: Path, rooms: tuple[str, ...] = ROOMS) -> Line:
     return line
 
 
+def promote_another(line: Line, project: Path) -> None:
+    """Make a second version that awaits approval."""
+    change_model(project, "approve", "another")
+    code = start(line.stages["promote"], project).wait()
+    assert code == 0, (line.folder / "whole.log").read_text()
+
+
+def change_model(project: Path, mode: str, word: str) -> None:
+    """Let the same model count as another one, and say how promote is to treat it."""
+    yaml = YAML()
+    params = yaml.load((project / "params.yaml").read_text(encoding="utf-8"))
+    params["promote"]["mode"] = mode
+    yaml.dump(params, project / "params.yaml")
+    with zipfile.ZipFile(project / "models/model.keras", "a") as archive:
+        archive.comment = word.encode()
+
+
 def measure_kb(folder: Path) -> int:
     """Return what a folder takes on a tmpfs, whose files take whole pages of 4 KB."""
     sizes = [file.lstat().st_size for file in folder.rglob("*")]
@@ -182,9 +224,10 @@ def list_names(folder: Path) -> set[str]:
 
 def compute_digests(folder: Path, stage: Stage) -> dict[str, str]:
     """Return output → digest of what must be the same in every run, for the outputs that exist."""
-    return {
+    found = {
         name: compute_digest(folder / name) for name in stage.writes if (folder / name).exists()
     }
+    return found if stage.writes else {"champion": find_champion(folder)}
 
 
 def compute_digest(path: Path) -> str:
@@ -219,6 +262,9 @@ def read_what_counts(file: Path, name: str) -> Iterator[bytes]:
         found = json.loads(file.read_text(encoding="utf-8"))
         kept = {key: found[key] for key in ("verdict", "version", "aliases", "figures")}
         yield json.dumps(kept, sort_keys=True).encode()
+    elif file.name == "summary.json":
+        found = json.loads(file.read_text(encoding="utf-8"))
+        yield json.dumps(found | {"seconds": 0}, sort_keys=True).encode()
     elif file.name == ".darkroom":
         return  # the list of what is in the folder, whose names and bytes count themselves
     else:

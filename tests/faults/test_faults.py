@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import __main__ as faults
-from tests.faults.kinds import KINDS, NotTried, Trial
+from tests.faults.kinds import KINDS
 from tests.faults.project import Line
+from tests.faults.trial import NotTried, Trial
 
 SEED = int.from_bytes(os.urandom(2))  # a failure names it
 TRIED = [

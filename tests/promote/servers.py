@@ -86,11 +86,12 @@ def running(
 
 
 class Line:
-    """A line to a server. `cut` breaks it after so many bytes sent, `down` refuses everybody."""
+    """A line to a server. `cut` breaks it after so many bytes sent, `down` refuses everybody,
+    and what is sent waits for `delay_seconds`."""
 
     def __init__(self, port: int) -> None:
         self.server, self.port = port, find_port()
-        self.down, self.cut, self.cuts = False, None, 0
+        self.down, self.cut, self.cuts, self.delay_seconds = False, None, 0, 0.0
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -125,6 +126,8 @@ class Line:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sent += len(data)
+                if is_up:
+                    time.sleep(self.delay_seconds)
                 if self.down or (is_up and self.cut is not None and sent > self.cut):
                     self.cuts += 1
                     self.cut = None

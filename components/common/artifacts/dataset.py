@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files.schema import Schema
 from components.common.files.writing import read_json, write_json
 from components.common.images.pixels import ImageForm
 
+SCHEMA = Schema("dataset", stage="preprocess")
 # Features of the tf.train.Example that is one record of a shard.
 PIXELS, LABEL, PATH, SHA256 = "pixels", "label", "path", "sha256"
 
@@ -63,13 +65,14 @@ def compute_split_digest(images: Iterable[tuple[str, str]]) -> str:
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
     """Write dataset.json into the folder of shards."""
-    write_json(folder / "dataset.json", asdict(dataset) | {"form": dataset.form.describe()})
+    said = asdict(dataset) | {"form": dataset.form.describe()}
+    write_json(folder / "dataset.json", SCHEMA.put_on(said))
 
 
 def read_dataset(folder: Path) -> Dataset:
     """Read dataset.json from a folder of shards; DarkroomError if it is missing or damaged."""
     file = folder / "dataset.json"
-    found = read_json(file)
+    found = SCHEMA.take_off(file, read_json(file))
     try:
         splits = {
             name: Split(**(split | {"shards": [Shard(**shard) for shard in split["shards"]]}))

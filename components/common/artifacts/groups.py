@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.files.tables import read_table
+from components.common.files.schema import Schema
+from components.common.files.tables import mark_table, read_table
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SCHEMA = Schema("groups", stage="preprocess")
 FILE = "groups.parquet"  # in the folder of shards
 COLUMNS = ["path", "group_id"]
 
@@ -35,7 +37,7 @@ def write_groups(folder: Path, splits: pd.DataFrame) -> None:
     # Without pandas' own metadata: the same groups then give the same bytes, whoever writes them.
     columns = [pyarrow.array(shared[name].tolist(), pyarrow.string()) for name in COLUMNS]
     with writing(folder / FILE) as temporary:
-        parquet.write_table(pyarrow.table(columns, COLUMNS), temporary)
+        parquet.write_table(mark_table(pyarrow.table(columns, COLUMNS), SCHEMA), temporary)
 
 
 def read_groups(folder: Path, paths: Sequence[str], sha256: Sequence[str]) -> list[str]:
@@ -51,6 +53,6 @@ def read_groups(folder: Path, paths: Sequence[str], sha256: Sequence[str]) -> li
     file = folder / FILE
     known: dict[str, str] = {}
     if file.exists():
-        table = read_table(file, "table of groups", COLUMNS, "preprocess")
+        table = read_table(file, "table of groups", COLUMNS, "preprocess", schema=SCHEMA)
         known = dict(zip(table["path"], table["group_id"], strict=True))
     return [known.get(path, digest) for path, digest in zip(paths, sha256, strict=True)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.files.tables import read_table
+from components.common.files.schema import Schema
+from components.common.files.tables import read_table, write_parquet
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SCHEMA = Schema("manifest", stage="validate")
 COLUMNS = (
     "path",  # relative to the folder of images, with `/`; rows are sorted by it
     "label",  # class name
@@ -48,7 +50,7 @@ SPLITS = ("train", "val", "test")
 def read_manifest(file: Path) -> pd.DataFrame:
     """Read a manifest; raise DarkroomError where it is missing, damaged or lacks a column."""
     needed = [column for column in COLUMNS if column not in ADDED]
-    manifest = read_table(file, "manifest", needed, "validate")
+    manifest = read_table(file, "manifest", needed, "validate", schema=SCHEMA)
     for column in ADDED:
         if column not in manifest:
             manifest[column] = ""
@@ -58,4 +60,4 @@ def read_manifest(file: Path) -> pd.DataFrame:
 def write_manifest(file: Path, manifest: pd.DataFrame) -> None:
     """Write a manifest, whole or not at all."""
     with writing(file) as temporary:
-        manifest.to_parquet(temporary, index=False)
+        write_parquet(temporary, manifest, SCHEMA)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from components.common.files.schema import Schema
+from components.common.files.writing import read_json, write_json
+
+SCHEMA = Schema("metrics", stage="evaluate")
 
 # Figures of which less is better, by the last part of their name; of all others more is.
 LESS_IS_BETTER = (
     "ece", "mce", "brier", "log_loss", "loss", "error", "wrong", "mistakes", "p95_ms", "median_ms",
     "mb", "bytes", "difference", "expected", "likeliest", "with_review",
 )  # fmt: skip
+
+
+def write_metrics(file: Path, metrics: Mapping[str, Any]) -> None:
+    """Write metrics.json, whole or not at all."""
+    write_json(file, SCHEMA.put_on(metrics))
+
+
+def read_metrics(file: Path) -> Any:
+    """Read metrics.json; DarkroomError where it is missing, damaged, too old or too new."""
+    return SCHEMA.take_off(file, read_json(file))
 
 
 def list_figures(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
+from components.common.files.schema import Schema
 from components.common.files.writing import writing
 from components.common.images.pixels import ImageForm
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+SCHEMA = Schema("model", stage="train")
 CARD = "darkroom.json"
 MODEL_FILE = "model.keras"  # its name in a registered version
 # Names of the last three layers: logits → calibrated, divided by the temperature → softmax.
@@ -83,18 +85,20 @@ def save_model(file: Path, model: keras.Model, card: ModelCard) -> None:
             tempfile.tempdir = before
         with zipfile.ZipFile(temporary, "a") as archive:
             said = asdict(card) | {"form": card.form.describe()}
-            archive.writestr(CARD, json.dumps(said, indent=2))
+            archive.writestr(CARD, json.dumps(SCHEMA.put_on(said), indent=2))
 
 
 def read_card(file: Path) -> ModelCard:
     """Read the card of a model file, without Keras."""
     try:
         with zipfile.ZipFile(file) as archive:
-            found = json.loads(archive.read(CARD))
+            found = SCHEMA.take_off(file, json.loads(archive.read(CARD)))
         return ModelCard(**(found | {"form": ImageForm(**found["form"])}))
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no model there; run train first") from None
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except DarkroomError:
+        raise
+    except Exception as error:  # of damaged zips it is nearly anything
         raise DarkroomError(f"{file}: not a model that Darkroom trained ({error!r})") from None
 
 

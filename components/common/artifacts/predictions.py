@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DarkroomError
-from components.common.files.tables import read_table
+from components.common.files.schema import Schema
+from components.common.files.tables import read_table, write_parquet
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SCHEMA = Schema("predictions", stage="evaluate")
 # Columns: path, sha256, label, predicted (class names), correct, probability (of predicted), group
 # where it is known, then for each class its probability and its logit. No name before them begins
 # with such a prefix.
@@ -58,7 +60,7 @@ class Predictions:
 def write_predictions(file: Path, predictions: Predictions) -> None:
     """Write predictions.parquet, whole or not at all."""
     with writing(file) as temporary:
-        create_table(predictions).to_parquet(temporary, index=False)
+        write_parquet(temporary, create_table(predictions), SCHEMA)
 
 
 def create_table(predictions: Predictions) -> pd.DataFrame:
@@ -83,7 +85,8 @@ def create_table(predictions: Predictions) -> pd.DataFrame:
 
 def read_predictions(file: Path) -> Predictions:
     """Read predictions.parquet; raise DarkroomError where it is missing or damaged."""
-    table = read_table(file, "table of predictions", ("path", "sha256", "label"), "evaluate")
+    needed = ("path", "sha256", "label")
+    table = read_table(file, "table of predictions", needed, "evaluate", schema=SCHEMA)
     names = [str(c).removeprefix(PROBABILITY) for c in table if str(c).startswith(PROBABILITY)]
     logits = [f"{LOGIT}{name}" for name in names]
     missing = set(logits) - set(table.columns)

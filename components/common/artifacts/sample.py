@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from components.common.artifacts.predictions import PROBABILITY
+from components.common.files.schema import Schema
+from components.common.files.tables import mark_table, read_mark
 from components.common.files.writing import writing
+
+SCHEMA = Schema("sample", stage="promote")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ def write_sample(file: Path, sample: Sample) -> None:
     for position, name in enumerate(sample.class_names):
         columns[f"{PROBABILITY}{name}"] = pa.array(sample.probabilities[:, position], pa.float64())
     with writing(file) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+        pq.write_table(mark_table(pa.table(columns), SCHEMA), temporary)
 
 
 def read_sample(file: Path) -> Sample:
@@ -39,6 +43,7 @@ def read_sample(file: Path) -> Sample:
     import pyarrow.parquet as pq
 
     table = pq.read_table(file)
+    SCHEMA.check(file, read_mark(table.schema))
     names = [name for name in table.column_names if name.startswith(PROBABILITY)]
     return Sample(
         [name.removeprefix(PROBABILITY) for name in names],

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.files.tables import read_table
+from components.common.files.schema import Schema
+from components.common.files.tables import read_table, write_parquet
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SCHEMA = Schema("splits", stage="preprocess")
 COLUMNS = (
     "path",  # relative to the folder of images, with `/`
     "sha256",  # of the file's bytes, hex
@@ -34,10 +36,10 @@ def read_splits(
     Raises:
         DarkroomError: if it is missing, damaged, or lacks a column.
     """
-    return read_table(file, "table of splits", columns, "preprocess", others=others)
+    return read_table(file, "table of splits", columns, "preprocess", others=others, schema=SCHEMA)
 
 
 def write_splits(file: Path, splits: pd.DataFrame) -> None:
     """Write splits.parquet, whole or not at all; what it replaces was read before."""
     with writing(file, damaged=True) as temporary:
-        splits.to_parquet(temporary, index=False)
+        write_parquet(temporary, splits, SCHEMA)

@@ -120,12 +120,17 @@ def check_apart(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
             )
 
 
+def find_real(path: Path) -> Path:
+    """Return where a path leads; links in a ring stay as they are: whoever reads them says so."""
+    return Path(os.path.realpath(path))
+
+
 def is_inside(inner: Path, outer: Path) -> bool:
     """Whether a path is another or lies in it, by whatever way they are spelt or linked."""
-    named = inner.parent.resolve() / inner.name
+    named = find_real(inner.parent) / inner.name
     # DVC may link two equal files to one in its cache; for folders, what they lead to counts.
-    spelt = {named} if inner.is_file() else {named, inner.resolve()}
-    top = outer.resolve() if outer.is_dir() else outer.parent.resolve() / outer.name
+    spelt = {named} if inner.is_file() else {named, find_real(inner)}
+    top = find_real(outer) if outer.is_dir() else find_real(outer.parent) / outer.name
     if any(one.is_relative_to(top) for one in spelt):
         return True
     # A file system that ignores case, or a folder that is mounted twice: one place, two names.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.common.errors import DarkroomError
+from components.common.files.schema import KEY, Schema
 from components.common.files.writing import writing
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+_ATTRIBUTES = b"PANDAS_ATTRS"  # where pandas keeps the attributes of a table in a Parquet file
 
 
 def write_rows(file: Path, names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -20,6 +25,28 @@ def write_rows(file: Path, names: Sequence[str], rows: Iterable[Mapping[str, obj
         table = csv.DictWriter(stream, names)
         table.writeheader()
         table.writerows(rows)
+
+
+def write_parquet(file: Path, table: pd.DataFrame, schema: Schema) -> None:
+    """Write a table as Parquet, with what form it has among its attributes."""
+    marked = table.copy(deep=False)
+    marked.attrs = {**table.attrs, KEY: schema.mark}
+    marked.to_parquet(file, index=False)
+
+
+def mark_table(table: pa.Table, schema: Schema) -> pa.Table:
+    """Return an Arrow table that says what form it has, as :func:`write_parquet` does."""
+    said = {_ATTRIBUTES: json.dumps({KEY: schema.mark})}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
+
+
+def read_mark(head: pa.Schema) -> object:
+    """Return what a Parquet file says of its form; None: nothing."""
+    try:
+        said = json.loads((head.metadata or {}).get(_ATTRIBUTES, b"{}"))
+    except ValueError:
+        return None
+    return said.get(KEY) if isinstance(said, dict) else None
 
 
 def read_table(
@@ -31,6 +58,7 @@ def read_table(
     form: Literal["parquet", "csv"] = "parquet",
     others: bool = True,
     texts: Sequence[str] = (),
+    schema: Schema | None = None,
 ) -> pd.DataFrame:
     """Read a table of another room.
 
@@ -42,9 +70,10 @@ def read_table(
         form: of the file.
         others: read the other columns as well.
         texts: columns of a CSV file that are text, whatever they look like.
+        schema: its form, where the file says one.
 
     Raises:
-        DarkroomError: if it is missing, damaged, or lacks a column.
+        DarkroomError: if it is missing, damaged, lacks a column, or is too old or too new.
     """
     import pandas as pd
 
@@ -59,17 +88,20 @@ def read_table(
                 keep_default_na=False,
                 na_values=dict.fromkeys(others_of, ""),
             )
-            known = list(table.columns)
+            known, mark = list(table.columns), None
         else:
             from pyarrow import parquet
 
-            known = parquet.read_schema(file).names
+            head = parquet.read_schema(file)
+            known, mark = head.names, read_mark(head)
             has_all = set(columns) <= set(known)
             table = pd.read_parquet(file, columns=wanted) if has_all else pd.DataFrame()
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no {what} there; run {stage} first") from None
     except (OSError, ValueError) as error:  # ValueError: of pandas, Arrow and Unicode
         raise DarkroomError(f"{file}: not a readable {what} ({error}); run {stage} again") from None
+    if schema is not None:
+        schema.check(file, mark)
     missing = [name for name in columns if name not in known]
     if missing:
         raise DarkroomError(f"{file}: {what} lacks {', '.join(missing)}; run {stage} again")

@@ -273,7 +273,7 @@ def read_json(source: Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DarkroomError(f"{source}: not there; run the stage that writes it first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DarkroomError(f"{source}: damaged, not JSON ({error}); run its stage again") from None
 
 

@@ -24,6 +24,10 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEAD = 64  # bytes that tell the kind
 HEAD_BYTES = 1024  # that tell what a file is which is no picture
+# A JPEG of passes that each change next to nothing keeps a decoder busy for hours: some hundred
+# bytes a pass. Cameras and servers write 1 to 11.
+MAX_PASSES = 100
+_PASS = b"\xff\xda"  # marker at the head of each
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 
 # Where its mark is, the mark, and what it is called. Pictures that nothing here decodes first.
@@ -98,6 +102,41 @@ def open_image(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Imag
             "make the image smaller"
         )
     return image
+
+
+def refuse_endless(source: bytes | Path) -> None:
+    """Refuse a JPEG that is made to keep decoders busy; a file of another kind passes.
+
+    Args:
+        source: an encoded image, or the file that holds it.
+
+    Raises:
+        DarkroomError: if it has more than MAX_PASSES passes.
+    """
+    data = source.read_bytes() if isinstance(source, Path) else source
+    # Behind a picture there may be a film, in whose bytes the marker stands by chance.
+    if data.startswith(b"\xff\xd8") and data.count(_PASS) > MAX_PASSES:
+        passes = count_passes(data)
+        if passes > MAX_PASSES:
+            raise DarkroomError(
+                f"a JPEG of {passes:,} passes, made to keep decoders busy; more than {MAX_PASSES} "
+                "are refused: save it anew"
+            )
+
+
+def count_passes(data: bytes) -> int:
+    """Return how many passes (scans) a JPEG's first picture has."""
+    place, passes = 2, 0
+    while 0 <= (place := data.find(b"\xff", place)) < len(data) - 3:
+        marker = data[place + 1]
+        if marker == 0xD9:
+            break
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # without a segment
+            place += 1 if marker == 0xFF else 2
+            continue
+        passes += marker == 0xDA
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return passes
 
 
 def is_heic(head: bytes) -> bool:

@@ -23,7 +23,13 @@ from components.common.images.colour import (
     find_grey_range,
     is_deep_grey,
 )
-from components.common.images.formats import HEAD_BYTES, MAX_PIXELS, name_kind, open_image
+from components.common.images.formats import (
+    HEAD_BYTES,
+    MAX_PIXELS,
+    name_kind,
+    open_image,
+    refuse_endless,
+)
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg")
 _TIFF, _HEIC = (".tif", ".tiff"), (".heic", ".heif", ".hif")
@@ -92,6 +98,8 @@ def read_pixels(source: bytes | Path, form: ImageForm) -> np.ndarray:
     name = str(source) if isinstance(source, Path) else "image"
     try:
         with open_image(source, form.max_pixels) as image:
+            if image.format in ("JPEG", "MPO"):
+                refuse_endless(source)
             # JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the work; what is dropped is
             # detail finer than the wanted size. Features of clothing photos so decoded told the
             # classes apart as well as those of whole ones (at 128, 160 and 192 px).

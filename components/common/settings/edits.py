@@ -23,12 +23,26 @@ def change_text(text: str, changes: Mapping[str, Any]) -> str:
         if found is not None:
             start, end, words = found.start_mark.index, found.end_mark.index, as_yaml(value)
         else:
-            name, kept = node.value[-1]
-            between = ", " if node.flow_style else f"\n{' ' * name.start_mark.column}"
-            start = end = kept.end_mark.index
-            words = f"{between}{last}: {as_yaml(value)}"
+            start, end, words = _add(text, node, f"{last}: {as_yaml(value)}")
         text = text[:start] + words + text[end:]
     return text
+
+
+def _add(text: str, node: Any, words: str) -> tuple[int, int, str]:
+    """Return where a new key of a mapping goes, from and to, and with what around it."""
+    if not node.value:  # {}
+        return node.start_mark.index, node.end_mark.index, f"{{{words}}}"
+    name, last = node.value[-1]
+    if node.flow_style:
+        return last.end_mark.index, last.end_mark.index, f", {words}"
+    while last.value and not isinstance(last.value, str) and not last.flow_style:
+        inner = last.value[-1]
+        last = inner[1] if isinstance(inner, tuple) else inner
+    # Behind its line: a comment there is about the key before.
+    end = text.find("\n", max(last.end_mark.index - 1, 0))
+    if end < 0:
+        return len(text), len(text), f"\n{' ' * name.start_mark.column}{words}\n"
+    return end + 1, end + 1, f"{' ' * name.start_mark.column}{words}\n"
 
 
 def as_yaml(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Read params.yaml and refuse, before any work, whatever in it is unknown, missing or mistyped."""
+"""Read params.yaml and refuse, before any work, whatever in it is unknown or mistyped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 import typing
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def check_params(
 ) -> dict[str, Any]:
     """Check what was read from a params file, as :func:`read_params` does.
 
+    A key that is not there has its default: a file of an earlier version lacks what came since.
+
     Args:
         file: where it comes from, for messages.
         found: section name → its keys.
@@ -54,8 +57,8 @@ def check_params(
     _check_keys(file, "", found, schema)
     values = {}
     for name, kind in schema.items():
-        _check_section(file, name, found[name], kind)
-        values[name] = _validate(file, name, found[name], kind)
+        _check_section(file, name, found.get(name, {}), kind)
+        values[name] = _validate(file, name, found.get(name, {}), kind)
     return values
 
 
@@ -118,7 +121,9 @@ def parse_yaml(file: Path, text: str) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        found = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():  # of an anchor that is given twice, which is legal
+            warnings.simplefilter("ignore")
+            found = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         where = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not valid YAML: {where}") from None
@@ -182,15 +187,14 @@ def _check_section(file: Path, name: str, found: Any, kind: Any) -> None:
     if not isinstance(found, dict):
         raise DarkroomError(f"{file}: {name} must hold keys, got {found!r}")
     fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("shared")}
-    defaults = {key: field.default for key, field in fields.items()}
-    _check_keys(file, name, found, defaults)
+    _check_keys(file, name, found, fields)
     hints = typing.get_type_hints(kind)
-    for key in fields:
+    for key in fields.keys() & found.keys():
         if dataclasses.is_dataclass(hints[key]):
             _check_section(file, f"{name}.{key}", found[key], hints[key])
 
 
-def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Mapping[str, Any]) -> None:
+def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Iterable[str]) -> None:
     where = f"{name}." if name else ""
     for key in found:
         if key not in legal:
@@ -198,11 +202,6 @@ def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Mapping[
                 f"{file}: unknown key {where}{key}; {suggest(key, legal)}legal keys are "
                 f"{', '.join(legal)}"
             )
-    for key, default in legal.items():
-        if key not in found:
-            simple = isinstance(default, (str, int, float, bool)) or default is None
-            hint = f"add `{key}: {json.dumps(default)}` (the default)" if simple else "add it"
-            raise DarkroomError(f"{file}: missing key {where}{key}; {hint}")
 
 
 def _validate(file: Path, name: str, found: Mapping[str, Any], kind: Any) -> Any:

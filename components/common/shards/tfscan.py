@@ -19,6 +19,7 @@ from components.common.errors import DarkroomError
 from components.common.shards.tfrecord import compute_masked_crc
 
 LENGTH_BYTES, CRC_BYTES = 8, 4
+LONGEST_SHIFT = 70  # ten groups of seven bits hold 64
 VARINT, LENGTH_DELIMITED = 0, 2  # wire types
 
 
@@ -52,7 +53,7 @@ def scan_shard(file: Path) -> Iterator[Place]:
                 start = place.start + place.length + CRC_BYTES
     except FileNotFoundError:
         raise DarkroomError(f"{file}: shard is missing; run preprocess again") from None
-    except (ValueError, IndexError, KeyError, struct.error) as error:
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
         raise DarkroomError(f"{file}: damaged ({error}); run preprocess again") from None
 
 
@@ -100,9 +101,10 @@ def _fields(data: Any, start: int, end: int) -> Iterator[tuple[int, tuple[int, .
 def _varint(data: Any, start: int) -> tuple[int, int]:
     """Return a number of seven bits a byte, the lowest first, and where it ends."""
     value = shift = 0
-    while True:
+    while shift < LONGEST_SHIFT:
         byte = data[start]
         value |= (byte & 0x7F) << shift
         start, shift = start + 1, shift + 7
         if byte < 0x80:
             return value, start
+    raise ValueError("a number of more than 64 bits")

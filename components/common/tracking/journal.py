@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,11 +157,11 @@ def find_journal(file: Path) -> Path:
 def read_journal(file: Path) -> list[dict[str, Any]]:
     """Return the records of a journal; a last line that a kill cut short is left out."""
     found = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
+    for line in file.read_bytes().splitlines() if file.exists() else []:
+        with suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict) and isinstance(record.get("run_id"), str):
+                found.append(record)
     return found
 
 

@@ -25,6 +25,7 @@ from components.common.tracking.runs import (
     CONTINUES,
     KFP_RUN_ID,
     KFP_TAG,
+    SCHEMA,
     find_run,
     name_run,
     open_run,
@@ -72,7 +73,7 @@ def start_recorded_run(
         found: dict[str, Any] = {"run_id": recorder.run_id, "experiment": names.experiment}
         if any("open" in line for line in own):  # no server knows it: its record goes along
             found["unsent"] = [*own, stamp({"status": "FINISHED"}, recorder.run_id)]
-        write_json(file, found)
+        write_json(file, SCHEMA.put_on(found))
 
 
 @contextmanager

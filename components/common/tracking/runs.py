@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files.schema import Schema
 from components.common.files.writing import read_json
 from components.common.tracking.server import describe_uri
 
+SCHEMA = Schema("run", stage="train")
 KFP_RUN_ID = "DARKROOM_KFP_RUN_ID"  # in the environment of every task of a Kubeflow pipeline
 KFP_TAG = "darkroom.kfp_run_id"  # of the MLflow run
 CONTINUES = "darkroom.continues"  # of a run: the id of the one that this server does not know
@@ -30,7 +32,7 @@ def find_run(mlflow: Any, experiment: str, run_id: str) -> str:
 
 def read_run_id(file: Path) -> str:
     """Return the id of the run that train opened."""
-    found = read_json(file)
+    found = SCHEMA.take_off(file, read_json(file))
     if not isinstance(found, dict) or not isinstance(found.get("run_id"), str):
         raise DarkroomError(f"{file}: holds no run_id; run train again")
     return str(found["run_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,16 @@ class TerminatedError(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
+
+
+def _end_as_usual() -> None:
+    """Let a forked child end at once when SIGTERM comes: what is to be put in order is not its."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if getattr(handler, "__module__", "") == __name__:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_end_as_usual)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from components.evaluate.report.drawings import (
     draw_robustness,
 )
 from components.evaluate.report.gallery import Gallery
-from components.evaluate.report.templating import TEMPLATES, create_environment
+from components.evaluate.report.templating import TEMPLATES, create_environment, hash_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,12 @@ def render_report(content: Content) -> str:
     cells = _describe_cells(content)
     drawn, box = _draw(content)
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    # Styles stand at many elements, and those of figures are matplotlib's; no other script may run.
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src '{hash_source(script)}'; base-uri 'none'; form-action 'none'"
+    )
     page: str = environment.get_template(
         "report.html.j2"
     ).render(
@@ -84,6 +90,8 @@ def render_report(content: Content) -> str:
             "held_back": content.held_back[:1].upper() + content.held_back[1:],
             "suspects_more": max(0, len(content.suspects) - SUSPECTS_SHOWN),
             "style": Markup(style),  # noqa: S704 - our own file
+            "script": Markup(script),  # noqa: S704 - our own file
+            "policy": policy,
             "figures": {name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
             "confusion": _shade(content.metrics) if _has_table(content) else [],
             "pairs": pairs,

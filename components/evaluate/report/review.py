@@ -6,7 +6,6 @@ a download, which `data.corrections` names and validate applies (layouts/correct
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections import Counter
@@ -19,7 +18,7 @@ from components.common.artifacts.dataset import read_dataset
 from components.common.shards.stored import open_split
 from components.evaluate.checks.suspects import Decision, Suspect, find_twins, list_decisions
 from components.evaluate.report.pictures import encode_picture
-from components.evaluate.report.templating import TEMPLATES, create_environment
+from components.evaluate.report.templating import TEMPLATES, create_environment, hash_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +81,8 @@ def render_review(review: Review) -> str:
         _read(name) for name in (("style.css", "labels.css"), ("corrections.js", "labels.js"))
     )
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src '{hash_source(style)}'; "
+        f"script-src '{hash_source(script)}'; base-uri 'none'; form-action 'none'"
     )
     suspects = [one for one in review.suspects if one.sha256 in review.pictures]
     page: str = (
@@ -195,7 +194,3 @@ def _choose_keys(class_names: Sequence[str], suspects: Sequence[Suspect]) -> lis
 
 def _read(names: Sequence[str]) -> str:
     return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,8 @@ def decimal(value: float | None, digits: int = 3) -> str:
 def number(value: int) -> str:
     """Return a count with its thousands apart."""
     return f"{value:,}"
+
+
+def hash_source(text: str) -> str:
+    """Return by what a page's policy knows a script or style of ours: CSP's `sha256-…`."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

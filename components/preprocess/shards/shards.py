@@ -20,7 +20,7 @@ from pathlib import Path
 from components.common.artifacts.dataset import Shard, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, writing
-from components.common.host import count_cores
+from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.images.pixels import ImageForm
 from components.common.terminal import bar
 from components.preprocess.shards.recipe import compute_recipe
@@ -116,7 +116,7 @@ def write_shards(
     workers = min(count_cores(), len(plans))
     written: dict[str, Shard] = {}
     with bar("writing", "images", total) as progress:
-        if workers < 2 or total < FEW:
+        if workers < 2 or total < FEW or not can_share_work():
             shards = _write_here(plans, images, form, folder)
         else:
             shards = _write_parallel(plans, images, form, folder, workers)
@@ -157,7 +157,7 @@ def _write_here(
 def _write_parallel(
     plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path, workers: int
 ) -> Iterator[Shard]:
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         # The longest first, so that no core ends alone with a long one.
         jobs = [
             pool.submit(write_shard, plan.rows, images, form, folder / plan.file)

@@ -34,6 +34,7 @@ LEDGER, APPROVAL = "ledger", "approval"
 SEAL = "seal"
 SOURCE = "source"  # in a seal: where the version's files are; no tag, and not to be edited
 ACCEPTED, FORKS = "accepted_breaks", "accepted_forks"
+MOST_MISSING = 1000  # entries in a row that are told; a number in MLflow's answer may be any
 ANEW = "begins_anew"  # no version from before is there any more
 
 
@@ -146,12 +147,12 @@ def parse_book(params: Mapping[str, str], head: str = "") -> Book:
     marks = {
         int(key.removeprefix(DONE)): value
         for key, value in params.items()
-        if key.startswith(DONE) and key.removeprefix(DONE).isdigit()
+        if key.startswith(DONE) and key.removeprefix(DONE).isdecimal()
     }
     entries: list[Entry] = []
     breaks: dict[int, str] = {}
     previous = NO_HASH
-    for number in range(1, max(texts, default=0) + 1):
+    for number in _list_numbers(texts):
         text = texts.get(number)
         entry = _read_entry(text)
         if entry is None or entry.number != number:
@@ -174,7 +175,7 @@ def parse_book(params: Mapping[str, str], head: str = "") -> Book:
 
 def compute_hash(text: str) -> str:
     """Return the sha256 of a text, hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def split_head(head: str) -> tuple[str, int, str]:
@@ -208,12 +209,27 @@ def _ends_approvals(entry: Entry, version: str) -> bool:
     return entry.alias == CHAMPION or is_judged_anew
 
 
+def _list_numbers(texts: Mapping[int, str]) -> list[int]:
+    """Return the numbers that entries should have; of a gap that no person made its end alone."""
+    numbers: list[int] = []
+    for number in sorted(texts):
+        first = numbers[-1] + 1 if numbers else 1
+        numbers += range(max(first, number - MOST_MISSING), number + 1)
+    return numbers
+
+
 def _read_entry(text: str | None) -> Entry | None:
+    """Return an entry; None if there is none, or somebody wrote something else in its place."""
     try:
-        return Entry(**json.loads(text)) if text is not None else None
-    except (ValueError, TypeError):
+        entry = Entry(**json.loads(text)) if text is not None else None
+    except (ValueError, TypeError, RecursionError):
         return None
+    if entry is None or type(entry.number) is not int or not isinstance(entry.evidence, dict):
+        return None
+    told = (entry.time, entry.action, entry.alias, entry.after, entry.who, entry.why)
+    texts = (*told, entry.before or "", entry.previous, entry.token)
+    return entry if all(isinstance(one, str) for one in texts) else None
 
 
 def _is(key: str) -> bool:
-    return key.startswith(ENTRY) and key.removeprefix(ENTRY).isdigit()
+    return key.startswith(ENTRY) and key.removeprefix(ENTRY).isdecimal()

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.common.artifacts.model import ModelCard
 from components.common.errors import DarkroomError
+from components.common.files.ownership import find_real
 from components.common.tracking.runs import KFP_RUN_ID
 
 # Set by whoever starts the container; no process can read it from inside.
@@ -76,11 +77,11 @@ def read_dvc_digest(source: Path, folder: Path) -> str:
         folder: the folder of dvc.yaml.
     """
     lock = _read_yaml(folder / "dvc.lock")
-    wanted = (folder / source).resolve()
+    wanted = find_real(folder / source)
     stages = lock.get("stages")
     for stage in (stages if isinstance(stages, dict) else {}).values():
         for entry in _entries(stage, "outs", "deps"):
-            if (folder / entry["path"]).resolve() == wanted:
+            if find_real(folder / entry["path"]) == wanted:
                 return str(entry["md5"])
     for entry in _entries(_read_yaml(wanted.with_name(f"{wanted.name}.dvc")), "outs"):
         if wanted.parent / entry["path"] == wanted:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.common.artifacts.metrics import read_metrics
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import read_predictions
 from components.common.artifacts.sample import Sample, read_sample, write_sample
@@ -240,7 +241,7 @@ class Registry:
             if file is None:
                 return None
             try:
-                evidence = parse_evidence(read_json(file), METRICS)
+                evidence = parse_evidence(read_metrics(file), METRICS)
             except DarkroomError:
                 return None  # written by something else
             if not with_predictions:

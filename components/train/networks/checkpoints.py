@@ -145,22 +145,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return the config.json of a folder."""
     file = folder / CONFIG
     try:
-        found: dict[str, Any] = json.loads(file.read_text())
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DarkroomError(
             f"train.backbone: {folder}: no {CONFIG} there; a checkpoint is a folder with "
             f"{CONFIG} and *.safetensors, a KerasHub preset one with {CONFIG} and *.weights.h5"
         ) from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DarkroomError(f"train.backbone: {file}: not readable ({error})") from None
+    if not isinstance(found, dict):
+        raise DarkroomError(f"train.backbone: {file}: not readable (it holds no object of JSON)")
     return found
 
 
 def list_weights(folder: Path) -> list[Path]:
     """Return the files of weights of a checkpoint: one, or the shards that its index names."""
     if (folder / INDEX).is_file():
-        index = json.loads((folder / INDEX).read_text())["weight_map"]
-        names = sorted(set(index.values()))
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            names = sorted({str(name) for name in index.values()})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DarkroomError(
+                f"train.backbone: {folder / INDEX}: not readable ({error!r}); get it again"
+            ) from None
         if any(Path(name).name != name for name in names):  # it may not lead out of the folder
             raise DarkroomError(f"train.backbone: {folder / INDEX}: names files elsewhere")
         return [folder / name for name in names]

@@ -8,7 +8,10 @@ every other.
 
 from __future__ import annotations
 
+import math
+import os
 import pickle
+import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +22,8 @@ import numpy as np
 from components.common.errors import DarkroomError
 
 MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
+MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # codes of a pickle that keep what was read under a number
+MOST_PLACES = 10_000_000  # a state dict of a thousand tensors has some ten thousand
 DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8", "HalfStorage": "<f2", "DoubleStorage": "<f8"}
 
 
@@ -68,6 +73,10 @@ def read_torch_weights(file: Path) -> dict[str, np.ndarray]:
         KeyError,
         AttributeError,
         TypeError,
+        IndexError,
+        OverflowError,
+        MemoryError,  # a length that no file has
+        RecursionError,
     ) as error:
         raise DarkroomError(
             f"{file}: not a legacy PyTorch checkpoint of plain tensors ({error}); "
@@ -76,19 +85,34 @@ def read_torch_weights(file: Path) -> dict[str, np.ndarray]:
 
 
 def _read(stream: BinaryIO) -> dict[str, np.ndarray]:
-    magic, _protocol, machine = (_Restricted(stream).load() for _ in range(3))
+    magic, _protocol, machine = (_load(stream) for _ in range(3))
     if magic != MAGIC or not machine.get("little_endian"):
         raise ValueError("wrong magic number")
-    tensors: dict[str, _Tensor] = _Restricted(stream).load()
-    keys: list[str] = _Restricted(stream).load()
+    tensors: dict[str, _Tensor] = _load(stream)
+    keys: list[str] = _load(stream)
     kinds = {tensor.storage[2]: tensor.storage[1] for tensor in tensors.values()}
     storages = {key: _read_storage(stream, kinds[key]) for key in keys}
     return {name: _view(storages[tensor.storage[2]], tensor) for name, tensor in tensors.items()}
 
 
+def _load(stream: BinaryIO) -> Any:
+    """Return the next pickle, after a look at it: a place of its memo may be anywhere.
+
+    Python makes room for all places before it, so five bytes can ask for gigabytes.
+    """
+    start = stream.tell()
+    for code, place, _ in pickletools.genops(stream):
+        if code.name in MEMO and place is not None and int(place) > MOST_PLACES:
+            raise pickle.UnpicklingError(f"a memo of {place:,} places")
+    stream.seek(start)
+    return _Restricted(stream).load()
+
+
 def _read_storage(stream: BinaryIO, kind: str) -> np.ndarray:
     count = int.from_bytes(stream.read(8), "little")
     dtype = np.dtype(DTYPES[kind])
+    if count * dtype.itemsize > os.fstat(stream.fileno()).st_size:
+        raise EOFError("a storage is longer than the file")
     data = stream.read(count * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
         raise EOFError("the file ends early")
@@ -102,6 +126,8 @@ def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
     )
     if min((tensor.offset, *tensor.shape, *tensor.strides, 0)) < 0 or last >= storage.size:
         raise ValueError("a tensor reaches beyond its storage")
+    if math.prod(tensor.shape) > storage.size:  # strides of 0 make terabytes of one number
+        raise ValueError("a tensor has more numbers than its storage")
     strides = [step * storage.itemsize for step in tensor.strides]
     view = np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides)
     return np.array(view)

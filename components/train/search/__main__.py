@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.common.cli import exit_on_error
-from components.common.terminal import say
+from components.common.files.temporary import keeping_in_one_folder
+from components.common.terminal import exit_on_error, say
+from components.common.tracking.signals import raising_on_sigterm
 
 if TYPE_CHECKING:
     from components.train.search.study import Best
@@ -64,7 +65,7 @@ def create_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one of the commands; exit with 1 on a user's error."""
     given = create_parser().parse_args(argv)
-    with exit_on_error():
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
         {"run": _run, "show": _show, "apply": _apply}[given.command](given)
 
 

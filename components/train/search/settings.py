@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.common.errors import DarkroomError
 from components.common.files.writing import write_text
 from components.common.settings.edits import change_text
+from components.common.settings.missing import fill_missing
 from components.common.settings.params import check_params, list_settings, read_yaml, set_key
 from components.common.settings.spec import SHARED_SECTIONS
 from components.train.selection.rules import EPOCHS
@@ -42,13 +42,11 @@ def create_params(file: Path, changes: Mapping[str, Any], where: Path | None = N
     Raises:
         DarkroomError: if a key is unknown or a value illegal, as for params.yaml itself.
     """
+    schema: dict[str, type] = {"train": Params, "mlflow": SHARED_SECTIONS["mlflow"]}
     found = copy.deepcopy(read_yaml(file))
+    fill_missing(found, schema)
     for key, value in changes.items():
         set_key(found, key, value, str(where or file))
-    schema: dict[str, type] = {"train": Params, "mlflow": SHARED_SECTIONS["mlflow"]}
-    missing = [name for name in schema if name not in found]
-    if missing:
-        raise DarkroomError(f"{file}: missing section {missing[0]}")
     values = check_params(where or file, {name: found[name] for name in schema}, schema)
     return dataclasses.replace(values["train"], mlflow=values["mlflow"])
 

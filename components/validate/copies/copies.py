@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.host import count_cores
+from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.terminal import bar
 from components.validate.copies.candidates import Pairs, find_candidates
 from components.validate.copies.exports import link_exports
@@ -89,11 +91,10 @@ def _find_copies(
     pairs, starts = pairs[likely], maps[likely]
     seen: list[Likeness] = []
     with (
-        ProcessPoolExecutor(count_cores()) as pool,
+        _reading(max_pixels) as read,
         ThreadPoolExecutor(count_cores()) as threads,
         bar("comparing", "pairs", len(pairs)) as progress,
     ):
-        read = partial(pool.map, partial(read_picture, max_pixels=max_pixels), chunksize=16)
         for part in _cut(len(pairs), BLOCK):
             block = pairs[part]
             needed, place = np.unique([block.first, block.second], return_inverse=True)
@@ -119,6 +120,17 @@ def _find_usual(pairs: Pairs, missed: np.ndarray) -> np.ndarray:
     ends = pd.Series(np.concatenate([pairs.first, pairs.second]))
     medians = pd.Series(np.tile(missed, 2)).groupby(ends).transform("median").to_numpy()
     return np.asarray(medians.reshape(2, -1).max(axis=0))
+
+
+@contextmanager
+def _reading(max_pixels: int) -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
+    """Yield what reads pictures: on all cores, or where they cannot share work, on one."""
+    read = partial(read_picture, max_pixels=max_pixels)
+    if not can_share_work():
+        yield partial(map, read)
+        return
+    with ProcessPoolExecutor(count_cores(), None, end_with_parent, (os.getpid(),)) as pool:
+        yield partial(pool.map, read, chunksize=16)
 
 
 def _compare_part(

@@ -19,11 +19,16 @@ FOREIGN = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 
+POLICY = (  # no script runs, nothing is loaded
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+)
+
 
 def make_self_contained(site: Path) -> None:
     """Rewrite all pages of a site so that they need nothing but themselves."""
-    style = f"<style>{STYLE.read_text(encoding='utf-8')}</style>"
+    own = f"{POLICY}<style>{STYLE.read_text(encoding='utf-8')}</style>"
     for page in site.rglob("*.html"):
         html = FOREIGN.sub("", page.read_text(encoding="utf-8"))
-        page.write_text(html.replace("</head>", f"{style}</head>", 1), encoding="utf-8")
+        page.write_text(html.replace("</head>", f"{own}</head>", 1), encoding="utf-8")
     shutil.rmtree(site / "static", ignore_errors=True)

@@ -122,6 +122,8 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
         delimiter, skipped = head[skipped][4:5], skipped + 1  # Excel's own way of saying it
     else:
         delimiter = find_delimiter(head[skipped:])
+    if not delimiter.isascii():
+        raise ValueError(f"its first line says that {delimiter!r} parts the columns")
     if delimiter != ",":
         shown = {"\t": "tabs", " ": "spaces"}.get(delimiter, repr(delimiter))
         notes.append(f"{file.name}: columns parted by {shown}")

@@ -26,7 +26,7 @@ from components.common.tracking.recording import (
     continue_run,
     start_recorded_run,
 )
-from components.common.tracking.runs import log_params
+from components.common.tracking.runs import SCHEMA, log_params
 from components.common.tracking.server import import_mlflow
 
 NAMES = Mlflow(experiment="journal")
@@ -231,7 +231,7 @@ def test_a_run_that_was_killed_goes_on_in_the_run_that_was_opened_for_it(
         mlflow.log_metrics({"loss": 1.0}, step=3)
     (run,) = search_runs()
     assert read_history(run.info.run_id) == [(1, 2.0), (2, 1.5), (3, 1.0)]
-    assert read_json(file) == {"run_id": run.info.run_id, "experiment": "journal"}
+    assert read_json(file) == SCHEMA.put_on({"run_id": run.info.run_id, "experiment": "journal"})
 
 
 def test_the_record_travels_with_run_json(

@@ -25,6 +25,9 @@ def prepare(kind: str, at: int, folder: str) -> None:
             os.kill(owner, signal.SIGTERM)
         elif kind == "clock":
             time.time = lambda: now() - 3600.0
+        elif kind.startswith("changed:"):
+            with open(os.path.join(folder, kind[8:]), "r+b") as stream:
+                stream.write(b"as another program leaves it")
         elif kind.startswith("gone:"):
             os.rename(os.path.join(folder, kind[5:]), f"{folder}.gone")
 

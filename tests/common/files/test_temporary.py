@@ -1,0 +1,95 @@
+"""What a command keeps for a while goes with it; what a killed one left goes with the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from components.common.files.temporary import keeping_in_one_folder
+
+ROOT = Path(__file__).parents[3]
+LIBRARY = """
+import tempfile, time
+from components.common.files.temporary import keeping_in_one_folder
+with keeping_in_one_folder():
+    tempfile.mkdtemp(prefix="matplotlib-")
+    print("made", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def start() -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIBRARY],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "made\n"
+    return process
+
+
+def test_all_of_it_goes_in_the_end(place: Path) -> None:
+    with keeping_in_one_folder():
+        Path(tempfile.mkdtemp(), "left").touch()
+        inner = os.environ["TMPDIR"]
+        assert [str(path) for path in place.iterdir()] == [inner]
+        ask = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
+        assert subprocess.check_output(ask, text=True).strip() == inner
+    assert list(place.iterdir()) == []
+    assert (os.environ["TMPDIR"], tempfile.gettempdir()) == (str(place), str(place))
+
+
+def test_errors_of_the_body_pass(place: Path) -> None:
+    with pytest.raises(OSError, match="mine"), keeping_in_one_folder():
+        raise OSError("mine")
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_command_left_goes_with_the_next(place: Path) -> None:
+    killed, living = start(), start()
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    (place / "darkroom-mine").mkdir()  # of nobody's name
+    (place / "darkroom-0123456789abcdef").write_text("mine")
+    (place / f"darkroom-{'0' * 16}.new").mkdir()  # of one that starts just now
+    assert len(list(place.iterdir())) == 5
+    with keeping_in_one_folder():
+        assert len(list(place.iterdir())) == 5
+    left = {path.name: path for path in place.iterdir()}
+    assert len(left) == 4
+    assert list(place.glob("*/matplotlib-*")) != []
+    living.kill()
+    living.wait()
+    hours_ago = time.time() - 7200
+    os.utime(left[f"darkroom-{'0' * 16}.new"], (hours_ago, hours_ago))
+    with keeping_in_one_folder():
+        pass
+    assert {path.name for path in place.iterdir()} == {
+        "darkroom-mine",
+        "darkroom-0123456789abcdef",
+    }
+
+
+def test_where_none_can_be_made_libraries_find_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    before = os.environ.get("TMPDIR")
+    with keeping_in_one_folder():
+        assert os.environ.get("TMPDIR") == before
