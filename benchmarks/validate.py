@@ -39,7 +39,7 @@ from components.common.images.duplicates import group_near_duplicates
 from components.common.images.formats import FORMATS
 from components.common.images.pixels import find_images
 from components.common.settings.spec import Data
-from components.validate.scan import CHUNK, scan_files
+from components.validate.scan.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
 

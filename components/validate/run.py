@@ -31,18 +31,26 @@ from components.validate.judgement.verdict import create_verdict, describe_failu
 from components.validate.layouts.classes import leave_out_small
 from components.validate.layouts.corrections import apply_corrections, read_corrections
 from components.validate.layouts.layout import Layout, read_layout
-from components.validate.scan import scan_files
+from components.validate.scan.scan import scan_files
 from components.validate.spec import Inputs, Outputs, Params
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+def run(
+    inputs: Inputs, outputs: Outputs, params: Params, scanned: pd.DataFrame | None = None
+) -> None:
     """Look at every file, judge the data, and fail where something critical is wrong.
 
     Verdict, quarantine and data docs are written in any case, so that a person can see why; the
     manifest, which later stages need, only if the data passes.
+
+    Args:
+        inputs: the images.
+        outputs: what is written.
+        params: settings.
+        scanned: of `scan_files`, with a column `path`, where others have looked at the files.
     """
     watch = Stopwatch()
     reference = Path(params.reference_manifest) if params.reference_manifest else None
@@ -51,7 +59,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
-    manifest, remarks = create_manifest(inputs.images, layout, params)
+    manifest, remarks = create_manifest(inputs.images, layout, params, scanned)
     manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
     manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
@@ -97,13 +105,20 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
 
 
 def create_manifest(
-    folder: Path, layout: Layout, params: Params
+    folder: Path, layout: Layout, params: Params, scanned: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
     import pandas as pd
 
     paths = list(layout.files["path"])
-    scanned = scan_files(folder, paths, params.min_side_px, params.max_megapixels, params.frames)
+    if scanned is None:
+        limits = (params.min_side_px, params.max_megapixels, params.frames)
+        scanned = scan_files(folder, paths, *limits)
+    elif list(scanned.pop("path")) != paths:
+        raise DarkroomError(
+            f"{len(scanned):,} files were looked at, and {len(paths):,} are there: not the same "
+            "ones; run the whole pipeline again"
+        )
     remarks = take_remarks(scanned)
     manifest = pd.concat([layout.files, scanned], axis="columns")
     usable = manifest["status"] == OK

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.common.host import count_cores
+from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
 from components.validate.copies.candidates import Pairs, find_candidates
 from components.validate.copies.exports import link_exports
@@ -34,6 +36,7 @@ MANY = 20
 AT_ONCE = 256  # pairs whose thumbnails are compared at once
 BLOCK = 8192  # pairs whose pictures are in memory at once: at most 300 MB
 CLOSE = 64  # of them that are compared at once
+READ = 16  # pictures that a process reads at once
 
 
 def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> np.ndarray:
@@ -43,7 +46,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
     and pictures that a second look finds to be the same.
 
     Args:
-        folder: of the images.
+        folder: of the images, or a listing of them.
         images: rows of the manifest that are usable.
         sketches: of them; empty where a picture is too small or too flat to be told from others.
 
@@ -59,7 +62,8 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
     if len(shown) > 1:
         rows = images.iloc[shown]
         pairs, equal = _find_copies(
-            [folder / path for path in rows["path"]],
+            folder,
+            list(rows["path"]),
             Sketches([sketches[i] for i in shown], _list_sizes(rows)),
             int((rows["width_px"] * rows["height_px"]).max()),
         )
@@ -74,7 +78,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
 
 
 def _find_copies(
-    files: list[Path], sketches: Sketches, max_pixels: int
+    folder: Path, paths: list[str], sketches: Sketches, max_pixels: int
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
     pairs = find_candidates(sketches)
@@ -94,11 +98,15 @@ def _find_copies(
         ThreadPoolExecutor(count_cores()) as threads,
         bar("comparing", "pairs", len(pairs)) as progress,
     ):
-        read = partial(pool.map, partial(read_picture, max_pixels=max_pixels), chunksize=16)
+        read = partial(_read_pictures, max_pixels=max_pixels)
         for part in _cut(len(pairs), BLOCK):
             block = pairs[part]
             needed, place = np.unique([block.first, block.second], return_inverse=True)
-            luma, chroma = stack_pictures(read([files[i] for i in needed]))
+            names = [paths[i] for i in needed]
+            images = open_images(folder, names)
+            some = [names[start : start + READ] for start in range(0, len(names), READ)]
+            seen_here = pool.map(read, [images.pick(part) for part in some], some)
+            luma, chroma = stack_pictures(chain.from_iterable(seen_here))
             first, second = place.reshape(2, -1)
             here = Pairs(**{**vars(block), "first": first, "second": second})
             parts = list(_cut(len(here), CLOSE))
@@ -112,6 +120,13 @@ def _find_copies(
     copies = np.flatnonzero(are_copies(likeness))
     pairs, likeness = pairs[copies], likeness[copies]
     return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
+
+
+def _read_pictures(
+    images: Images, paths: list[str], max_pixels: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    with images.bringing() as folder:
+        return [read_picture(folder / path, max_pixels) for path in paths]
 
 
 def _find_usual(pairs: Pairs, missed: np.ndarray) -> np.ndarray:

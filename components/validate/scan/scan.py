@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.manifest import QUARANTINED
 from components.common.host import count_cores
+from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
-from components.validate.picture import MEASURED, NOT_SEEN, inspect_file
+from components.validate.scan.picture import MEASURED, NOT_SEEN, inspect_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
-Files = Sequence[str]
 Inspect = Callable[[str], Row]
 CHUNK = 64  # files that a worker takes at once: 64 rows travel back in one message
 AHEAD = 4  # chunks that wait for each worker
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Files that a worker takes at once; of a listing it brings them, and no more."""
+
+    images: Images
+    paths: Sequence[str]
+
+    def halve(self) -> tuple[Chunk, Chunk]:
+        """Return its two halves."""
+        half = len(self.paths) // 2
+        first, second = self.paths[:half], self.paths[half:]
+        return Chunk(self.images.pick(first), first), Chunk(self.images.pick(second), second)
 
 
 def scan_files(
@@ -36,7 +53,7 @@ def scan_files(
     """Inspect files on all cores this process may use.
 
     Args:
-        folder: folder of images.
+        folder: folder of images, or a listing of some.
         paths: files in it.
         min_side_px: an image narrower or lower is quarantined.
         max_megapixels: an image of more million pixels is quarantined without decoding it.
@@ -50,10 +67,9 @@ def scan_files(
     inspect = partial(
         inspect_file, min_side_px=min_side_px, max_megapixels=max_megapixels, frames=frames
     )
-    chunks = [
-        [os.path.join(folder, path) for path in paths[start : start + CHUNK]]  # noqa: PTH118 - fast
-        for start in range(0, len(paths), CHUNK)
-    ]
+    images = open_images(folder, paths)
+    parts = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    chunks = [Chunk(images.pick(part), part) for part in parts]
     schema = _create_schema()
     found: list[pa.RecordBatch | None] = [None] * len(chunks)
     with bar("reading", "images", len(paths)) as progress:
@@ -65,7 +81,7 @@ def scan_files(
     return pa.Table.from_batches(found, schema=schema).to_pandas()
 
 
-def _inspect_chunks(inspect: Inspect, chunks: Sequence[Files]) -> Iterator[tuple[int, list[Row]]]:
+def _inspect_chunks(inspect: Inspect, chunks: Sequence[Chunk]) -> Iterator[tuple[int, list[Row]]]:
     """Yield (number, rows) of each chunk when it is done; what kills its worker is found out."""
     waiting = list(range(len(chunks)))[::-1]
     while waiting:
@@ -81,7 +97,7 @@ def _inspect_chunks(inspect: Inspect, chunks: Sequence[Files]) -> Iterator[tuple
 
 
 def _inspect_until_crash(
-    inspect: Inspect, chunks: Sequence[Files], waiting: list[int]
+    inspect: Inspect, chunks: Sequence[Chunk], waiting: list[int]
 ) -> Iterator[tuple[int, list[Row] | None]]:
     """Yield (number, rows) of chunks taken off `waiting`; None for those a crash took along."""
     workers = min(count_cores(), len(waiting))
@@ -106,27 +122,33 @@ def _inspect_until_crash(
 
 
 def _silence() -> None:
-    """Keep decoders' remarks on odd files off the terminal: what matters is in `reason`."""
+    """Keep decoders' remarks on odd files off the terminal: what matters is in `reason`.
+
+    What a store does wrong is still told.
+    """
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff writes past Python
 
 
-def _inspect_chunk(inspect: Inspect, files: Files) -> list[Row]:
-    return [inspect(file) for file in files]
+def _inspect_chunk(inspect: Inspect, chunk: Chunk) -> list[Row]:
+    with chunk.images.bringing() as folder:
+        return [inspect(os.path.join(folder, path)) for path in chunk.paths]  # noqa: PTH118 - fast
 
 
-def _inspect_apart(inspect: Inspect, files: Files) -> list[Row]:
+def _inspect_apart(inspect: Inspect, chunk: Chunk) -> list[Row]:
     """Return the rows of files, halving them until the one that kills its process stands alone."""
     with ProcessPoolExecutor(1, initializer=_silence) as pool:
         try:
-            return pool.submit(_inspect_chunk, inspect, files).result()
+            return pool.submit(_inspect_chunk, inspect, chunk).result()
         except BrokenProcessPool:
             pass
-    if len(files) == 1:
+    if len(chunk.paths) == 1:
         reason = "damaged: it makes the decoder crash"
         return [MEASURED | {"status": QUARANTINED, "reason": reason} | NOT_SEEN]
-    half = len(files) // 2
-    return _inspect_apart(inspect, files[:half]) + _inspect_apart(inspect, files[half:])
+    first, second = chunk.halve()
+    return _inspect_apart(inspect, first) + _inspect_apart(inspect, second)
 
 
 def _create_schema() -> Any:
