@@ -11,16 +11,19 @@ from PIL import Image
 
 CORES = len(os.sched_getaffinity(0))
 CLASSES = 10
-PICTURES = 500  # different ones; further files repeat them with other bytes behind the picture
+PICTURES = 500  # different ones, if nothing is said; further files repeat them in other bytes
 
 
-def generate_photos(folder: Path, count: int, width_px: int) -> list[Path]:
+def generate_photos(
+    folder: Path, count: int, width_px: int, pictures: int = PICTURES
+) -> list[Path]:
     """Write JPEGs, 4:3, in class folders; no two files have the same digest.
 
     Args:
         folder: where the class folders are made.
         count: number of files.
         width_px: of each, pixels.
+        pictures: different ones among them.
 
     Returns:
         The files, in turn from each class.
@@ -28,12 +31,11 @@ def generate_photos(folder: Path, count: int, width_px: int) -> list[Path]:
     for number in range(CLASSES):
         (folder / f"class-{number}").mkdir(parents=True)
     files = [folder / f"class-{number % CLASSES}" / f"{number:06d}.jpg" for number in range(count)]
-    first = files[:PICTURES]
+    first = files[:pictures]
     with Pool(CORES) as pool:
         pool.starmap(_generate_photo, [(file, width_px, i) for i, file in enumerate(first)])
-    pictures = [file.read_bytes() for file in first]
-    for number, file in enumerate(files[PICTURES:]):
-        file.write_bytes(pictures[number % PICTURES] + f"{number}".encode())
+    for number, file in enumerate(files[pictures:]):
+        file.write_bytes(first[number % pictures].read_bytes() + f"{number}".encode())
     return files
 
 

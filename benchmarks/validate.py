@@ -4,11 +4,12 @@ python benchmarks/validate.py --photos FOLDER   # your photos, and all that is g
 
 Four questions, each with what is wanted:
 
-1. Photos a second against a bare loop over all cores that reads, digests and fully decodes the same
-   files with the same decoder (at least 0.8), on a folder of yours and on a generated one.
+1. Photos a second, copies found as well, against a bare loop over all cores that reads, digests and
+   fully decodes the same files with the same decoder (at least 0.8), on a folder of yours and on a
+   generated one.
 2. Ten times the files: at most eleven times the time.
 3. A manifest of 1,000,000 rows through the suite: under 60 s and 4 GiB.
-4. Near-duplicates among 200,000 hashes: under 60 s.
+4. What may be copies, of 100,000 pictures and of a tenth of them: a part of the first, no limit.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from _photos import generate_photos
 
+from components.common.artifacts.manifest import OK
 from components.common.host import count_cores
-from components.common.images.duplicates import group_near_duplicates
 from components.common.images.formats import FORMATS
 from components.common.images.pixels import find_images
-from components.common.settings.spec import Data
+from components.validate.copies.candidates import find_candidates
+from components.validate.copies.copies import find_pictures
+from components.validate.copies.sketch import SIZE, VIEWS, Sketches
 from components.validate.scan.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
@@ -50,7 +53,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=50_000, help="generated files (50,000)")
     parser.add_argument("--width", type=int, default=640, help="of them, pixels (640 × 480)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest")
-    parser.add_argument("--hashes", type=int, default=200_000, help="perceptual hashes")
+    parser.add_argument(
+        "--pictures", type=int, default=100_000, help="among which copies are sought"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="the best counts (3)")
     parser.add_argument("--suite-alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -61,21 +66,27 @@ def main() -> None:
     if args.photos:
         compare_with_bare_loop(args.photos, find_images(args.photos), args.repeats)
     with tempfile.TemporaryDirectory() as place:
-        files = generate_photos(Path(place), args.files, args.width)
+        files = generate_photos(Path(place), args.files, args.width, pictures=args.files)
         whole = compare_with_bare_loop(Path(place), files, args.repeats)
         tenth = compare_with_bare_loop(Path(place), files[::10], args.repeats)
     print(f"ten times the files: {whole / tenth:.1f} times the time (at most 11)")
-    measure_hashes(args.hashes)
+    measure_candidates(args.pictures // 10)
+    measure_candidates(args.pictures)
     # In a process of its own, so that the peak of memory is the suite's.
     command = [sys.executable, __file__, "--suite-alone", "--rows", str(args.rows)]
     subprocess.run(command, check=True)  # noqa: S603 - this file
 
 
 def compare_with_bare_loop(folder: Path, files: Sequence[Path], repeats: int) -> float:
-    """Print both rates and their ratio; return the seconds of validate's scan."""
+    """Print both rates and their ratio; return the seconds of validate."""
     names = sorted(file.relative_to(folder).as_posix() for file in files)
     params = Params()
-    ours = partial(scan_files, folder, names, params.min_side_px, params.max_megapixels)
+
+    def ours() -> None:
+        rows = scan_files(folder, names, params.min_side_px, params.max_megapixels)
+        images = rows.assign(path=names)[rows["status"] == OK]
+        find_pictures(folder, images, list(images["sketch"]))
+
     bare, scan = float("inf"), float("inf")
     for _ in range(repeats):  # in turn, and the best of each: other work on the machine falls out
         bare = min(bare, measure(partial(run_bare_loop, folder, names)))
@@ -101,28 +112,21 @@ def _decode(file: str) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def measure_hashes(count: int) -> None:
-    """Print how long near-duplicates take, in the usual case and in the worst."""
+def measure_candidates(count: int) -> None:
+    """Print how long it takes to find out which of so many pictures may be copies."""
     rng = np.random.default_rng(0)
-
-    def flip(values: np.ndarray, bits: int) -> np.ndarray:
-        for _ in range(bits):
-            values = values ^ (np.uint64(1) << rng.integers(0, 64, len(values)).astype(np.uint64))
-        return values
-
-    originals = rng.integers(0, 2**64, count, dtype=np.uint64)
-    cases = {
-        "all different": originals,
-        "one in ten a near copy": np.append(
-            originals[: count * 9 // 10], flip(originals[: count // 10], 3)
-        ),
-        "a hundred copies of each": flip(np.repeat(originals[: count // 100], 100), 3),
-        "all of them copies of one": flip(np.repeat(originals[:1], count), 6),
-    }
-    for name, values in cases.items():
-        texts = [f"{value:016x}" for value in values]
-        seconds = measure(partial(group_near_duplicates, texts, Data().near_duplicate_bits))
-        print(f"{len(texts):>9,} hashes, {name}: {seconds:.1f} s (under 60)", flush=True)
+    drawn = rng.normal(size=(count, 1, 64)) + 0.5 * rng.normal(size=(count, VIEWS, 64))
+    views = np.rint(127 * drawn / np.linalg.norm(drawn, axis=2, keepdims=True)).astype(np.int8)
+    views = views.reshape(count, -1).view(np.uint8)
+    rest = np.zeros((count, SIZE - views.shape[1]), np.uint8)
+    rest[:, :16] = np.array([0, 0, 1, 1], np.float32).view(np.uint8)  # no border
+    raw = np.concatenate([rest, views], axis=1)
+    sketches = Sketches([one.tobytes() for one in raw], np.full((count, 2), (640, 480)))
+    seconds = measure(partial(find_candidates, sketches))
+    print(
+        f"{count:>9,} pictures, candidates: {seconds:.1f} s, {seconds / count * 1e3:.2f} ms each",
+        flush=True,
+    )
 
 
 def measure_suite(count: int) -> None:
@@ -157,6 +161,10 @@ def measure_suite(count: int) -> None:
         "status": np.where(number % 20, "ok", "quarantined"),
         "reason": np.where(number % 20, "", "damaged: cut short"),
         "group": "",
+        "luma_sha256": "",
+        "picture": [f"{value:016x}" for value in hashes],
+        "label_before": "",
+        "thumbnail": "",
     }
     manifest, params = pd.DataFrame(rows), Params()
     watch = time.perf_counter()

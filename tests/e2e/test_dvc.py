@@ -113,6 +113,7 @@ def test_dvc_shows_metrics_plots_and_settings(project: Project) -> None:
     project.call("git", "checkout", "--quiet", "params.yaml")
 
 
+@pytest.mark.slow
 def test_an_experiment_reruns_from_train_on_and_is_listed(project: Project) -> None:
     printed = project.call("dvc", "exp", "run", "--name", "probe", "-S", "train.finetune.epochs=0")
     assert tuple(RAN.findall(printed)) == ("train", "evaluate", "promote")
@@ -122,6 +123,7 @@ def test_an_experiment_reruns_from_train_on_and_is_listed(project: Project) -> N
     assert "train.finetune.epochs" in listed.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_one_changed_image_reruns_what_depends_on_it(project: Project) -> None:
     """It goes on from the experiment, whose training is short."""
     assert RAN.findall(project.call("dvc", "repro")) == []

@@ -21,7 +21,7 @@ from tests.e2e.project import ROOT, call, write_photos
 
 IMAGE = os.environ.get("DARKROOM_IMAGE", "darkroom:latest")
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,6 @@ def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(
     assert outcomes == [rule["outcome"] for rule in verdict["rules"]]
 
 
-@pytest.mark.slow
 def test_images_by_a_listing_make_what_dvc_repro_makes_and_make_it_once(
     by_dvc: Written, settings: Path, mlflow_database: Path, s3: Any, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def wait_for(process: subprocess.Popen[str], part: Path, seconds: float = 120) -
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_killed_in_both_phases_ends_as_if_left_alone(
     shards: Path, tmp_path: Path, mlflow_database: Path
 ) -> None:

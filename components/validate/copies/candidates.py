@@ -21,7 +21,8 @@ NEAREST_CELLS = 6  # that a view is looked for in
 NEAREST_VIEWS = 5  # kept of each cell
 PARTNERS = 8  # pictures that are looked at again for each
 STARTS = 2  # ways to lay one picture over the other, for each pair
-BLOCK = 4096  # rows at a time: bounds memory
+QUESTIONS = 32_768  # views that are looked for at once: all that seek a cell read it once
+COMPARED = 2**24  # likenesses in memory at once
 
 
 @dataclass(frozen=True)
@@ -51,30 +52,49 @@ def find_candidates(sketches: Sketches) -> Pairs:
     count, views = sketches.views.shape[:2]
     shown = sketches.views.reshape(count * views, -1)
     rng = np.random.default_rng(0)
-    cells = max(1, round(np.sqrt(len(shown)) / 2))
-    centres = _scale(shown[rng.choice(len(shown), min(cells, len(shown)), replace=False)])
-    home = np.concatenate([_find_nearest(block, centres, 1)[:, 0] for block in _iterate(shown)])
+    # So many that finding the nearest cells costs about what looking through them does.
+    cells = min(len(shown), round(2 * np.sqrt(len(shown))))
+    centres = _scale(shown[np.sort(rng.choice(len(shown), cells, replace=False))])
+    home = _find_nearest(shown, centres, 1)[:, 0]
     order = np.argsort(home, kind="stable")
-    bounds = np.searchsorted(home[order], np.arange(len(centres) + 1))
-    sizes = np.diff(bounds)
-    found = []
+    bounds = np.searchsorted(home[order], np.arange(cells + 1))
+    found = [np.zeros((6, 0))]
     for pictures, places, orientation, asked in _iterate_questions(sketches):
-        near = _find_nearest(asked, centres, min(NEAREST_CELLS, len(centres)))
-        for cell in np.unique(near[sizes[near] > 0]):
-            rows = np.flatnonzero((near == cell).any(axis=1))
+        near = _find_nearest(asked, centres, min(NEAREST_CELLS, cells))
+        for cell, rows in _group(near):
             members = order[bounds[cell] : bounds[cell + 1]]
-            likeness = asked[rows] @ _scale(shown[members]).T
-            likeness[pictures[rows][:, None] == members[None, :] // views] = -1
-            best = np.argpartition(-likeness, min(NEAREST_VIEWS, len(members)) - 1, axis=1)
-            best = best[:, :NEAREST_VIEWS]
-            value = np.take_along_axis(likeness, best, axis=1)
-            i, j = np.nonzero(value >= MIN_LIKENESS)
-            asker, hits = rows[i], members[best[i, j]]
-            second, seen = np.divmod(hits, views)
-            ways = (orientation[asker], places[asker], seen, value[i, j])
-            found.append(np.stack([pictures[asker], second, *ways]))
-    table = np.concatenate(found, axis=1) if found else np.zeros((6, 0))
-    return _choose(table, sketches)
+            for part in _cut(rows, COMPARED // max(1, len(members))):
+                likeness = asked[part] @ _scale(shown[members]).T
+                likeness[pictures[part][:, None] == members // views] = -1
+                i, j = np.nonzero(_find_best(likeness))
+                asker, hits = part[i], members[j]
+                second, seen = np.divmod(hits, views)
+                ways = (orientation[asker], places[asker], seen, likeness[i, j])
+                found.append(np.stack([pictures[asker], second, *ways]))
+    return _choose(np.concatenate(found, axis=1), sketches)
+
+
+def _find_best(likeness: np.ndarray) -> np.ndarray:
+    """Return where a row is at least MIN_LIKENESS, and among its NEAREST_VIEWS largest."""
+    best = likeness >= MIN_LIKENESS
+    crowded = np.flatnonzero(best.sum(axis=1) > NEAREST_VIEWS)
+    if len(crowded):
+        least = np.partition(likeness[crowded], -NEAREST_VIEWS, axis=1)[:, -NEAREST_VIEWS]
+        best[crowded] &= likeness[crowded] >= least[:, None]
+    return best
+
+
+def _group(near: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each cell that is near to something, and the rows that it is near to."""
+    order = np.argsort(near, axis=None, kind="stable")
+    cells, starts = np.unique(near.ravel()[order], return_index=True)
+    yield from zip(cells, np.split(order // near.shape[1], starts[1:]), strict=True)
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return rows in parts of at most so many; no part where there are none."""
+    parts = -(-len(rows) // max(1, size))
+    return np.array_split(rows, parts) if parts else []
 
 
 def _iterate_questions(
@@ -86,8 +106,6 @@ def _iterate_questions(
     without a caption as they are, since of two captioned copies neither is whole.
     """
     everyone = np.arange(len(sketches.views))
-    if not len(everyone):
-        return
     bordered = np.flatnonzero((sketches.boxes[:, CONTENT] != sketches.boxes[:, WHOLE]).any(axis=1))
     turns = np.arange(len(ORIENTATIONS))
     for view, pictures, orientations in (
@@ -95,7 +113,7 @@ def _iterate_questions(
         (CONTENT, bordered, turns),
         *((view, everyone, turns[:1]) for view in CAPTIONED),
     ):
-        for part in np.array_split(pictures, max(1, len(pictures) * len(orientations) // BLOCK)):
+        for part in _cut(pictures, QUESTIONS // len(orientations)):
             low = orient_frequencies(_scale(sketches.views[part, view]))[:, orientations]
             yield (
                 np.repeat(part, len(orientations)),
@@ -147,11 +165,6 @@ def _count_before(values: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _iterate(views: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(views), BLOCK):
-        yield _scale(views[start : start + BLOCK])
-
-
 def _scale(views: np.ndarray) -> np.ndarray:
     """Return frequencies of length 1, or 0 where a view is flat, float32."""
     values = views.astype(np.float32)
@@ -160,4 +173,13 @@ def _scale(views: np.ndarray) -> np.ndarray:
 
 
 def _find_nearest(views: np.ndarray, centres: np.ndarray, count: int) -> np.ndarray:
-    return np.argpartition(-(views @ centres.T), count - 1, axis=1)[:, :count]
+    """Return the cells whose centres are most like each view, (views, count), in no order."""
+    parts = _cut(np.arange(len(views)), COMPARED // len(centres))
+    found = []
+    for part in parts:
+        likeness = _scale(views[part]) @ centres.T
+        if count == 1:
+            found.append(likeness.argmax(axis=1)[:, None])
+        else:
+            found.append(np.argpartition(-likeness, count - 1, axis=1)[:, :count])
+    return np.concatenate(found)

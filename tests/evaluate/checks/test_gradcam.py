@@ -136,6 +136,7 @@ def test_a_map_of_one_place_proves_nothing() -> None:
     assert "cannot be checked" in describe_sanity(vars(sanity))
 
 
+@pytest.mark.slow
 def test_maps_are_the_same_on_jax() -> None:
     """The other backend, in a process of its own: maps against the closed form once more."""
     code = (
