@@ -100,7 +100,7 @@ def _look_into_project(wanted: Fetch) -> Source:
     from dvc.exceptions import OutputNotFoundError
 
     with explaining(wanted) as source, _open(source, wanted) as repo:
-        path = repo.fs.join(repo.root_dir, *wanted.path.split("/"))
+        path = repo.fs.join(repo.root_dir, *wanted.path.strip("/").split("/"))
         try:
             found = repo.find_outs_by_path(path, strict=False)[0]
         except OutputNotFoundError:  # folders that DVC has added one by one, or that git holds
