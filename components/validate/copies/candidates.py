@@ -14,9 +14,9 @@ import numpy as np
 from components.validate.copies.orientations import ORIENTATIONS, orient_boxes, orient_frequencies
 from components.validate.copies.sketch import CAPTIONED, CONTENT, WHOLE, Sketches
 
-# Cosine of the frequencies of two views. Photographs cut by 5 % at two sides reach 0.9, unrelated
-# ones of one kind of thing often 0.85.
-MIN_LIKENESS = 0.86
+# Cosine of the frequencies of two views. Copies whose cut lies between the views reach 0.92, and
+# half of the likeliest pairs of unrelated photographs of one kind of thing 0.9.
+MIN_LIKENESS = 0.915
 NEAREST_CELLS = 6  # that a view is looked for in
 NEAREST_VIEWS = 5  # kept of each cell
 PARTNERS = 8  # pictures that are looked at again for each

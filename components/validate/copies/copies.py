@@ -82,16 +82,15 @@ def _find_copies(
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
     pairs = find_candidates(sketches)
-    maps, fits = [], []
-    for part in _cut(len(pairs), AT_ONCE):
-        found = align_thumbnails(sketches.thumbnails, pairs[part])
-        maps.append(found[0])
-        fits.append(found[1])
-    if not fits:
+    if not len(pairs):
         return pairs, np.zeros(0, bool)
-    likely = np.flatnonzero(may_be_copies(np.concatenate(fits)))
+    with ThreadPoolExecutor(count_cores()) as threads:
+        parts = [pairs[part] for part in _cut(len(pairs), AT_ONCE)]
+        found = list(threads.map(partial(align_thumbnails, sketches.thumbnails), parts))
+    maps, fits = (np.concatenate(values) for values in zip(*found, strict=True))
+    likely = np.flatnonzero(may_be_copies(fits))
     likely = likely[np.argsort(pairs.first[likely], kind="stable")]
-    pairs, starts = pairs[likely], np.concatenate(maps)[likely]
+    pairs, starts = pairs[likely], maps[likely]
     seen: list[Likeness] = []
     with (
         ProcessPoolExecutor(count_cores()) as pool,
@@ -109,9 +108,8 @@ def _find_copies(
             luma, chroma = stack_pictures(chain.from_iterable(seen_here))
             first, second = place.reshape(2, -1)
             here = Pairs(**{**vars(block), "first": first, "second": second})
-            parts = list(_cut(len(here), CLOSE))
             look = partial(_compare_part, luma, chroma, here, starts[part])
-            for likeness in threads.map(look, parts):
+            for likeness in threads.map(look, _cut(len(here), CLOSE)):
                 seen.append(likeness)
                 progress.update(len(likeness.low))
     if not seen:

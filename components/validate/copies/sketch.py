@@ -12,7 +12,8 @@ from PIL import Image
 THUMBNAIL_PX = 32
 BASE_PX = 64  # the picture is shrunk to 64×64 before its frequencies are taken
 FREQUENCIES = 8  # along each side
-# Left, top, right, bottom, as shares of the picture. The last four leave out a caption.
+# Left, top, right, bottom, as shares of the picture: within its edges (three), without a caption
+# (four), without two edges (four).
 PARTS = (
     (0.025, 0.025, 0.975, 0.975),
     (0.05, 0.05, 0.95, 0.95),
@@ -21,6 +22,10 @@ PARTS = (
     (0.0, 0.12, 1.0, 1.0),
     (0.0, 0.0, 1.0, 0.78),
     (0.0, 0.22, 1.0, 1.0),
+    (0.0, 0.0, 0.95, 0.95),
+    (0.05, 0.0, 1.0, 0.95),
+    (0.0, 0.05, 0.95, 1.0),
+    (0.05, 0.05, 1.0, 1.0),
 )
 SQUARES = (0.0, 0.0625)  # margins of the square in the middle: the usual centre crops
 WHOLE, CONTENT = 0, 1  # the first two views: all, and what a border of one tone surrounds
