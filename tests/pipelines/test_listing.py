@@ -224,7 +224,7 @@ def test_each_image_is_read_by_two_tasks_and_no_more(
         looked_again = count_photos(proxy) - size  # pictures that are compared or shown
         run.shard()
     usable = count_photos(proxy) - size - looked_again
-    assert 0.9 * size < usable <= size
+    assert 0.8 * size < usable <= size  # those left out of all splits are not read
     assert max(proxy.tries.values()) <= 4
 
 
