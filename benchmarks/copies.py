@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from components.common.images.pixels import find_images
 from components.validate.copies.copies import find_pictures
-from components.validate.scan import scan_files
+from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS
 from tests.validate.copies.test_copies import draw_part
 

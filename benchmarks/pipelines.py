@@ -4,7 +4,6 @@ python benchmarks/pipelines.py compile
 python benchmarks/pipelines.py graph                     # the first graph of KFP's page
 python benchmarks/pipelines.py local                     # KFP's local run against the rooms alone
 python benchmarks/pipelines.py fanout --images FOLDER    # preprocess over 1, 2 and 4 partitions
-python benchmarks/pipelines.py fanout --images FOLDER --simulate 10000000
 
 `local` runs bundled digits and one epoch of fine-tuning; --set KEY=VALUE chooses otherwise.
 """
@@ -13,25 +12,21 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import yaml
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks._flags import Flags  # noqa: E402
-from components.common.artifacts.manifest import COLUMNS, OK, write_manifest  # noqa: E402
+from components.common.artifacts.manifest import write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
-from components.common.files.writing import compute_sha256  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
 from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402
@@ -40,18 +35,12 @@ from pipelines.compiler import compile_pipeline  # noqa: E402
 from pipelines.settings import read_settings, set_key  # noqa: E402
 from tests.pipelines import page  # noqa: E402
 
-POD_SECONDS = 20.0  # from a pod's creation to its first line, with the image on the node
-NETWORK_MB = 250.0  # a second, between a pod and the volume or object store
-PODS = (1, 2, 4, 8, 16, 32, 64, 100)
-
 
 def main() -> None:
     """Measure what the flags ask for."""
     parser = Flags(__file__, __doc__, "compile")
     parser.add_argument("what", choices=["compile", "graph", "local", "fanout"])
     parser.add_argument("--images", type=Path, help="folder of photos in class folders")
-    parser.add_argument("--simulate", type=int, help="images of the simulation")
-    parser.add_argument("--rows", type=int, default=100_000, help="rows to time planning with")
     parser.add_argument("--set", action="append", default=["train.finetune.epochs=1"])
     flags = parser.parse_args()
     if flags.what == "compile":
@@ -61,9 +50,7 @@ def main() -> None:
     elif flags.what == "local":
         measure_local(flags.set)
     else:
-        measured = measure_fanout(flags.images)
-        if flags.simulate:
-            simulate(measured, flags.simulate, *measure_planning(flags.rows))
+        measure_fanout(flags.images)
 
 
 def draw_graph(target: Path) -> None:
@@ -116,18 +103,7 @@ def measure_local(changes: list[str]) -> None:
     print(f"{'KFP local':<11} {whole:6.1f} s, {whole / total - 1:+.1%}")
 
 
-@dataclass(frozen=True)
-class Fanout:
-    """What was measured of preprocess on one core."""
-
-    images: int
-    image_mb: float  # mean size of a file
-    record_mb: float  # of a record in a shard
-    seconds_an_image: float  # reading, decoding, resizing, writing
-    collect_mb: float  # a second, where shards are copied and checked
-
-
-def measure_fanout(images: Path) -> Fanout:
+def measure_fanout(images: Path) -> None:
     """Run preprocess over 1, 2 and 4 partitions; each pod has one core here.
 
     Counted is the time of a core, so that whatever else the machine does plays no part.
@@ -135,28 +111,26 @@ def measure_fanout(images: Path) -> Fanout:
     params = read_room_params(ROOT / "params.yaml", "preprocess")
     checks = read_room_params(ROOT / "params.yaml", "validate")
     shard_code.count_cores = lambda: 1
-    found = None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = folder / "manifest.parquet"
         table = create_manifest(images, read_layout(images), checks)
         write_manifest(manifest, table)
-        partitions.plan(manifest, folder / "splits", params, 1)  # warm: pandas' own first time
+        files = (manifest, folder / "splits", folder / "planned")
+        partitions.plan(*files, params, 1)  # warm: pandas' own first time
         small_params = replace(params, shard_mb=8)  # enough shards for 4 pods
         print("partitions  plan    slowest pod  all pods  collect  from start to end")
         for count in (1, 2, 4):
             begun = time.process_time()
-            parts = partitions.plan(manifest, folder / "splits", small_params, count)
+            parts = partitions.plan(*files, small_params, count)
             plan = time.process_time() - begun
             pods = []
             for part in range(parts):
                 begun = time.process_time()
                 partitions.write_partition(
                     images=images,
-                    manifest=manifest,
-                    splits=folder / "splits",
+                    planned=folder / "planned",
                     folder=folder / f"part-{part}",
-                    params=small_params,
                     part=part,
                     parts=parts,
                 )
@@ -166,84 +140,10 @@ def measure_fanout(images: Path) -> Fanout:
             shards = folder / "shards"
             partitions.collect(places, manifest, folder / "splits", shards, small_params)
             collect = time.process_time() - begun
-            size = sum(file.stat().st_size for file in shards.iterdir()) / 1e6
             print(
                 f"{parts:>10} {plan:5.2f} s {max(pods):11.2f} s {sum(pods):7.2f} s "
                 f"{collect:6.2f} s {plan + max(pods) + collect:12.2f} s"
             )
-            usable = table[table["status"] == OK]
-            found = found or Fanout(
-                images=len(usable),
-                image_mb=float(usable["bytes"].mean() / 1e6),
-                record_mb=size / len(usable),
-                seconds_an_image=sum(pods) / len(usable),
-                collect_mb=size / measure_copying(shards, folder / "copy"),
-            )
-    assert found is not None
-    return found
-
-
-def measure_copying(shards: Path, target: Path) -> float:
-    """Return the seconds that copying the shards and checking their digests takes."""
-    begun = time.process_time()
-    shutil.copytree(shards, target)
-    for file in target.iterdir():
-        compute_sha256(file)
-    return time.process_time() - begun
-
-
-def measure_planning(rows: int) -> tuple[float, float]:
-    """Return seconds a row of the plan, and of reading it again in each pod."""
-    params = read_room_params(ROOT / "params.yaml", "preprocess")
-    draw = np.random.default_rng(0)
-    table = pd.DataFrame({name: [""] * rows for name in COLUMNS})
-    table["path"] = [f"class/{number:08d}.jpg" for number in range(rows)]
-    table["label"] = [f"class-{number:03d}" for number in draw.integers(0, 100, rows)]
-    for name, size in (("sha256", 32), ("phash", 8)):
-        table[name] = [draw.bytes(size).hex() for _ in range(rows)]
-    table["status"] = OK
-    table[["bytes", "width_px", "height_px", "exif_orientation"]] = (100_000, 640, 480, 1)
-    table[["brightness", "contrast", "sharpness"]] = (0.5, 0.2, 100.0)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_manifest(folder / "manifest", table)
-        begun = time.process_time()
-        partitions.plan(folder / "manifest", folder / "splits", params, 4)
-        plan = time.process_time() - begun
-        begun = time.process_time()
-        partitions._read_plan(folder / "manifest", folder / "splits", params)
-        read = time.process_time() - begun
-    print(f"{rows:,} rows: plan {plan:.1f} s, read again in a pod {read:.1f} s")
-    return plan / rows, read / rows
-
-
-def simulate(measured: Fanout, images: int, plan: float, read: float) -> None:
-    """Print what so many images cost on N pods of 4 cores, from what was measured here."""
-    cores = 4
-    print(
-        f"\n{images:,} images of {measured.image_mb:.3f} MB, {cores} cores a pod, "
-        f"{POD_SECONDS:g} s to start a pod, {NETWORK_MB:g} MB/s each:"
-    )
-    print("       artifacts copied              shared volume")
-    print("pods   start to end  core hours     start to end  core hours  does not scale")
-    size = images * measured.record_mb
-    for pods in PODS:
-        own = images / pods
-        moved = own * (measured.image_mb + measured.record_mb) / NETWORK_MB
-        wide = own * measured.seconds_an_image / cores + moved + images * read + POD_SECONDS
-        # Every pod downloads all images where they are an artifact; collecting brings the shards
-        # over the network, checks them, and sends them back. On a volume it links them.
-        download = images * measured.image_mb / NETWORK_MB - own * measured.image_mb / NETWORK_MB
-        copied = size * (2 / NETWORK_MB + 1 / measured.collect_mb)
-        fixed = images * (plan + read) + 2 * POD_SECONDS
-        rows = []
-        for alone, each in ((fixed + copied, wide + download), (fixed, wide)):
-            rows += [(alone + each) / 3600, (alone + pods * cores * each) / 3600]
-        serial = (fixed + images * read + POD_SECONDS) / (fixed + wide)
-        print(
-            f"{pods:>4} {rows[0]:>12.1f} h {rows[1]:>11.0f} {rows[2]:>14.1f} h {rows[3]:>11.0f} "
-            f"{serial:>14.0%}"
-        )
 
 
 def measure_work(words: list[str], folder: Path) -> float:

@@ -42,7 +42,7 @@ from components.common.images.pixels import find_images
 from components.validate.copies.candidates import find_candidates
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.sketch import SIZE, VIEWS, Sketches
-from components.validate.scan import CHUNK, scan_files
+from components.validate.scan.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
 

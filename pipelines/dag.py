@@ -1,20 +1,24 @@
 """The pipeline: how the tasks hang together.
 
 fetch → validate → preprocess (plan → write shards, one pod a partition → collect) → train →
-evaluate → promote. KFP's page draws tasks and what they hand on, so each room is one node there,
-and preprocess a group. There is no exit task: KFP gives one only to a group, and a group of all
-tasks would be all that the first graph shows; `steps.runs.recording_end` says what does its work.
+evaluate → promote. Where images are many, validate is a group as well (plan → check, one pod a
+partition → judge); where a source may hold others tomorrow, `find images` comes first. KFP's page
+draws tasks and what they hand on, so each room is one node there, and preprocess a group. There is
+no exit task: KFP gives one only to a group, and a group of all tasks would be all that the first
+graph shows; `steps.runs.recording_end` says what does its work.
 """
 
 # No `from __future__ import annotations`: KFP reads the annotations as objects.
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
+from components.common.artifacts.sample import count_wanted
 from components.common.settings.kubeflow import BATCH_TASKS, TASKS, Kubeflow
 from pipelines import tasks
 from pipelines.resources import create_component, create_config, create_job, equip
@@ -28,6 +32,12 @@ class Shards(NamedTuple):
     shards: Dataset
 
 
+class Checked(NamedTuple):
+    """What the group `validate` hands on."""
+
+    manifest: Dataset
+
+
 def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]]) -> Any:
     """Return the pipeline, its parameters preset with the sections of params.yaml.
 
@@ -38,8 +48,13 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     on_volume = bool(settings.volume.claim)
     volume = settings.volume.mount if on_volume else ""
     on_nodes = settings.distributed.nodes > 1
+    samples = count_wanted(int(sections["promote"]["served_images"]))
     start = Starter(settings, (*TASKS, "train_on_nodes"))
     preprocessing = create_preprocess(start, settings)
+    # A source is asked each time what it holds; what was made of the same images is in the cache.
+    is_found = bool(sections["fetch"]["source"]) and not on_volume
+    is_many = on_volume or (is_found and sections["fetch"].get("images") != "copies")
+    checking = create_validate(start, settings) if is_many else partial(start, "validate")
 
     def darkroom(
         fetch: dict,
@@ -53,14 +68,18 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
         mlflow: dict,
     ):
         # On a volume fetch looks each time whether what it promises is there: never from the cache.
-        cached = is_pinned(sections["fetch"], sections["ingest"]) and not on_volume
-        own = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow}
+        pinned = is_pinned(sections["fetch"], sections["ingest"])
+        found: Any = ""
+        if is_found:
+            found = start("find_images", pinned, fetch=fetch, mlflow=mlflow).output
+        own = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow, "found": found}
+        cached = (pinned or is_found) and not on_volume
         brought = start("fetch", cached, volume=volume, **own).outputs
         # There images go by a parameter: an artifact that is made anew would never hit the cache.
         place = brought["Output"] if on_volume else ""
         images: dict[str, Any] = {} if on_volume else {"images": brought["images"]}
-        checked = start("validate", validate=validate, data=data, place=place, **images).outputs
-        manifest = checked["manifest"]
+        checked = checking(validate=validate, data=data, place=place, **images)
+        manifest = checked.set_display_name("validate").outputs["manifest"]
         shards = (
             preprocessing(
                 manifest=manifest, preprocess=preprocess, data=data, place=place, **images
@@ -78,6 +97,9 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             manifest=manifest,
             evaluate=evaluate,
             mlflow=mlflow,
+            place=place,
+            samples=samples,
+            **images,
         ).outputs["evaluation"]
         start(
             "promote",
@@ -88,8 +110,6 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
             data=data,
             mlflow=mlflow,
             model_digest=trained["Output"],
-            place=place,
-            **images,
         )
 
     parameters = inspect.signature(darkroom).parameters
@@ -112,6 +132,27 @@ class Starter:
         return equip(self._made[name](**arguments), name, self._settings, cached)
 
 
+def create_validate(start: Starter, settings: Kubeflow) -> Any:
+    """Return the group `validate`: list the files, look at them in several pods, judge."""
+
+    def build(validate: Any, data: Any, place: Any, **images: Any) -> Any:
+        common = {"validate": validate, "data": data, "place": place, **images}
+        planned = start("plan_checks", partitions=settings.partitions, **common).outputs
+        with dsl.ParallelFor(planned["Output"], name="check images") as part:
+            checked = start("check_images", files=planned["files"], part=part, **common)
+        found = dsl.Collected(checked.outputs["checked"])
+        return start("judge_images", partitions=found, **common).outputs["manifest"]
+
+    # A group has no optional artifact: with a volume it takes none.
+    def with_images(validate: dict, data: dict, place: str, images: Input[Dataset]) -> Checked:
+        return Checked(build(validate, data, place, images=images))
+
+    def on_volume(validate: dict, data: dict, place: str) -> Checked:
+        return Checked(build(validate, data, place))
+
+    return dsl.pipeline(name="validate")(on_volume if settings.volume.claim else with_images)
+
+
 def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
     """Return the group `preprocess`: plan, write the shards in several pods, collect them."""
     partitions = settings.partitions
@@ -120,13 +161,13 @@ def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
     def build(manifest: Any, preprocess: Any, data: Any, place: Any, **images: Any) -> Any:
         sections = {"preprocess": preprocess, "data": data}
         planned = start("plan_shards", manifest=manifest, partitions=partitions, **sections).outputs
-        common = {"manifest": manifest, "splits": planned["splits"], **sections}
-        common |= {"place": place, "volume": volume}
+        where = {"place": place, "volume": volume}
         with dsl.ParallelFor(planned["Output"], name="write shards") as part:
-            written = start("write_shards", part=part, **common, **images).outputs["written"]
-        return start("collect_shards", partitions=dsl.Collected(written), **common).outputs[
-            "shards"
-        ]
+            wanted = {"planned": planned["planned"], "part": part, **where}
+            written = start("write_shards", **wanted, **images).outputs["written"]
+        whole = {"manifest": manifest, "splits": planned["splits"], **sections, **where}
+        collected = start("collect_shards", partitions=dsl.Collected(written), **whole)
+        return collected.outputs["shards"]
 
     # A group has no optional artifact: with a volume it takes none.
     def with_images(

@@ -13,8 +13,17 @@ from typing import List, Optional  # noqa: UP035 - KFP understands this List alo
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
 
-def fetch(fetch: dict, ingest: dict, mlflow: dict, volume: str, images: Output[Dataset]) -> str:
-    """Bring the images: as ingest does, a revision of a DVC project, or from an object store."""
+def find_images(fetch: dict, mlflow: dict) -> str:
+    """Look what a source holds now; return what changes with its images, and with nothing else."""
+    from pipelines.steps.fetch import find
+
+    return find(locals())
+
+
+def fetch(
+    fetch: dict, ingest: dict, mlflow: dict, volume: str, found: str, images: Output[Dataset]
+) -> str:
+    """Bring the images, or a listing of them: as ingest does, of a DVC project, from a store."""
     from pipelines.steps.fetch import fetch as bring
 
     return bring(locals(), volume)
@@ -36,12 +45,59 @@ def validate(
     show_data_docs(manifest, data_docs)
 
 
+def plan_checks(
+    validate: dict,
+    data: dict,
+    partitions: int,
+    place: str,
+    files: Output[Dataset],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
+) -> List[str]:  # noqa: UP006
+    """List the files that are to be looked at; return their partitions: 0/2, 1/2."""
+    from pipelines.steps.checks import plan
+
+    return plan(locals(), partitions)
+
+
+def check_images(
+    files: Input[Dataset],
+    validate: dict,
+    data: dict,
+    part: str,
+    place: str,
+    checked: Output[Dataset],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
+):
+    """Look at the images of one partition."""
+    from pipelines.steps.checks import check
+
+    check(locals(), part)
+
+
+def judge_images(
+    partitions: Input[List[Dataset]],  # noqa: UP006
+    validate: dict,
+    data: dict,
+    place: str,
+    manifest: Output[Dataset],
+    data_docs: Output[HTML],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
+):
+    """Judge what was found in all partitions: manifest, quarantine and a verdict on the data."""
+    from pipelines.steps.checks import judge
+    from pipelines.steps.views import show_data_docs
+
+    judge(locals(), partitions)
+    show_data_docs(manifest, data_docs)
+
+
 def plan_shards(
     manifest: Input[Dataset],
     preprocess: dict,
     data: dict,
     partitions: int,
     splits: Output[Dataset],
+    planned: Output[Dataset],
 ) -> List[str]:  # noqa: UP006
     """Decide who is in which split; return the partitions of the shards: 0/2, 1/2."""
     from pipelines.steps.shards import plan
@@ -50,10 +106,7 @@ def plan_shards(
 
 
 def write_shards(
-    manifest: Input[Dataset],
-    splits: Input[Dataset],
-    preprocess: dict,
-    data: dict,
+    planned: Input[Dataset],
     part: str,
     place: str,
     volume: str,
@@ -122,12 +175,16 @@ def evaluate(
     manifest: Input[Dataset],
     evaluate: dict,
     mlflow: dict,
+    place: str,
+    samples: int,
     evaluation: Output[Metrics],
     report: Output[HTML],
     confusion: Output[ClassificationMetrics],
+    images: Optional[Input[Dataset]] = None,  # noqa: UP045
 ):
-    """Judge the model on the test split."""
+    """Judge the model on the test split; the images that promote will look at go along."""
     from pipelines.steps.bundles import carry_along
+    from pipelines.steps.promotion import carry_images
     from pipelines.steps.rooms import run_room
     from pipelines.steps.runs import recording_end
     from pipelines.steps.views import show_metrics
@@ -136,6 +193,7 @@ def evaluate(
     with recording_end(given):
         run_room("evaluate", given)
         carry_along(given, "validation", "evaluation")
+        carry_images(given, samples)
     show_metrics(evaluation, confusion)
 
 
@@ -146,8 +204,6 @@ def promote(
     data: dict,
     mlflow: dict,
     model_digest: str,
-    place: str,
-    images: Optional[Input[Dataset]] = None,  # noqa: UP045
 ) -> str:
     """Register the model and let the rules decide; return the verdict in words, rule by rule.
 

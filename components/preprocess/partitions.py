@@ -6,9 +6,10 @@ the same bytes as `run` does on one machine. Partition i of n writes the shards 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from components.common.files.writing import (
     compute_sha256,
     read_json,
     write_json,
+    writing,
     writing_folder,
 )
 from components.common.images.pixels import ImageForm
@@ -35,57 +37,81 @@ from components.preprocess.contents import (
     plan_splits,
     read_usable,
 )
+from components.preprocess.shards.records import Row
 from components.preprocess.shards.shards import ShardPlan, write_shards
 from components.preprocess.spec import Params
 
 WRITTEN = "written.json"  # of a partition; the last file it writes, so it marks it ready
+NOTE = b"darkroom.shards"  # key of a plan's metadata: the form, and a word on each shard
 
 
-def plan(manifest: Path, splits: Path, params: Params, most: int) -> int:
-    """Write splits.parquet; return how many partitions there are, at most one a shard.
+def plan(manifest: Path, splits: Path, planned: Path, params: Params, most: int) -> int:
+    """Write splits.parquet and the plan of the shards; return how many partitions there are.
 
     Args:
         manifest: the file of validate.
         splits: the file to write.
+        planned: Parquet file to write: a row group a shard, so that who writes one reads no other.
         params: settings.
-        most: partitions that are wanted.
+        most: partitions that are wanted; there is at most one a shard.
     """
-    table = draw_splits(read_usable(manifest), params)
+    usable = read_usable(manifest)
+    table = draw_splits(usable, params)
     write_splits(splits, table)
-    plans = _read_plan(manifest, splits, params).shards
+    form = create_form(usable, params)
+    plans = plan_splits(table, list_classes(table), form, params.shard_mb)
+    write_plans(planned, plans, form)
     say(f"{len(plans)} shards in {min(most, len(plans))} partitions")
     return min(most, len(plans))
 
 
-def write_partition(
-    *,
-    images: Path,
-    manifest: Path,
-    splits: Path,
-    folder: Path,
-    params: Params,
-    part: int,
-    parts: int,
-) -> None:
+def write_partition(*, images: Path, planned: Path, folder: Path, part: int, parts: int) -> None:
     """Write the shards of one partition into a folder of their own.
 
     Args:
-        images: folder of images.
-        manifest: the file of validate.
-        splits: the file of :func:`plan`.
+        images: folder of images, or a listing of some.
+        planned: the file of :func:`plan`.
         folder: to be written.
-        params: settings.
         part: number of the partition, from 0.
         parts: number of partitions.
     """
     watch = Stopwatch()
-    whole = _read_plan(manifest, splits, params)
-    own = whole.shards[part::parts]
+    own, form = read_plans(planned, part, parts)
     with writing_folder(folder, "preprocess", damaged=True) as temporary:
-        shards = write_shards(own, images, whole.form, temporary)
+        shards = write_shards(own, images, form, temporary)
         write_json(temporary / WRITTEN, [asdict(shards[one.file]) for one in own])
     count = sum(len(one.rows) for one in own)
     say(f"partition {part + 1} of {parts}: {len(own)} shards, {count:,} images ({watch})")
+
+
+def write_plans(file: Path, plans: Sequence[ShardPlan], form: ImageForm) -> None:
+    """Write the plan of all shards."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    told = [{"split": one.split, "file": one.file, "recipe": one.recipe} for one in plans]
+    note = {"form": asdict(form), "shards": told}
+    kinds = [("path", pa.string()), ("label", pa.int64()), ("sha256", pa.string())]
+    schema = pa.schema(kinds, metadata={NOTE: json.dumps(note)})
+    with writing(file) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for one in plans:
+            rows = [asdict(row) for row in one.rows]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema), row_group_size=len(rows))
+
+
+def read_plans(file: Path, part: int, parts: int) -> tuple[list[ShardPlan], ImageForm]:
+    """Return the shards of one partition, and the form of their pixels."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as table:
+        note = json.loads(table.schema_arrow.metadata[NOTE])
+        own = [
+            ShardPlan(
+                **one, rows=tuple(Row(**row) for row in table.read_row_group(number).to_pylist())
+            )
+            for number, one in list(enumerate(note["shards"]))[part::parts]
+        ]
+    return own, ImageForm(**note["form"])
 
 
 def collect(

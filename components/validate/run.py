@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,18 +33,27 @@ from components.validate.judgement.verdict import create_verdict, describe_failu
 from components.validate.layouts.classes import leave_out_small
 from components.validate.layouts.corrections import apply_corrections, read_corrections
 from components.validate.layouts.layout import Layout, read_layout
-from components.validate.scan import Limits, scan_files
+from components.validate.scan.confined import Limits
+from components.validate.scan.scan import scan_files
 from components.validate.spec import Inputs, Outputs, Params
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
+def run(
+    inputs: Inputs, outputs: Outputs, params: Params, scanned: pd.DataFrame | None = None
+) -> None:
     """Look at every file, judge the data, and fail where something critical is wrong.
 
     Verdict, quarantine and data docs are written in any case, so that a person can see why; the
     manifest, which later stages need, only if the data passes.
+
+    Args:
+        inputs: the images.
+        outputs: what is written.
+        params: settings.
+        scanned: of `scan_files`, with a column `path`, where others have looked at the files.
     """
     watch = Stopwatch()
     reference = Path(params.reference_manifest) if params.reference_manifest else None
@@ -52,7 +62,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
-    manifest, remarks = create_manifest(inputs.images, layout, params)
+    manifest, remarks = create_manifest(inputs.images, layout, params, scanned)
     manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
     manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
@@ -98,21 +108,19 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
 
 
 def create_manifest(
-    folder: Path, layout: Layout, params: Params
+    folder: Path, layout: Layout, params: Params, scanned: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
     import pandas as pd
 
     paths = list(layout.files["path"])
-    limits = Limits(params.max_decode_seconds, params.max_decode_mb)
-    scanned = scan_files(
-        folder,
-        paths,
-        params.min_side_px,
-        params.max_megapixels,
-        params.frames,
-        limits=limits,
-    )
+    if scanned is None:
+        scanned = scan_images(folder, paths, params)
+    elif list(scanned.pop("path")) != paths:
+        raise DarkroomError(
+            f"{len(scanned):,} files were looked at, and {len(paths):,} are there: not the same "
+            "ones; run the whole pipeline again"
+        )
     remarks = take_remarks(scanned)
     manifest = pd.concat([layout.files, scanned], axis="columns")
     usable = manifest["status"] == OK
@@ -130,6 +138,18 @@ def create_manifest(
     )
     manifest["label_before"] = manifest["thumbnail"] = ""
     return manifest[[*COLUMNS, *layout.slices]], remarks
+
+
+def scan_images(folder: Path, paths: Sequence[str], params: Params) -> pd.DataFrame:
+    """Return what `scan_files` finds in files, within the limits that the settings name."""
+    return scan_files(
+        folder,
+        paths,
+        params.min_side_px,
+        params.max_megapixels,
+        params.frames,
+        limits=Limits(params.max_decode_seconds, params.max_decode_mb),
+    )
 
 
 def _say_counts(manifest: pd.DataFrame, usable: pd.DataFrame, watch: Stopwatch) -> None:

@@ -6,12 +6,15 @@ readable, and a task's signature as it is when a room begins to write one file m
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import LISTING
 from pipelines.steps.volume import BOOKS, Volume, read_place
 
 # A folder artifact → the inputs and outputs of rooms that are in it, by the names of their specs.
@@ -19,9 +22,11 @@ BUNDLES = {
     "manifest": ("manifest", "validation", "quarantine", "data_docs"),
     "shards": ("splits", "shards"),
     "model": ("model", "history", "findings", "run"),
-    # The verdict on the data goes along, so that promote needs no folder of validate beside it.
+    # The verdict on the data goes along, and the test images that promote looks at, so that it
+    # needs neither validate's folder beside it nor all images.
     "evaluation": (
         *("predictions", "metrics", "latency", "plots", "labels", "model_card", "validation"),
+        "images",
     ),
 }
 # A path of a room's spec has no suffix in its name; rooms see the names of dvc.yaml.
@@ -48,6 +53,8 @@ ELSEWHERE = "folder-on-the-volume.txt"
 
 def find_artifact(given: Mapping[str, Any], name: str) -> str:
     """Return which argument of a task has a path of a room's spec: its bundle, or its own."""
+    if name == "images" and given.get(name) is not None:
+        return name  # all of them, and not the few that are in a bundle
     found = (one for one, names in BUNDLES.items() if name in names and given.get(one) is not None)
     return next(found, name)
 
@@ -66,6 +73,8 @@ def find_input(given: Mapping[str, Any], name: str) -> Path:
         return check_place(read_place(given["place"]))
     artifact = given[find_artifact(given, name)]
     folder = resolve_folder(Path(artifact.path))
+    if name == "images" and list_names(folder) == {LISTING}:
+        return folder / LISTING
     path = folder / FILES.get(name, name) if find_artifact(given, name) in BUNDLES else folder
     if not path.exists():
         raise DarkroomError(
@@ -75,10 +84,23 @@ def find_input(given: Mapping[str, Any], name: str) -> Path:
     return path
 
 
+def list_names(folder: Path) -> set[str]:
+    """Return some names in a folder, all if they are few, without hidden ones."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in islice(entries, 10) if not entry.name.startswith(".")}
+
+
 def carry_along(given: Mapping[str, Any], name: str, bundle: str) -> None:
     """Copy an input file of a task into a folder that it hands on."""
     source = find_input(given, name)
     shutil.copyfile(source, Path(given[bundle].path) / source.name)
+
+
+def copy_files(folder: Path, paths: Iterable[str], target: Path) -> None:
+    """Copy some files of a folder into one that a task hands on."""
+    for path in paths:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / path, target / path)
 
 
 def resolve_folder(path: Path) -> Path:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import writing_folder
-from components.common.images.pixels import find_images
-from components.common.images.stores.listing import (
-    MODULES,
-    fetch_folder,
-    list_store,
-    place_in,
-)
+from components.common.images.listing import LISTING, write_listing
+from components.common.images.pixels import SUFFIXES, find_images
+from components.common.images.stores.listing import fetch_folder, open_entries, place_in
 from components.common.settings.addresses import is_address
 from components.common.settings.kubeflow import Fetch
 from components.common.settings.params import check_params
@@ -36,49 +30,86 @@ from pipelines.steps.rooms import (
     read_params_of,
     restore_integers,
 )
+from pipelines.steps.source import SETTING, Source, copy_project, look
 from pipelines.steps.volume import Volume, compute_folder_digest, name_place
 
-GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
-SETTING = "kubeflow.fetch"
+COPIED, LISTED = "copies", "listing"
+# KFP's launcher moves a folder one object at a time, up once and down in five tasks and more; to
+# list costs nothing. But what was copied stays as it is, whatever becomes of the source.
+MOST_COPIES = 5_000
+MOST_BYTES = 1_000_000_000
+
+
+@one_line
+def find(given: Mapping[str, Any]) -> str:
+    """Return how images will travel, and the digest of what the source holds: `listing 5f2a…`.
+
+    What follows is keyed by this line, so that the same images are answered from KFP's cache,
+    whatever else of the source has changed. First of all it is seen whether MLflow and its store
+    answer: later tasks need them, some of them after hours.
+
+    Args:
+        given: sections `fetch` and `mlflow`.
+    """
+    leave_kfps_run()
+    wanted = read_wanted(given)
+    check_mlflow(read_names(given).experiment)
+    watch = Stopwatch()
+    source = look(wanted)
+    way, why = choose_way(wanted, source)
+    say(f"{hide_password(wanted.source)} looked at ({watch}): {way}, {why}")
+    return f"{way} {source.digest}"
 
 
 @one_line
 def fetch(given: Mapping[str, Any], volume: str) -> str:
     """Fill the artifact `images`, or a folder of the shared volume that it then points to.
 
-    First of all it is seen whether MLflow and its store answer: later tasks need them, some of them
-    after hours.
-
     Args:
-        given: `images`, an output artifact; sections `fetch`, `ingest` and `mlflow`.
+        given: `images`, an output artifact; sections `fetch`, `ingest` and `mlflow`; `found`, of
+            :func:`find`, empty where nobody has looked.
         volume: where the shared volume is mounted; empty: there is none.
 
     Returns:
         Where the images are on the volume, and the generation of what is made of them; else empty.
     """
     leave_kfps_run()
-    found = {"fetch": restore_integers(given["fetch"])}
-    wanted = check_params(Path("parameters of the run"), found, {"fetch": Fetch})["fetch"]
-    check_mlflow(read_names(given).experiment)
+    wanted, found = read_wanted(given), given.get("found") or ""
+    if not found:
+        check_mlflow(read_names(given).experiment)
     if not volume:
-        bring(wanted, given, Path(given["images"].path))
+        way, _, digest = found.partition(" ")
+        held = hold(wanted, digest) if wanted.source else None
+        bring(wanted, given, Path(given["images"].path), held, is_listed=way == LISTED)
         return ""
     shared = Volume(Path(volume))
     shared.check_writable()
-    recipe = json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
+    is_sure = is_pinned(given["fetch"], given["ingest"])
+    held = hold(wanted) if wanted.source and not is_sure else None
+    recipe = held.digest if held else json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
     name = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    folder = shared.find_source(name) if is_pinned(given["fetch"], given["ingest"]) else None
+    folder = shared.find_source(name) if is_sure or held else None
     if folder:
         say(f"{folder}: fetched before")
         shared.note_use(folder)
     else:
+        held = held or (hold(wanted) if wanted.source else None)
         placed: list[Path] = []
         with shared.writing_once("images", "", compute_folder_digest, placed) as target:
-            bring(wanted, given, target)
+            bring(wanted, given, target, held, shared=shared)
         (folder,) = placed
         shared.note_source(name, folder)
+        if held and held.address:
+            shared.keep_listing(folder, held.address, held.entries)
     point_at(given["images"], folder)
     return name_place(folder, shared.check_generation(folder.name))
+
+
+def read_wanted(given: Mapping[str, Any]) -> Fetch:
+    """Return the checked section `kubeflow.fetch` of a task's arguments."""
+    sections = {"fetch": restore_integers(given["fetch"])}
+    wanted: Fetch = check_params(Path("parameters of the run"), sections, {"fetch": Fetch})["fetch"]
+    return wanted
 
 
 def is_pinned(fetch: Mapping[str, Any], ingest: Mapping[str, Any]) -> bool:
@@ -115,63 +146,93 @@ def check_mlflow(experiment: str) -> None:
     )
 
 
-def bring(wanted: Fetch, given: Mapping[str, Any], target: Path) -> None:
-    """Write the folder of images, whole or not at all."""
+def hold(wanted: Fetch, digest: str = "") -> Source:
+    """Return what a source holds now, or held when it had a digest.
+
+    Raises:
+        DarkroomError: if a file of then is another now, or gone.
+    """
+    source = look(wanted)
+    held = source.trim(digest) if digest else source
+    if held is None:
+        raise DarkroomError(
+            f"fetch: files of {hide_password(wanted.source)} were replaced or removed since it was "
+            "looked at; let it rest, then run the whole pipeline again"
+        )
+    return held
+
+
+def bring(
+    wanted: Fetch,
+    given: Mapping[str, Any],
+    target: Path,
+    source: Source | None,
+    *,
+    is_listed: bool = False,
+    shared: Volume | None = None,
+) -> None:
+    """Write the folder of images, or of their listing, whole or not at all.
+
+    Args:
+        wanted: section `kubeflow.fetch`.
+        given: section `ingest`, for where that names no source.
+        target: the folder.
+        source: what the source holds; None: there is none.
+        is_listed: write a listing, and no copies.
+        shared: the volume that the folder is on, with earlier images perhaps.
+    """
     watch = Stopwatch()
-    if not wanted.source:
+    if source is None:
         _ingest(given, target)
         return
     name = hide_password(wanted.source)
     with writing_folder(target, "ingest") as folder:
-        if urlsplit(wanted.source).scheme in MODULES:
-            get_stored(wanted.source, folder)
+        if is_listed:
+            write_listing(folder / LISTING, source.address, source.entries)
+            count = sum(has_image_name(entry.path) for entry in source.entries)
         else:
-            get_dvc(wanted, folder)
-        count = len(find_images(folder))
+            copy(wanted, source, folder, shared)
+            count = len(find_images(folder))
         if not count:
             raise DarkroomError(f"fetch: no image in {name}; check kubeflow.fetch")
     say(f"{count:,} images from {name} ({watch})")
+
+
+def has_image_name(path: str) -> bool:
+    """Whether a file is named as an image, and not hidden."""
+    parts = PurePosixPath(path).parts
+    is_hidden = any(part.startswith(".") for part in parts)
+    return PurePosixPath(path).suffix.lower() in SUFFIXES and not is_hidden
+
+
+def copy(wanted: Fetch, source: Source, folder: Path, shared: Volume | None) -> None:
+    """Fill an empty folder with all files of a source; on a volume what is there is not fetched."""
+    if source.address:
+        entries = source.entries
+        if shared:
+            entries = shared.link_known(source.address, entries, folder)
+        remotes = open_entries(source.address, entries, SETTING)
+        fetch_folder(place_in(folder, remotes, SETTING), len(remotes))
+        return
+    folder.rmdir()  # DVC makes it
+    copy_project(wanted, folder)
+
+
+def choose_way(wanted: Fetch, source: Source) -> tuple[str, str]:
+    """Return how images get to the tasks, and why so."""
+    if not source.address:
+        if wanted.images == LISTED:
+            raise DarkroomError(f"fetch: kubeflow.fetch.images is {LISTED}, but {source.note}")
+        return COPIED, source.note
+    if wanted.images != "auto":
+        return wanted.images, "kubeflow.fetch.images says so"
+    size = f"{source.count:,} files, {source.bytes / 1e6:,.0f} MB"
+    if source.count > MOST_COPIES or source.bytes > MOST_BYTES:
+        return LISTED, f"{size}: to copy them from task to task would take longer than the work"
+    return COPIED, f"{size}: few enough to copy"
 
 
 def _ingest(given: Mapping[str, Any], target: Path) -> None:
     spec = importlib.import_module("components.ingest.spec")
     run = importlib.import_module("components.ingest.run").run
     run(spec.Inputs(source=target), spec.Outputs(images=target), read_params_of("ingest", given))
-
-
-def get_stored(source: str, folder: Path) -> None:
-    """Download a folder of a store as it is."""
-    found = list_store(source, SETTING)
-    if found.is_file:
-        raise DarkroomError(
-            f"fetch: {source} is one file, and {SETTING} wants a folder of images; an archive is "
-            "named in ingest.source"
-        )
-    fetch_folder(place_in(folder, found.files, SETTING), len(found.files))
-
-
-def get_dvc(wanted: Fetch, folder: Path) -> None:
-    """Copy a folder of a DVC project, as of a revision, from its remote."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from scmrepo.exceptions import SCMError
-
-    folder.rmdir()  # DVC makes it
-    try:
-        source = add_token(wanted.source, os.environ.get(GIT_TOKEN, ""))
-        Repo.get(source, wanted.path, out=str(folder), rev=wanted.revision or None)
-    except (DvcException, SCMError, OSError) as error:
-        where = f"{hide_password(wanted.source)} at {wanted.revision or 'its default branch'}"
-        reason = str(error).replace(source, hide_password(source))
-        raise DarkroomError(
-            f"fetch: {wanted.path} of {where} cannot be had ({reason}); check kubeflow.fetch, and "
-            "that the project's DVC remote can be reached from here"
-        ) from None
-
-
-def add_token(source: str, token: str) -> str:
-    """Return the https address of a repository with a token in it, the others as they are."""
-    parts = urlsplit(source)
-    if not token or parts.scheme != "https" or "@" in parts.netloc:
-        return source
-    return parts._replace(netloc=f"x-access-token:{token}@{parts.netloc}").geturl()

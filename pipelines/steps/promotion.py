@@ -8,10 +8,29 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from components.common.artifacts.predictions import read_predictions
+from components.common.artifacts.sample import choose_rows
 from components.common.files.writing import read_json
+from components.common.images.listing import open_images
+from pipelines.steps.bundles import FILES, copy_files, find_input
 from pipelines.steps.rooms import one_line, run_room
 from pipelines.steps.runs import THIS_MODEL, look_up_champion, recording_end
 from pipelines.steps.views import describe_verdict
+
+
+@one_line
+def carry_images(given: Mapping[str, Any], count: int) -> None:
+    """Put the test images that promote will look at into the folder of the evaluation.
+
+    Args:
+        given: the arguments of the task, after evaluate has run.
+        count: images, or fewer where there are no more.
+    """
+    evaluation = Path(given["evaluation"].path)
+    predictions = read_predictions(evaluation / FILES["predictions"])
+    paths = [predictions.paths[row] for row in choose_rows(predictions.sha256, count)]
+    with open_images(find_input(given, "images"), paths).bringing() as folder:
+        copy_files(folder, paths, evaluation / "images")
 
 
 @one_line

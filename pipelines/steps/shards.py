@@ -26,8 +26,12 @@ from pipelines.steps.volume import Volume, read_place
 @one_line
 def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
     """Write the splits; return the partitions, number/count: as text, which KFP leaves as it is."""
-    with _inputs(given, "manifest") as (manifest,), writing_outputs(given, ["splits"]) as out:
-        parts = _room().plan(manifest, out["splits"], _params(given), partitions)
+    with (
+        _inputs(given, "manifest") as (manifest,),
+        writing_outputs(given, ["splits", "planned"]) as out,
+    ):
+        room = _room()
+        parts = room.plan(manifest, out["splits"], out["planned"], _params(given), partitions)
     return [f"{part}/{parts}" for part in range(parts)]
 
 
@@ -35,19 +39,9 @@ def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
 def write(given: Mapping[str, Any], name: str, volume: str) -> None:
     """Write the shards of a partition."""
     part, parts = map(int, name.split("/"))
-    with (
-        _inputs(given, "images", "manifest", "splits") as (images, manifest, splits),
-        _writing(given, "written", volume) as out,
-    ):
-        _room().write_partition(
-            images=images,
-            manifest=manifest,
-            splits=splits,
-            folder=out,
-            params=_params(given),
-            part=part,
-            parts=parts,
-        )
+    planned = Path(given["planned"].path)
+    with _inputs(given, "images") as (images,), _writing(given, "written", volume) as out:
+        _room().write_partition(images=images, planned=planned, folder=out, part=part, parts=parts)
 
 
 @one_line

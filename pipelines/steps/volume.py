@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,10 +24,13 @@ from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
+from components.common.images.listing import read_entries, read_note, write_listing
+from components.common.images.stores.listing import Entry
 from components.common.terminal import say
 from components.common.tracking.runs import KFP_RUN_ID
 
 BOOKS = ".darkroom"
+LISTINGS = "listings"  # in it: what sources listed
 STREAMS = 16  # files that are read at a time
 PARTIAL = ".partial"  # ending of what is being written, or was when its writer was killed
 
@@ -87,6 +90,28 @@ class Volume:
     def note_source(self, recipe: str, folder: Path) -> None:
         """Note which folder of images a source became."""
         self._write(f"sources/{recipe}", folder.name)
+
+    def keep_listing(self, folder: Path, address: str, entries: Sequence[Entry]) -> None:
+        """Keep what a source listed of the images in a folder, for who brings later ones."""
+        write_listing(self.mount / BOOKS / LISTINGS / f"{folder.name}.parquet", address, entries)
+
+    def link_known(self, address: str, entries: Sequence[Entry], target: Path) -> list[Entry]:
+        """Link the files that the last folder of a source has already; return the others.
+
+        Args:
+            address: of the source.
+            entries: what it lists now.
+            target: the new folder.
+        """
+        listings = sorted((self.mount / BOOKS / LISTINGS).glob("*.parquet"), key=_tell_age)
+        for listing in listings:
+            folder = self.mount / "images" / listing.stem
+            if read_note(listing)["source"] == address and folder.is_dir():
+                known = set(read_entries(listing))
+                return [
+                    one for one in entries if one not in known or not _link(one, folder, target)
+                ]
+        return list(entries)
 
     def check_generation(self, images: str) -> str:
         """Return the generation of what is made of some images; a new one if a part of it is gone.
@@ -174,6 +199,22 @@ class Volume:
         temporary = target.with_name(f".{secrets.token_hex(8)}")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(target)
+
+
+def _tell_age(file: Path) -> float:
+    return -file.stat().st_mtime
+
+
+def _link(entry: Entry, folder: Path, target: Path) -> bool:
+    """Link a file of an earlier folder, and return whether that was done."""
+    if not entry.digest:  # then a name and a size are all that is the same
+        return False
+    (target / entry.path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(folder / entry.path, target / entry.path)
+    except OSError:  # gone, or a volume without links
+        return False
+    return True
 
 
 def compute_folder_digest(folder: Path) -> str:

@@ -19,8 +19,13 @@ from pipelines import tasks
 from pipelines.steps.bundles import BUNDLES, FILES
 from tests.contract.test_stages import ROOT, read_stage
 
-# preprocess is three tasks on a cluster; ingest's one input names the folder it fills.
-TASKS_OF = {"ingest": ["fetch"], "preprocess": ["plan_shards", "write_shards", "collect_shards"]}
+# preprocess is three tasks on a cluster, and validate too where images are many; ingest's one input
+# names the folder it fills.
+TASKS_OF = {
+    "ingest": ["find_images", "fetch"],
+    "validate": ["validate", "plan_checks", "check_images", "judge_images"],
+    "preprocess": ["plan_shards", "write_shards", "collect_shards"],
+}
 NO_ARTIFACT = {("ingest", "source")}
 
 

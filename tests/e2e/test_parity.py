@@ -10,6 +10,7 @@ import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -38,12 +39,12 @@ class Written:
         return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def read_kfp(root: Path) -> Written:
-    """Return where KFP's local run put the artifacts."""
+def read_kfp(root: Path, validate: str = "validate") -> Written:
+    """Return where KFP's local run put the artifacts, the manifest by the task `validate`."""
     (run,) = root.glob("darkroom-*")
     shards = run / "collect-shards" / "shards"
     return Written(
-        run / "validate" / "manifest" / "manifest.parquet",
+        run / validate / "manifest" / "manifest.parquet",
         shards / "splits.parquet",
         shards / "shards",
         run / "evaluate" / "evaluation" / "metrics.json",
@@ -148,6 +149,24 @@ def test_the_verdict_is_the_same_and_kfp_returns_it_in_words(
     assert words[0] == f"darkroom version 1: {verdict['verdict']}"
     outcomes = [line[2:].partition(":")[0] for line in words if line.startswith("- ")]
     assert outcomes == [rule["outcome"] for rule in verdict["rules"]]
+
+
+def test_images_by_a_listing_make_what_dvc_repro_makes_and_make_it_once(
+    by_dvc: Written, settings: Path, mlflow_database: Path, s3: Any, tmp_path: Path
+) -> None:
+    photos = settings / "photos"
+    for file in photos.rglob("*.png"):
+        s3.upload_file(str(file), "photos", f"mine/{file.relative_to(photos)}")
+    shutil.copy(mlflow_database, tmp_path)
+    words = ["--root", "runs", "--cache", "--set", "kubeflow.fetch.source=s3://photos/mine"]
+    words += ["--set", "kubeflow.fetch.images=listing"]
+    run_pipeline(tmp_path, settings, *words)
+    by_listing = read_kfp(tmp_path / "runs", "judge-images")
+    check_equal(by_dvc, by_listing)
+    run_pipeline(tmp_path, settings, *words)
+    (again,) = set((tmp_path / "runs").glob("darkroom-*")) - {by_listing.run}
+    # KFP's local cache wants a file of each artifact, and evaluate's confusion matrix has none.
+    assert {one.name for one in again.iterdir()} == {"find-images", "evaluate", "promote"}
 
 
 @pytest.mark.docker

@@ -390,7 +390,7 @@ def read_encoded(data: bytes) -> None:
 
 def read_picture(data: bytes) -> None:
     from components.common.images.pixels import ImageForm, read_pixels
-    from components.validate.picture import inspect_file
+    from components.validate.scan.picture import inspect_file
 
     with_file(lambda file: inspect_file(str(file), 1, 1.0), "picture")(data)
     read_pixels(data, ImageForm(8, "crop", "#ffffff", srgb=True, max_pixels=1_000_000))

@@ -20,6 +20,7 @@ from tests.pipelines import page
 
 ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"
+STORE = "kubeflow.fetch.source=s3://photos/mine"
 GOLDEN = Path(__file__).parent / "golden.yaml"
 
 
@@ -111,10 +112,24 @@ def test_kfp_reads_it_and_nothing_dangles(compiled: str) -> None:
     assert check_pipeline(compiled) == []
 
 
-def test_every_task_runs_in_the_projects_image_and_installs_nothing(compiled: str) -> None:
-    spec, _ = load(compiled)
+MANY = {"plan_checks", "check_images", "judge_images"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "others"),
+    [
+        ((), {"find_images"} | MANY),
+        (("kubeflow.volume.claim=photos",), {"find_images", "validate"}),
+        ((STORE,), {"validate"}),
+        ((STORE, "kubeflow.fetch.images=copies"), MANY),
+    ],
+)
+def test_every_task_runs_in_the_projects_image_and_installs_nothing(
+    changes: tuple[str, ...], others: set[str]
+) -> None:
+    spec, _ = load(compile_with(*changes))
     found = executors(spec)
-    assert sorted(found) == sorted(TASKS)
+    assert set(found) == set(TASKS) - others
     for container in found.values():
         assert container["image"] == "darkroom:latest"
         assert "pip install" not in " ".join(container["command"] + container["args"])
@@ -241,11 +256,30 @@ def test_what_looks_at_the_outside_world_is_never_cached(compiled: str) -> None:
 @pytest.mark.parametrize(
     ("revision", "cached"), [("main", False), ("v1.0", False), ("4" * 40, True)]
 )
-def test_fetch_is_cached_only_for_a_commit(revision: str, cached: bool) -> None:
+def test_a_source_is_looked_at_again_unless_it_is_a_commit(revision: str, cached: bool) -> None:
     text = compile_with(
         "kubeflow.fetch.source=https://host/photos.git", f"kubeflow.fetch.revision='{revision}'"
     )
-    assert bool(find_tasks(load(text)[0])["fetch"]["cachingOptions"].get("enableCache")) is cached
+    options = {n: one.get("cachingOptions", {}) for n, one in find_tasks(load(text)[0]).items()}
+    assert bool(options["find_images"].get("enableCache")) is cached
+    assert options["fetch"]["enableCache"] is True  # keyed by what was found
+
+
+def test_parts_of_a_task_ask_for_what_it_asks_for() -> None:
+    spec, platform = load(
+        compile_with(
+            STORE,
+            "kubeflow.tasks.validate={memory: 32Gi}",
+            "kubeflow.tasks.judge_images={memory: 64Gi}",
+            "kubeflow.secrets=[{name: store, env: {id: AWS_ID}, tasks: [fetch, validate]}]",
+        )
+    )
+    limits = {
+        name: one["resources"]["resourceMemoryLimit"] for name, one in executors(spec).items()
+    }
+    assert (limits["check_images"], limits["judge_images"]) == ("32Gi", "64Gi")
+    with_it = {name for name, pod in on_kubernetes(platform).items() if "secretAsEnv" in pod}
+    assert with_it == {"find_images", "fetch"} | MANY
 
 
 def test_the_defaults_fit_a_node_of_two_cores_and_four_gigabytes(compiled: str) -> None:

@@ -6,23 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
-import urllib.request
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.steps.bundles import resolve_folder
-from pipelines.steps.fetch import add_token, fetch
+from pipelines.steps.fetch import fetch
+from pipelines.steps.source import add_token
 from tests.pipelines.conftest import Stub
+from tests.pipelines.proxy import standing_between
 
 INGEST = {"source": "digits", "sha256": ""}
 MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
-NOWHERE = {"source": "", "revision": "", "path": "data/images"}
+NOWHERE = {"source": "", "revision": "", "path": "data/images", "images": "auto"}
 
 
 def call_fetch(target: Path, volume: str = "", **wanted: str) -> Path:
@@ -125,52 +123,6 @@ def test_an_s3_store_without_it_or_with_a_trap_is_refused(
     assert not list(tmp_path.rglob("*.png"))
 
 
-class Faulty:
-    """Stands between a client and an S3 store: each object comes at the third try alone.
-
-    First the store answers 500; then half of the bytes come, slowly, and the line breaks.
-    """
-
-    def __init__(self, behind: str) -> None:
-        self.tries: dict[str, int] = {}
-        faulty = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                wanted = {k: v for k, v in self.headers.items() if k.lower() != "host"}
-                request = urllib.request.Request(f"{behind}{self.path}", headers=wanted)
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    body, headers, status = answer.read(), answer.headers, answer.status
-                path = self.path.split("?")[0]
-                number = faulty.tries[path] = faulty.tries.get(path, 0) + 1
-                is_object = path.endswith(".png")
-                if is_object and number == 1:
-                    self.send_response(500)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                self.send_response(status)
-                for name, value in headers.items():
-                    if name.lower() not in ("connection", "date", "server", "content-length"):
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if is_object and number == 2:
-                    for byte in range(0, len(body) // 2, 64):
-                        self.wfile.write(body[byte : byte + 64])
-                        time.sleep(0.01)
-                    self.close_connection = True
-                    return
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-
 def test_a_store_that_fails_is_slow_and_breaks_off_gives_the_same_images(
     s3: Any, tmp_path: Path, make_digits: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,13 +131,15 @@ def test_a_store_that_fails_is_slow_and_breaks_off_gives_the_same_images(
     source = make_digits(per_class=2, classes=2)
     for file in source.rglob("*.png"):
         s3.upload_file(str(file), "photos", f"mine/{file.relative_to(source)}")
-    faulty = Faulty(os.environ["AWS_ENDPOINT_URL"])
-    monkeypatch.setenv("AWS_ENDPOINT_URL", faulty.address)
     monkeypatch.setattr(transfer, "PAUSES", (0.01, 0.01, 0.01))
     (tmp_path / "volume").mkdir()
-    found = call_fetch(tmp_path / "out", str(tmp_path / "volume"), source="s3://photos/mine")
-    faulty.server.shutdown()
-    assert {path for path, count in faulty.tries.items() if count >= 3 and path.endswith("png")}
+    # Each object comes at the third try alone.
+    faults = {1: "500", 2: "cut"}
+    store = os.environ["AWS_ENDPOINT_URL"]
+    with standing_between(store, lambda _, number: faults.get(number, "")) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+        found = call_fetch(tmp_path / "out", str(tmp_path / "volume"), source="s3://photos/mine")
+    assert min(proxy.tries.values()) >= 3
     assert list_images(found) == list_images(source)
     for name in list_images(source):
         assert (found / name).read_bytes() == (source / name).read_bytes()

@@ -163,7 +163,7 @@ def test_partitions_write_what_one_process_writes(
     common |= {"manifest": Stub(manifest.parent), "place": ""}
     common |= {"images": None, "place": f"{images}@1"} if shared else {"images": Stub(images)}
     (tmp_path / "volume").mkdir()
-    common["splits"] = Stub(tmp_path / "plan" / "splits")
+    common |= {name: Stub(tmp_path / "plan" / name) for name in ("splits", "planned")}
     names = plan(common, parts)
     assert names == [f"{part}/{parts}" for part in range(parts)]
     written = [Stub(tmp_path / f"write-{part}" / "written") for part in range(parts)]

@@ -18,12 +18,13 @@ from pipelines.cluster import cleaning
 from pipelines.steps import fetch as fetching
 from pipelines.steps.bundles import ELSEWHERE, check_place, find_input
 from pipelines.steps.fetch import fetch
+from pipelines.steps.source import Source
 from pipelines.steps.volume import Volume, compute_folder_digest, read_place
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
 MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
-NOWHERE = {"source": "", "revision": "", "path": "data/images"}
+NOWHERE = {"source": "", "revision": "", "path": "data/images", "images": "auto"}
 BRANCH = {"source": "https://host/photos.git", "revision": "main", "path": "data/images"}
 
 
@@ -39,12 +40,16 @@ def branch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Return what a branch holds, images of a number; each fetch takes it as it is then."""
     holds = {"count": 3}
 
+    def look(_: Any) -> Source:
+        return Source(f"of {holds['count']}", "")
+
     def get(_: Any, folder: Path) -> None:
+        (folder / "class").mkdir(parents=True)
         for number in range(holds["count"]):
-            (folder / "class").mkdir(exist_ok=True)
             (folder / "class" / f"{number}.png").write_bytes(b"png %d" % number)
 
-    monkeypatch.setattr(fetching, "get_dvc", get)
+    monkeypatch.setattr(fetching, "look", look)
+    monkeypatch.setattr(fetching, "copy_project", get)
     return holds
 
 

@@ -19,12 +19,11 @@ from components.common.artifacts.manifest import COLUMNS, OK, QUARANTINED, SPLIT
 from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm, read_pixels
 from components.ingest.digits import write_digits
-from components.validate import scan
-from components.validate.picture import inspect_file
 from components.validate.run import run
+from components.validate.scan import scan
+from components.validate.scan.picture import inspect_file
 from components.validate.spec import Inputs, Outputs, Params
-
-from .test_picture import BROKEN, encode, make_photo
+from tests.validate.scan.test_picture import BROKEN, encode, make_photo
 
 
 def make_outputs(folder: Path) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,18 @@ from components.common.files.tables import mark_table, read_mark
 from components.common.files.writing import writing
 
 SCHEMA = Schema("sample", stage="promote")
+MEASURED = 400  # test images that tell what the data looked like: enough to see a small shift
+MORE = 4  # times as many are looked at as are kept: some are too large for that
+
+
+def count_wanted(served: int) -> int:
+    """Return how many test images promote looks at, if it sends some to the served model."""
+    return max(MEASURED, MORE * served)
+
+
+def choose_rows(sha256: Sequence[str], count: int) -> list[int]:
+    """Return so many rows of the test images: at random, but the same ones each time."""
+    return sorted(range(len(sha256)), key=lambda row: sha256[row])[:count]
 
 
 @dataclass(frozen=True)

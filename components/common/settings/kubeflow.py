@@ -14,8 +14,12 @@ from components.common.settings.amounts import Label, Quantity, measure
 from components.common.settings.spec import Between, param, section
 
 TASKS = (
+    "find_images",
     "fetch",
     "validate",
+    "plan_checks",
+    "check_images",
+    "judge_images",
     "plan_shards",
     "write_shards",
     "collect_shards",
@@ -26,6 +30,13 @@ TASKS = (
 # Of the pipeline `darkroom-predict`: answers to very many images.
 BATCH_TASKS = ("plan_answers", "write_answers", "sum_up_answers", "watch_answers")
 ALL_TASKS = (*TASKS, *BATCH_TASKS)
+# Tasks that do a part of another's work where images are many: what that asks for holds for them.
+PART_OF = {
+    "find_images": "fetch",
+    "plan_checks": "validate",
+    "check_images": "validate",
+    "judge_images": "validate",
+}
 # Tasks of earlier versions, which a params file may still name, and what does their work now.
 GONE = {"look_up_champion": "promote", "record_end": "each task itself"}
 DEFAULT = "default"
@@ -131,6 +142,12 @@ class Fetch:
     )
     revision: str = param("", "commit, tag or branch of the git repository; empty: its default")
     path: str = param("data/images", "folder of images in the git repository")
+    images: Literal["auto", "copies", "listing"] = param(
+        "auto",
+        "how images of a source get to the tasks: copies, from task to task; listing: each task "
+        "reads those that it needs from the source, and wants its login (kubeflow.secrets); auto: "
+        "copies of few",
+    )
 
     def __post_init__(self) -> None:
         """Refuse a store's address with a secret; git's own take a token from the environment."""
@@ -188,7 +205,8 @@ class Kubeflow:
     pipeline_root: str = param("", "where artifacts go, s3://bucket/folder; empty: KFP's default")
     partitions: Annotated[int, Between(1, 100)] = param(
         4,
-        "pods side by side that write shards or answer a batch, at most one a shard or partition",
+        "pods side by side that look at images, write shards or answer a batch, at most one a "
+        "shard or partition",
     )
     timeout_seconds: Annotated[int, Between(0, 2**31 - 1)] = param(
         259_200, "a longer run is ended, one that waits for a node included, seconds; 0: never"
@@ -222,7 +240,8 @@ class Kubeflow:
     def find_resources(self, task: str) -> Resources:
         """Return what a task asks for, every field set."""
         chosen: dict[str, Any] = {}
-        for one in (FALLBACK, self.tasks.get(DEFAULT), self.tasks.get(task)):
+        names = (DEFAULT, PART_OF.get(task, DEFAULT), task)
+        for one in (FALLBACK, *(self.tasks.get(name) for name in names)):
             for field in dataclasses.fields(Resources):
                 value = getattr(one, field.name, None)
                 if value is not None:
@@ -236,7 +255,8 @@ class Kubeflow:
 
     def find_secrets(self, task: str) -> list[Secret]:
         """Return the secrets that a task gets."""
-        return [one for one in self.secrets if not one.tasks or task in one.tasks]
+        names = {task, PART_OF.get(task, task)}
+        return [one for one in self.secrets if not one.tasks or names & set(one.tasks)]
 
     def find_image(self, task: str) -> str:
         """Return the image of a task."""

@@ -21,6 +21,7 @@ from components.common.artifacts.dataset import Shard, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, writing
 from components.common.host import can_share_work, count_cores, end_with_parent
+from components.common.images.listing import Images, open_images
 from components.common.images.pixels import ImageForm
 from components.common.terminal import bar
 from components.preprocess.shards.recipe import compute_recipe
@@ -108,18 +109,21 @@ def write_shards(
 
     Args:
         plans: the shards.
-        images: folder of images.
+        images: folder of images, or a listing of some.
         form: form of their pixels.
         folder: existing folder for the shards.
     """
     total = sum(len(plan.rows) for plan in plans)
-    workers = min(count_cores(), len(plans))
+    paths = [row.path for plan in plans for row in plan.rows]
+    source = open_images(images, paths)
+    # Who brings its images waits for the network half of the time, and for no core.
+    workers = min(count_cores() * (2 if source.source else 1), len(plans))
     written: dict[str, Shard] = {}
     with bar("writing", "images", total) as progress:
         if workers < 2 or total < FEW or not can_share_work():
-            shards = _write_here(plans, images, form, folder)
+            shards = _write_here(plans, source, form, folder)
         else:
-            shards = _write_parallel(plans, images, form, folder, workers)
+            shards = _write_parallel(plans, source, form, folder, workers)
         for shard in shards:
             written[shard.file] = shard
             progress.update(shard.examples)
@@ -147,20 +151,32 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
     return Shard(target.name, len(rows), digest.hexdigest(), compute_recipe(rows, form))
 
 
+def _bring_and_write(rows: Sequence[Row], images: Images, form: ImageForm, target: Path) -> Shard:
+    with images.bringing() as folder:
+        return write_shard(rows, folder, form, target)
+
+
 def _write_here(
-    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path
+    plans: Sequence[ShardPlan], images: Images, form: ImageForm, folder: Path
 ) -> Iterator[Shard]:
     for plan in plans:
-        yield write_shard(plan.rows, images, form, folder / plan.file)
+        own = images.pick(row.path for row in plan.rows)
+        yield _bring_and_write(plan.rows, own, form, folder / plan.file)
 
 
 def _write_parallel(
-    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path, workers: int
+    plans: Sequence[ShardPlan], images: Images, form: ImageForm, folder: Path, workers: int
 ) -> Iterator[Shard]:
     with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         # The longest first, so that no core ends alone with a long one.
         jobs = [
-            pool.submit(write_shard, plan.rows, images, form, folder / plan.file)
+            pool.submit(
+                _bring_and_write,
+                plan.rows,
+                images.pick(row.path for row in plan.rows),
+                form,
+                folder / plan.file,
+            )
             for plan in sorted(plans, key=lambda plan: -len(plan.rows))
         ]
         try:

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from components.common.artifacts.predictions import Predictions
+from components.common.artifacts.sample import MEASURED, choose_rows
 from components.common.files.writing import writing
 from components.common.images.measures import NAMES, measure_images
 from components.common.images.pixels import ImageForm
 
-IMAGES = 400  # enough to see a small shift, and measured while the server starts
-
 
 def write_reference(
-    file: Path, folder: Path, predictions: Predictions, form: ImageForm, count: int = IMAGES
+    file: Path, folder: Path, predictions: Predictions, form: ImageForm, count: int = MEASURED
 ) -> None:
     """Write a row for some test images: predicted, probability, and the figures of the image.
 
@@ -24,7 +23,7 @@ def write_reference(
     """
     import pandas as pd
 
-    order = np.argsort(predictions.sha256)[:count]  # at random, but the same ones each time
+    order = choose_rows(predictions.sha256, count)
     figures = measure_images([folder / predictions.paths[row] for row in order], form)
     table = pd.DataFrame(figures, columns=list(NAMES))
     names = np.array(predictions.class_names, dtype=object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.common.artifacts.predictions import Predictions
-from components.common.artifacts.sample import Sample
+from components.common.artifacts.sample import Sample, choose_rows, count_wanted
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 
@@ -20,9 +20,8 @@ def take_sample(folder: Path, predictions: Predictions, count: int) -> Sample:
     Raises:
         DarkroomError: if one is missing, or is not the image that was measured.
     """
-    order = sorted(range(len(predictions)), key=lambda row: predictions.sha256[row])
     rows: list[int] = []
-    for row in order:
+    for row in choose_rows(predictions.sha256, count_wanted(count)):
         if len(rows) == count:
             break
         file = folder / predictions.paths[row]

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.common.host import can_share_work, count_cores, end_with_parent
+from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
 from components.validate.copies.candidates import Pairs, find_candidates
 from components.validate.copies.exports import link_exports
@@ -36,6 +38,7 @@ MANY = 20
 AT_ONCE = 256  # pairs whose thumbnails are compared at once
 BLOCK = 8192  # pairs whose pictures are in memory at once: at most 300 MB
 CLOSE = 64  # of them that are compared at once
+READ = 16  # pictures that a process reads at once
 
 
 def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> np.ndarray:
@@ -45,7 +48,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
     and pictures that a second look finds to be the same.
 
     Args:
-        folder: of the images.
+        folder: of the images, or a listing of them.
         images: rows of the manifest that are usable.
         sketches: of them; empty where a picture is too small or too flat to be told from others.
 
@@ -61,7 +64,8 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
     if len(shown) > 1:
         rows = images.iloc[shown]
         pairs, equal = _find_copies(
-            [folder / path for path in rows["path"]],
+            folder,
+            list(rows["path"]),
             Sketches([sketches[i] for i in shown], _list_sizes(rows)),
             int((rows["width_px"] * rows["height_px"]).max()),
         )
@@ -76,7 +80,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
 
 
 def _find_copies(
-    files: list[Path], sketches: Sketches, max_pixels: int
+    folder: Path, paths: list[str], sketches: Sketches, max_pixels: int
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
     pairs = find_candidates(sketches)
@@ -91,14 +95,14 @@ def _find_copies(
     pairs, starts = pairs[likely], maps[likely]
     seen: list[Likeness] = []
     with (
-        _reading(max_pixels) as read,
+        _reading(folder, max_pixels) as read,
         ThreadPoolExecutor(count_cores()) as threads,
         bar("comparing", "pairs", len(pairs)) as progress,
     ):
         for part in _cut(len(pairs), BLOCK):
             block = pairs[part]
             needed, place = np.unique([block.first, block.second], return_inverse=True)
-            luma, chroma = stack_pictures(read([files[i] for i in needed]))
+            luma, chroma = stack_pictures(read([paths[i] for i in needed]))
             first, second = place.reshape(2, -1)
             here = Pairs(**{**vars(block), "first": first, "second": second})
             look = partial(_compare_part, luma, chroma, here, starts[part])
@@ -113,6 +117,13 @@ def _find_copies(
     return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
 
 
+def _read_pictures(
+    images: Images, paths: list[str], max_pixels: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    with images.bringing() as folder:
+        return [read_picture(folder / path, max_pixels) for path in paths]
+
+
 def _find_usual(pairs: Pairs, missed: np.ndarray) -> np.ndarray:
     """Return for each pair what its two pictures usually miss, the larger of their medians."""
     import pandas as pd
@@ -123,14 +134,22 @@ def _find_usual(pairs: Pairs, missed: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _reading(max_pixels: int) -> Iterator[Callable[[Iterable[Any]], Iterable[Any]]]:
+def _reading(folder: Path, max_pixels: int) -> Iterator[Callable[[list[str]], Iterable[Any]]]:
     """Yield what reads pictures: on all cores, or where they cannot share work, on one."""
-    read = partial(read_picture, max_pixels=max_pixels)
+    read = partial(_read_pictures, max_pixels=max_pixels)
     if not can_share_work():
-        yield partial(map, read)
+        yield partial(_read_in_parts, map, read, folder)
         return
     with ProcessPoolExecutor(count_cores(), None, end_with_parent, (os.getpid(),)) as pool:
-        yield partial(pool.map, read, chunksize=16)
+        yield partial(_read_in_parts, pool.map, read, folder)
+
+
+def _read_in_parts(
+    run: Callable[..., Iterable[Any]], read: Callable[..., Any], folder: Path, paths: list[str]
+) -> Iterable[Any]:
+    images = open_images(folder, paths)
+    parts = [paths[part] for part in _cut(len(paths), READ)]
+    return chain.from_iterable(run(read, [images.pick(part) for part in parts], parts))
 
 
 def _compare_part(

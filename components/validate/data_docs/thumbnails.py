@@ -10,6 +10,7 @@ from PIL import Image
 
 from components.common.artifacts.manifest import OK
 from components.common.errors import DarkroomError
+from components.common.images.listing import open_images
 from components.common.images.pixels import ImageForm, read_pixels
 from components.common.images.uris import encode_image
 
@@ -22,25 +23,36 @@ FORM = ImageForm(120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=12
 # Of a data set with more of them, the labels are wrong as a whole: nobody mends them one by one.
 MOST_CONTRADICTIONS = 500
 MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more
+BROUGHT = 32  # images of a listing that lie here at a time
 
 
 def create_thumbnails(folder: Path, paths: Iterable[str]) -> dict[str, str]:
     """Return path → data URI of a JPEG; without those that cannot be decoded.
 
     Args:
-        folder: folder of images.
+        folder: folder of images, or a listing of some.
         paths: files in it.
     """
-    found = {}
-    for path in dict.fromkeys(paths):
-        try:
-            if (folder / path).stat().st_size > MAX_FILE_BYTES:
-                continue
-            pixels = read_pixels(folder / path, FORM)
-        except (DarkroomError, OSError):
-            continue  # that it cannot be read is what the page says of it
-        found[path] = encode_image(Image.fromarray(pixels), "JPEG", quality=70)
+    wanted = list(dict.fromkeys(paths))
+    images = open_images(folder, wanted)
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), BROUGHT):
+        some = wanted[start : start + BROUGHT]
+        with images.pick(some).bringing() as here:
+            pictures = {path: _shrink(here / path) for path in some}
+        found |= {path: uri for path, uri in pictures.items() if uri}
     return found
+
+
+def _shrink(file: Path) -> str:
+    """Return an image as a small JPEG; empty where it cannot be read: the page says so of it."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            return ""
+        pixels = read_pixels(file, FORM)
+    except (DarkroomError, OSError):
+        return ""
+    return encode_image(Image.fromarray(pixels), "JPEG", quality=70)
 
 
 def picture_contradictions(folder: Path, manifest: pd.DataFrame) -> list[str]:

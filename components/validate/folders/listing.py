@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import list_paths
 from components.common.images.pixels import SUFFIXES
 from components.validate.folders.words import fold
 
@@ -41,12 +43,15 @@ def list_files(folder: Path, ignore: Sequence[str]) -> Listing:
     """List a folder; links to folders are followed, but not in circles.
 
     Args:
-        folder: folder of images.
+        folder: folder of images, or a listing of some.
         ignore: patterns as in .gitignore: `*.xml` any file so named, `raw/` any folder so named,
             `cat/old/*` a path from the top.
     """
     found = Listing()
-    _walk(folder, "", (), _compile(ignore), found)
+    if folder.is_file():
+        _walk_names(_nest(list_paths(folder)), "", _compile(ignore), found)
+    else:
+        _walk(folder, "", (), _compile(ignore), found)
     return found
 
 
@@ -102,6 +107,33 @@ def _walk(
             continue  # a link to where it lies itself is no class folder either
         found.folders.append(place)
         _walk(folder / entry.name, f"{prefix}{entry.name}/", (*above, real), ignored, found)
+
+
+def _nest(paths: Iterable[str]) -> dict[str, Any]:
+    """Return folders as dictionaries in each other, files as names that hold nothing."""
+    top: dict[str, Any] = {}
+    for path in paths:
+        place = top
+        *folders, name = path.split("/")
+        for folder in folders:
+            place = place.setdefault(folder, {})
+            if place is None:
+                raise DarkroomError(
+                    f"{path}: the folder {folder} in it is a file too, which no disk could hold; "
+                    "rename one of them in the store"
+                )
+        place[name] = None
+    return top
+
+
+def _walk_names(place: dict[str, Any], prefix: str, ignored: _Ignored, found: Listing) -> None:
+    """Do for the names of a listing what :func:`_walk` does for a folder."""
+    ours = sorted(name for name in place if _is_ours(name))
+    _sort_files(prefix, [name for name in ours if place[name] is None], ignored, found)
+    for name in ours:
+        if place[name] is not None and not ignored.has_folder(f"{prefix}{name}"):
+            found.folders.append(f"{prefix}{name}")
+            _walk_names(place[name], f"{prefix}{name}/", ignored, found)
 
 
 def _sort_files(prefix: str, names: list[str], ignored: _Ignored, found: Listing) -> None:

@@ -60,7 +60,7 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
 
     params = params or Params()
     told = params.layout
-    if not folder.is_dir():
+    if not folder.exists():
         raise DarkroomError(f"{folder}: no such folder of images; set data.source to yours")
     listing = list_files(folder, told.ignore)
     places = place_files(listing, told)

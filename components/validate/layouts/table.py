@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import open_images
 from components.validate.folders.listing import Listing
 from components.validate.tables.sheets import Found
 
@@ -33,7 +34,7 @@ def find_table(folder: Path, listing: Listing, named: str, base: str) -> list[Fo
         return []
     if named != "auto":
         path = named.removeprefix("./")
-        if path in listing.tables or (folder / path).is_file():
+        if path in listing.tables or open_images(folder, [path]).has(path):
             return [Found(path, below=path[: path.rfind("/") + 1], by="table")]
         here = ", ".join(listing.tables[:8]) or "none"
         raise DarkroomError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import open_images
 from components.validate.folders.listing import IMAGE_SUFFIXES
 from components.validate.folders.words import SPLIT_WORDS, fold, name_split, normalise
 from components.validate.tables.columns import (
@@ -63,7 +64,7 @@ def read_rows(
     """Read a table and find the file of each of its rows.
 
     Args:
-        folder: folder of images.
+        folder: folder of images, or a listing of some.
         found: which table.
         files: paths of the files in the folder.
         told: settings of the layout.
@@ -72,9 +73,15 @@ def read_rows(
     Raises:
         DarkroomError: naming the file, the row or column, and what to do.
     """
+    with open_images(folder, [found.path]).bringing() as here:
+        return _read_rows(here / found.path, found, files, told, has_labels)
+
+
+def _read_rows(
+    file: Path, found: Found, files: Sequence[str], told: LayoutSettings, has_labels: bool
+) -> Sheet:
     import pandas as pd
 
-    file = folder / found.path
     known = {fold(form) for path in files for form in _forms(path)} if files else set()
     table, notes = read_sheet(file, known)
     names = [str(name) for name in table.columns]

@@ -107,7 +107,7 @@ def test_photos_of_108_megapixels_are_taken_in_bounded_memory(tmp_path: Path) ->
         "import re, sys, pathlib\n"
         "from dataclasses import replace\n"
         "from components.common.images.pixels import ImageForm, read_pixels\n"
-        "from components.validate.picture import inspect_file\n"
+        "from components.validate.scan.picture import inspect_file\n"
         "form = ImageForm(64, 'crop', '#336699', srgb=True, grey_window=(), max_pixels=10**8 * 2)\n"
         "file = pathlib.Path(sys.argv[1])\n"
         "assert (read_pixels(file, form) == (0x33, 0x66, 0x99)).all()\n"

@@ -20,7 +20,7 @@ from components.common.images.phash import read_phash
 from components.common.serving.classifier import Classifier
 from components.predict.suggest import ranking
 from components.promote.registry.registry import Registry
-from components.validate.picture import inspect_file
+from components.validate.scan.picture import inspect_file
 from tests.predict.conftest import CLASSES
 from tests.tiny_model import SIZE_PX, make_card, make_model
 

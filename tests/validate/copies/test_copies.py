@@ -14,7 +14,7 @@ from components.validate.copies.alignment import align, create_grid, sample
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.orientations import ORIENTATIONS, orient_frequencies, orient_pixels
 from components.validate.copies.sketch import BASE_PX, compute_frequencies
-from components.validate.scan import scan_files
+from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS, save
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.validate.layouts.layout import read_layout
-from components.validate.picture import inspect_file
+from components.validate.scan.picture import inspect_file
 
 
 def touch(root: Path, *names: str) -> Path:

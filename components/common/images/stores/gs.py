@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.images.stores.listing import Listing
+from components.common.images.stores.listing import Entry, Listing
 from components.common.images.stores.transfer import (
     ChangedError,
     Piece,
     RefusedError,
     Remote,
     from_base64,
+    parse_digest,
 )
 
 CHUNK = 8 << 20  # bytes a request: times the downloads at a time it is memory
@@ -37,6 +40,26 @@ def list_files(source: str, setting: str) -> Listing:
             if not blob.name.endswith("/")
         ]
     return Listing(files, is_file=False)
+
+
+def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
+    """Return the objects of a listing, each as it was when it was listed and no other."""
+    bucket = urlsplit(source, allow_fragments=False).netloc
+    prefix = source.partition("://")[2].partition("/")[2].strip("/")
+    client = _connect_once(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST", ""))
+    found = []
+    for entry in entries:
+        kind, value = parse_digest(entry.digest)
+        name = f"{prefix}/{entry.key}" if prefix else entry.key
+        blob = client.bucket(bucket).blob(name, generation=value if kind == "generation" else None)
+        digest = (kind, value) if kind != "generation" else ("", "")
+        found.append(_describe(blob, entry.path, entry.bytes, digest))
+    return found
+
+
+@functools.cache
+def _connect_once(process: int, endpoint: str) -> Any:
+    return _connect()
 
 
 def _connect() -> Any:
@@ -63,10 +86,27 @@ def _explain(source: str, setting: str) -> Iterator[None]:
         ) from None
 
 
-def _describe(blob: Any, path: str) -> Remote:
+def _describe(
+    blob: Any, path: str, size: int | None = None, digest: tuple[str, str] | None = None
+) -> Remote:
+    """Return an object.
+
+    Args:
+        blob: as the store lists it; or, with the others, its name and perhaps its generation.
+        path: in the folder that was listed.
+        size: bytes of an object that was listed before.
+        digest: of it.
+    """
     from google.api_core.exceptions import ClientError, NotFound, TooManyRequests
 
-    size, generation = int(blob.size or 0), str(blob.generation or "")
+    generation = str(blob.generation or "")
+    if digest is None:
+        # Where the bytes are stored packed (Content-Encoding), this is the digest of the packed
+        # ones, and those are what raw_download brings.
+        told = from_base64(blob.md5_hash)
+        digest = ("md5", told) if told else ("", "")
+    size = int(blob.size or 0) if size is None else size
+    written = blob.updated.timestamp() if blob.updated else 0.0
 
     def open_it(start: int, mark: str) -> Piece:
         if start and mark != generation:
@@ -99,8 +139,6 @@ def _describe(blob: Any, path: str) -> Remote:
         def close(self) -> None:
             self._reader.close()
 
-    # Where the bytes are stored packed (Content-Encoding), this is the digest of the packed ones,
-    # and those are what raw_download brings.
-    digest = from_base64(blob.md5_hash)
     where = f"gs://{blob.bucket.name}/{blob.name}"
-    return Remote(path, where, open_it, size, ("md5", digest) if digest else ("", ""))
+    mark = "" if digest[1] else generation
+    return Remote(path, where, open_it, size, digest, mark=mark, changed=written)

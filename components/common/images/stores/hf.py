@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from components.common.errors import DarkroomError
-from components.common.images.stores.listing import Listing
-from components.common.images.stores.transfer import Remote, retry
+from components.common.images.stores.listing import Entry, Listing
+from components.common.images.stores.transfer import Remote, parse_digest, retry
 from components.common.images.stores.web import TIMEOUT_SECONDS, open_part, read_json
 
 ADDRESS = re.compile(
@@ -67,7 +68,26 @@ def list_files(source: str, setting: str) -> Listing:
         for entry in _list(ask, tree, path, True)
         if entry["type"] == "file"
     ]
-    return Listing(files, is_file=False, note=note)
+    pinned = f"hf://datasets/{repo}@{commit}" + (f"/{path}" if path else "")
+    return Listing(files, is_file=False, note=note, source=pinned)
+
+
+def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
+    """Return the files of a listing, whose source names a commit."""
+    found = ADDRESS.fullmatch(source)
+    assert found is not None, source
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    token = _read_token()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    resolve = f"{endpoint}/datasets/{found['repo']}/resolve/{found['revision']}"
+    prefix = f"{found['path']}/" if found["path"] else ""
+    opened = []
+    for entry in entries:
+        kind, value = parse_digest(entry.digest)
+        part = open_part(f"{resolve}/{quote(prefix + entry.key)}", TIMEOUT_SECONDS, headers)
+        digest = (kind, value) if kind == "sha256" else ("", "")
+        opened.append(Remote(entry.path, f"{source}/{entry.key}", part, entry.bytes, digest))
+    return opened
 
 
 def _list(ask: Any, tree: str, path: str, recursive: bool) -> list[dict[str, Any]]:
@@ -88,7 +108,8 @@ def _describe(
     digest = str((entry.get("lfs") or {}).get("oid") or "").removeprefix("sha256:")
     told = ("sha256", digest) if digest else ("", "")
     where = source if source.endswith(f"/{path}") else f"{source.rstrip('/')}/{path}"
-    return Remote(path, where, opened, entry.get("size"), told)
+    mark = "" if digest else str(entry.get("oid") or "")  # of git, which tells contents apart
+    return Remote(path, where, opened, entry.get("size"), told, mark=mark)
 
 
 def _read_token() -> str:

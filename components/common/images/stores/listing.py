@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
@@ -21,6 +22,24 @@ MODULES = {
     "gs": ("gs", "google-cloud-storage", "pip install google-cloud-storage"),
     "hf": ("hf", "", ""),
 }
+FOLDER = {"file": ("folder", "", "")}  # of a listing alone: nobody names a source so
+
+
+# What a store calls the version of a file that it has no digest of.
+VERSIONS = {"s3": "etag", "gs": "generation", "hf": "git"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a store as it was when it was listed."""
+
+    path: str  # in the folder that was listed
+    key: str  # where it is below the listing's source: the path, or a name made of its digest
+    bytes: int | None  # None: the store does not say
+    digest: str  # md5:…, sha256:…; or what names a version, as in VERSIONS; or empty
+
+
+File = TypeVar("File", Remote, Entry)
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,7 @@ class Listing:
     files: list[Remote]
     is_file: bool  # the address names this one file; else it is a folder
     note: str = ""  # what a person should know, such as the commit that a branch stands for
+    source: str = ""  # the address that means the same files tomorrow; empty: as it was given
 
 
 def list_store(source: str, setting: str) -> Listing:
@@ -42,24 +62,57 @@ def list_store(source: str, setting: str) -> Listing:
     Raises:
         DarkroomError: if nothing is there, or it may not be read, or a client is not installed.
     """
-    module, client, install = MODULES[urlsplit(source).scheme.lower()]
-    name = hide_secrets(source)
+    found = _call(source, setting, "list_files", source, setting)
+    if not found.files:
+        name = hide_secrets(source)
+        raise DarkroomError(f"{setting}: no image in {name}, nor anything else; check the address")
+    return Listing(found.files, found.is_file, found.note, found.source or source)
+
+
+def describe_file(source: str, remote: Remote) -> Entry:
+    """Return what a listing has of a file."""
+    kind, value = remote.digest
+    if not value:
+        kind, value = VERSIONS[urlsplit(source).scheme.lower()], remote.mark
+    return Entry(remote.path, remote.path, remote.bytes, f"{kind}:{value}" if value else "")
+
+
+def open_entries(source: str, entries: Iterable[Entry], setting: str) -> list[Remote]:
+    """Return files of a listing, each as it was when it was listed; the store is not asked yet.
+
+    Args:
+        source: the address that was listed.
+        entries: of the listing.
+        setting: what the address was given in, for messages.
+    """
+    opened: list[Remote] = _call(source, setting, "open_entries", source, entries)
+    return opened
+
+
+def _call(source: str, setting: str, function: str, *arguments: Any) -> Any:
+    """Call a function of the module that an address is read by."""
+    module, client, install = (MODULES | FOLDER)[urlsplit(source).scheme.lower()]
     try:
-        found = importlib.import_module(f"components.common.images.stores.{module}").list_files(
-            source, setting
-        )
+        room = importlib.import_module(f"components.common.images.stores.{module}")
+        return getattr(room, function)(*arguments)
     except ImportError as error:
+        name = hide_secrets(source)
         raise DarkroomError(
             f"{setting}: {name} is read by {client}, which is not here ({error}); {install}"
         ) from None
-    if not found.files:
-        raise DarkroomError(f"{setting}: no image in {name}, nor anything else; check the address")
-    return Listing(found.files, found.is_file, found.note)
 
 
 def fetch_folder(pairs: Iterable[tuple[Remote, Path]], total: int | None = None) -> None:
+    """Do what :func:`fetch_files` does, with a bar."""
+    with bar("download", "files", total) as progress:
+        fetch_files(pairs, progress.update)
+
+
+def fetch_files(
+    pairs: Iterable[tuple[Remote, Path]], advance: Callable[[], Any] = lambda: None
+) -> None:
     """Download files to their places, several at a time; the first that fails ends all."""
-    with ThreadPoolExecutor(STREAMS) as pool, bar("download", "files", total) as progress:
+    with ThreadPoolExecutor(STREAMS) as pool:
         jobs = []
         for remote, file in pairs:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,13 +120,13 @@ def fetch_folder(pairs: Iterable[tuple[Remote, Path]], total: int | None = None)
         try:
             for job in jobs:
                 job.result()
-                progress.update()
+                advance()
         except BaseException:  # Ctrl-C too: or the pool would first fetch all that is waiting
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def place_in(folder: Path, files: Iterable[Remote], setting: str) -> list[tuple[Remote, Path]]:
+def place_in(folder: Path, files: Iterable[File], setting: str) -> list[tuple[File, Path]]:
     """Return where each file goes that keeps its path; refuse one that would leave the folder."""
     pairs = []
     for remote in files:

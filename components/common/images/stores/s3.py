@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.images.stores.listing import STREAMS, Listing
-from components.common.images.stores.transfer import ChangedError, Piece, RefusedError, Remote
+from components.common.images.stores.listing import STREAMS, Entry, Listing
+from components.common.images.stores.transfer import (
+    REPLACED,
+    ChangedError,
+    Piece,
+    RefusedError,
+    Remote,
+    parse_digest,
+)
 
 TIMEOUT_SECONDS = 60  # without a byte from the store
-HOPELESS = {"NoSuchKey", "NoSuchBucket", "AccessDenied", "403", "404", "InvalidObjectState"}
+HOPELESS = {
+    *("NoSuchKey", "NoSuchBucket", "AccessDenied", "403", "404", "InvalidObjectState"),
+    *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+}
+MD5 = re.compile(
+    r'"?([0-9a-f]{32})"?'
+)  # what an ETag is, unless parts or keys of one's own made it
 
 
 def list_files(source: str, setting: str) -> Listing:
@@ -36,6 +52,27 @@ def list_files(source: str, setting: str) -> Listing:
             if not entry["Key"].endswith("/")
         ]
     return Listing(files, is_file=False)
+
+
+def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
+    """Return the objects of a listing, each as it was when it was listed and no other."""
+    bucket = urlsplit(source, allow_fragments=False).netloc
+    prefix = source.partition("://")[2].partition("/")[2].strip("/")
+    # A process has one client, whose connections stay open; a fork must not go on with them.
+    client = _connect_once(os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""))
+    found = []
+    for entry in entries:
+        kind, value = parse_digest(entry.digest)
+        key = f"{prefix}/{entry.key}" if prefix else entry.key
+        listed = {"Key": key, "ETag": value if kind == "etag" else "", "Size": entry.bytes}
+        digest = ("", "") if kind == "etag" else (kind, value)
+        found.append(_describe(client, bucket, listed, entry.path, digest))
+    return found
+
+
+@functools.cache
+def _connect_once(process: int, endpoint: str) -> Any:
+    return _connect()
 
 
 def _connect() -> Any:
@@ -68,10 +105,26 @@ def _explain(source: str, setting: str) -> Iterator[None]:
         ) from None
 
 
-def _describe(client: Any, bucket: str, entry: dict[str, Any], path: str) -> Remote:
+def _describe(
+    client: Any,
+    bucket: str,
+    entry: dict[str, Any],
+    path: str,
+    digest: tuple[str, str] | None = None,
+) -> Remote:
+    """Return an object.
+
+    Args:
+        client: of the store.
+        bucket: its bucket.
+        entry: Key, ETag and Size, as the store lists them, and perhaps LastModified.
+        path: in the folder that was listed.
+        digest: of an object that was listed before: no other version of it is taken.
+    """
     from botocore.exceptions import ClientError
 
     key, tag, size = entry["Key"], entry["ETag"], entry["Size"]
+    is_pinned = digest is not None and bool(tag)
 
     def open_it(start: int, mark: str) -> Piece:
         if start and start == size and mark == tag:
@@ -79,19 +132,32 @@ def _describe(client: Any, bucket: str, entry: dict[str, Any], path: str) -> Rem
         wanted: dict[str, Any] = {"Bucket": bucket, "Key": key}
         if start:
             wanted |= {"Range": f"bytes={start}-", "IfMatch": mark}
+        if is_pinned:
+            wanted["IfMatch"] = tag
         try:
             answer = client.get_object(**wanted)
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
+                if is_pinned:
+                    raise RefusedError(REPLACED) from None
                 raise ChangedError from None
             if code in HOPELESS:
                 raise RefusedError(f"cannot be read ({error})") from None
             raise
-        length = int(answer["ContentLength"])
-        return Piece(_Body(answer["Body"]), start, start + length, answer["ETag"])
+        length, now = int(answer["ContentLength"]), str(answer["ETag"])
+        if digest is not None and not start and size is not None and length != size:
+            raise RefusedError(REPLACED)
+        # Of objects that keys of one's own encrypt the ETag is 32 letters too, and no md5.
+        is_md5 = answer.get("ServerSideEncryption") in (None, "AES256")
+        is_md5 = is_md5 and not answer.get("SSECustomerAlgorithm")
+        plain = MD5.fullmatch(now) if is_md5 else None
+        said = ("md5", plain[1]) if plain else ("", "")
+        return Piece(_Body(answer["Body"]), start, start + length, now, said)
 
-    return Remote(path, f"s3://{bucket}/{key}", open_it, size, mark=tag)
+    written = entry["LastModified"].timestamp() if "LastModified" in entry else 0.0
+    where = f"s3://{bucket}/{key}"
+    return Remote(path, where, open_it, size, digest or ("", ""), mark=tag, changed=written)
 
 
 class _Body:

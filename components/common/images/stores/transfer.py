@@ -17,6 +17,7 @@ CHUNK = 1 << 20
 # Seconds before each further try without a new byte; each that brings some starts the row anew.
 PAUSES = (1.0, 4.0, 15.0)
 LONGEST_PAUSE = 120.0  # however long a server asks us to wait
+REPLACED = "has been replaced since it was listed; run the pipeline again"
 
 Result = TypeVar("Result")
 
@@ -45,6 +46,7 @@ class Piece:
     start: int  # number of the first byte: 0 where the server sends all in spite of what was asked
     total: int | None  # bytes of the whole file, where the server says so
     mark: str  # names this version of the file; empty: the server tells versions not apart
+    digest: tuple[str, str] = ("", "")  # of the whole file, where the server says it with the bytes
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Remote:
     bytes: int | None = None
     digest: tuple[str, str] = ("", "")  # algorithm and hex, where the store tells it
     mark: str = ""  # names this version of the file, where the store tells it but no digest
+    changed: float = 0.0  # when it was written last, seconds since 1970, where the store tells it
 
 
 def fetch_file(
@@ -86,7 +89,7 @@ def fetch_file(
             with _close(remote.open(start, mark)) as piece:
                 if start and piece.start == 0:
                     say(f"{remote.name}: {_why_anew(mark, piece.mark)}; from the beginning")
-                start, mark = piece.start, piece.mark
+                start, mark, said = piece.start, piece.mark, piece.digest
                 keep_mark(mark)
                 _write(piece, target, advance)
             break
@@ -101,11 +104,12 @@ def fetch_file(
             size = target.stat().st_size if target.exists() else 0
             tries = 0 if size > best else tries + 1
             best = max(best, size)
-            start = size if mark else 0
+            # Where all bytes are here, and still it failed, they are not the right ones.
+            start = size if mark and size != remote.bytes else 0
             if tries > len(PAUSES):
                 raise DarkroomError(_describe_end(remote, error, tries, start)) from None
             _wait(remote.name, error, max(tries - 1, 0))
-    _check_digest(remote, target)
+    _check_digest(remote, target, remote.digest if remote.digest[1] else said)
 
 
 def retry(action: Callable[[], Result], name: str) -> Result:
@@ -187,8 +191,8 @@ def _describe_end(remote: Remote, error: BaseException, tries: int, kept: int) -
     )
 
 
-def _check_digest(remote: Remote, file: Path) -> None:
-    algorithm, expected = remote.digest
+def _check_digest(remote: Remote, file: Path, digest: tuple[str, str]) -> None:
+    algorithm, expected = digest
     if not expected:
         return
     with file.open("rb") as stream:
@@ -198,6 +202,12 @@ def _check_digest(remote: Remote, file: Path) -> None:
             f"{remote.name}: its {algorithm} is {found}, but the store says {expected}; it was "
             "damaged on the way or changed: run again"
         )
+
+
+def parse_digest(text: str) -> tuple[str, str]:
+    """Return kind and value of what a listing has of a file, such as md5:…; empty: nothing."""
+    kind, _, value = text.partition(":")
+    return kind, value
 
 
 def to_base64(text: str) -> str:

@@ -22,7 +22,8 @@ from components.common.errors import DarkroomError
 from components.common.images import formats
 from components.common.images.formats import MAX_PASSES, count_passes, refuse_endless
 from components.common.images.pixels import ImageForm, read_pixels
-from components.validate.scan import Limits, scan_files
+from components.validate.scan.confined import Limits
+from components.validate.scan.scan import scan_files
 
 ROOT = Path(__file__).parents[2]
 FORM = ImageForm(32, "crop", "#ffffff")
@@ -111,7 +112,8 @@ def test_no_worker_outlives_a_killed_stage(tmp_path: Path) -> None:
     for number in range(400):
         (folder / f"{number}.png").write_bytes(encode("PNG", 700))
     code = (
-        "import sys; from pathlib import Path; from components.validate.scan import scan_files\n"
+        "import sys; from pathlib import Path\n"
+        "from components.validate.scan.scan import scan_files\n"
         "f = Path(sys.argv[1]); scan_files(f, [p.name for p in f.iterdir()] * 20, 8, 400)"
     )
     stage = subprocess.Popen(

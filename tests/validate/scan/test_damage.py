@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.manifest import OK, QUARANTINED
-from components.validate.damage import decode_luma
-from components.validate.picture import inspect_file
+from components.validate.scan.damage import decode_luma
+from components.validate.scan.picture import inspect_file
 
 Damage = Callable[[bytes], bytes]
 KINDS = {

@@ -17,8 +17,8 @@ from PIL import Image, ImageOps
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.common.images.measures import compute_moments, compute_sharpness, shrink
 from components.common.images.phash import compute_phash
-from components.validate import picture
-from components.validate.picture import inspect_file
+from components.validate.scan import picture
+from components.validate.scan.picture import inspect_file
 
 EXIF_ORIENTATION = 0x0112
 
@@ -256,7 +256,7 @@ def test_fuzzed_headers_do_not_blow_up_memory(tmp_path):
             (tmp_path / f"{number}-{place}").write_bytes(seed[:place] + b"\x7f" + seed[place + 1 :])
     code = (
         "import re, resource, sys, pathlib\n"
-        "from components.validate.picture import inspect_file\n"
+        "from components.validate.scan.picture import inspect_file\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
         "rows = [inspect_file(str(f), 8, 4.0) for f in pathlib.Path(sys.argv[1]).iterdir()]\n"
         "assert not any('MemoryError' in row['reason'] for row in rows)\n"

@@ -27,7 +27,7 @@ from components.common.images.measures import (
 from components.common.images.phash import compute_phash
 from components.common.images.pixels import read_orientation, turn_upright
 from components.validate.copies.sketch import draw_sketch
-from components.validate.damage import check_tiff, decode_luma
+from components.validate.scan.damage import check_tiff, decode_luma
 
 _SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit: a smaller version of another page
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB

@@ -1,0 +1,1 @@
+"""Every file opened once: its digest, measures and what is wrong with it; for run, partitions."""
