@@ -115,14 +115,6 @@ lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; version
 release: ## version, changelog, commit and tag of a release: make release VERSION=0.2.0
 	@$(PYTHON) .ci/release.py $(VERSION)
 
-# A bill of materials in CycloneDX: each package of the image, its version and its hashes.
-.PHONY: sbom
-sbom: .venv/uv.stamp ## what is in the image, as darkroom.cdx.json
-	@PYTHONWARNINGS=ignore uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
-		--pyproject pyproject.toml --output-reproducible --of JSON -o darkroom.cdx.json \
-		requirements/$(patsubst cpu,image,$(TARGET)).lock
-	@echo "darkroom.cdx.json lists what make image TARGET=$(TARGET) installs"
-
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
