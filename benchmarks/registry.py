@@ -1,7 +1,7 @@
 """Random sequences of what people, pipelines, crashes and MLflow's page do to a registry.
 
-    python benchmarks/registry.py [SEQUENCES]      # 1000; prints the table of docs/registry.md
-    python benchmarks/registry.py history          # seconds of `history` on a ledger of 500 entries
+    python benchmarks/registry.py [SEQUENCES [SEED]]  # 1000, 0; the table of docs/registry.md
+    python benchmarks/registry.py history             # seconds of `history` with 500 entries
 
 After each step an oracle (_registry.py) sees whether the champion is one that the rules or a named
 person put there, or that Darkroom tells that it is not; at the end of each sequence the commands
@@ -167,8 +167,10 @@ def main(words: list[str]) -> None:
             seconds, work = time_history(Path(name))
             print(f"history of 500 entries: {seconds:.1f} s, {work:.1f} s of a core")
             return
-        count, start = int(words[0]) if words else 1000, time.perf_counter()
-        found = simulate(Path(name), count)
+        count, seed, start = 1000, 0, time.perf_counter()
+        if words:
+            count, seed = int(words[0]), int(words[1]) if len(words) > 1 else 0
+        found = simulate(Path(name), count, seed)
         steps = sum(one["times"] for one in found.values())
         print("| what | times | went through | stopped, said why | another shown, and told |")
         print("|---|---:|---:|---:|---:|")

@@ -70,8 +70,6 @@ class Mover:
         """
         book = self.ledger.read()
         check_chain(book, self.registry.name, accept_breaks)
-        if not book.entries and not book.breaks:
-            book = self._write_down(book)
         for alias in (CHALLENGER, CHAMPION):
             last = book.find_last(alias)
             stray = find_stray(self.registry, book, alias)
@@ -152,18 +150,6 @@ class Mover:
             **(parts | {"evidence": evidence}),
         )
         return entry, self.ledger.append(entry, book.run_id)
-
-    def _write_down(self, book: Book) -> Book:
-        """Begin the ledger with the champion that was there before it."""
-        found = self.registry.find_alias(CHAMPION)
-        if found is None:
-            return book
-        version = str(found.version)
-        say(f"champion is version {version} already: the ledger begins with it")
-        why = "it was champion before the ledger began"
-        with contextlib.suppress(TakenError):
-            self.write(book, Move(FOUND, CHAMPION, None, version, why))
-        return self.ledger.read()
 
     def _settle(self, alias: str) -> None:
         """Point an alias where the ledger says, until the ledger says so still afterwards.

@@ -120,7 +120,7 @@ def _heal_champion(mover: Mover, why: str) -> list[str]:
     """Put the champion back; where it is gone and none was before it, say that there is none."""
     book = mover.ledger.read()
     stray = find_stray(mover.registry, book, CHAMPION)
-    if stray is None or not book.entries:
+    if stray is None:
         return []
     if stray.is_gone and stray.former:
         raise DarkroomError(stray.describe(mover.registry.name))

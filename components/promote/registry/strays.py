@@ -126,7 +126,7 @@ def list_findings(
         yield f"{words}: {create_command('repair', name)}"
     for alias in (CHALLENGER, CHAMPION):
         stray, last = find_stray(registry, book, alias), book.find_last(alias)
-        if not stray or (last is None and not book.entries):
+        if not stray:
             continue
         if last and last.number not in book.done and stray.found == last.before:
             continue  # on its way

@@ -199,6 +199,25 @@ def test_hand_that_moved_the_alias_may_answer_for_it(
     call("history")
 
 
+def test_champion_set_by_hand_before_the_ledger_began(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a first run that broke off, or in a registry that is older than Darkroom."""
+    client().create_registered_model("darkroom")
+    source = str(world.folder / "somebodys")
+    client().create_model_version("darkroom", source)
+    client().set_registered_model_alias("darkroom", "champion", "1")
+    text = fails(capsys, "history")
+    assert "champion was moved by hand to version 1; the ledger knows none" in text
+    with pytest.raises(DarkroomError, match="moved by hand"):
+        world.promote(0.9)
+    obey(text)
+    assert "champion" not in aliases()
+    call("history")
+    world.promote(0.9)
+    assert aliases()["champion"] == "2"
+
+
 def test_champion_set_by_hand_where_the_rules_made_none(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
