@@ -34,7 +34,7 @@ def test_help_of_every_room_lists_its_commands(capsys: pytest.CaptureFixture[str
         "train": ["--list-backbones", "weights"],
         "promote": ["approve", "rollback", "history", "repair", "rules"],
         "predict": ["watch", "batch", "suggest", "serve", "page"],
-        "init": ["schema", "completion"],
+        "init": ["schema", "upgrade", "completion"],
     }
 
 

@@ -78,7 +78,7 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert worst.count("data:image/jpeg") == min(mistakes, PARAMS.mistakes_shown)
     assert worst.count('class="heat"') == min(mistakes, PARAMS.mistakes_shown)
     assert "digit-1/0001.png" in page  # the label suspect
-    assert "http" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
+    assert "://" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
     assert found["gradcam_sanity"]["passed"]
     probe, majority = found["against"]
     assert (probe["name"], majority["name"]) == ("probe", "majority")

@@ -32,7 +32,11 @@ def test_run_is_finished_and_continued(mlflow_store: Path) -> None:
         log_params(mlflow, {"seed": 1})
         assert not file.exists()  # it is the last that is written
     run_id = read_run_id(file)
-    assert json.loads(file.read_text()) == {"run_id": run_id, "experiment": "tests"}
+    assert json.loads(file.read_text()) == {
+        "schema": "darkroom run 1",
+        "run_id": run_id,
+        "experiment": "tests",
+    }
     assert status(mlflow, run_id) == "FINISHED"
     with continue_run(NAMES, file) as mlflow:
         assert mlflow.active_run().info.run_id == run_id

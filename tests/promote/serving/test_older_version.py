@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from components.common.artifacts.model import CARD
 from components.common.artifacts.predictions import Predictions
 from components.common.tracking.server import find_uri
 from components.predict.source import open_model
@@ -54,6 +57,19 @@ def earlier_code(tmp_path: Path) -> Path:
     return folder
 
 
+def write_as_before(model: Path, target: Path) -> Path:
+    """Write a model file as it was then: its card did not say which form it has."""
+    with zipfile.ZipFile(model) as new, zipfile.ZipFile(target, "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            if name == CARD:
+                card = json.loads(content)
+                del card["schema"]
+                content = json.dumps(card).encode()
+            old.writestr(name, content)
+    return target
+
+
 def test_a_version_of_the_commit_before_the_move_answers_as_measured(
     earlier_code: Path,
     mlflow_store: Path,
@@ -62,7 +78,7 @@ def test_a_version_of_the_commit_before_the_move_answers_as_measured(
     evaluations: list[Predictions],
 ) -> None:
     subprocess.run(
-        [sys.executable, "-c", REGISTER, models[0]],
+        [sys.executable, "-c", REGISTER, write_as_before(models[0], mlflow_store / "old.keras")],
         cwd=mlflow_store,
         env={**os.environ, "PYTHONPATH": str(earlier_code)},
         check=True,

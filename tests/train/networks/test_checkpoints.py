@@ -188,7 +188,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     with pytest.raises(DarkroomError, match=r"no config\.json there"):
         find_backbone(str(tmp_path))
     with pytest.raises(
-        DarkroomError, match=r"no folder weights/nowhere, nor was it fetched: .*weights fetch"
+        DarkroomError, match=r"no folder weights/nowhere, and none was fetched .*weights fetch"
     ):
         find_backbone("weights/nowhere")
     assert "weights/nowhere" not in CATALOGUE

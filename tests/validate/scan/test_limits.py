@@ -25,7 +25,7 @@ from components.common.images.pixels import ImageForm, read_pixels
 from components.validate.scan.confined import Limits
 from components.validate.scan.scan import scan_files
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORM = ImageForm(32, "crop", "#ffffff")
 
 
@@ -101,9 +101,25 @@ def test_a_decoder_that_takes_too_long_is_ended_alone(
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the limit is kept on Linux")
 def test_a_decoder_that_wants_too_much_memory_is_told(tmp_path: Path) -> None:
     huge = write_png(20_000, 12_000)
-    found = scan(tmp_path, Limits(memory_mb=100), good=PROGRESSIVE, huge=huge)
-    assert found["huge"].startswith("too large: more memory to decode it than")
-    assert found["good"] == ""
+    (tmp_path / "good").write_bytes(PROGRESSIVE)
+    (tmp_path / "huge").write_bytes(huge)
+    # In a process of its own: what this one has used and freed, its children may use again.
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from components.validate.scan.confined import Limits\n"
+        "from components.validate.scan.scan import scan_files\n"
+        "limits = Limits(memory_mb=100)\n"
+        "rows = scan_files(Path(sys.argv[1]), ['good', 'huge'], 8, 400, limits=limits)\n"
+        "print(*rows['reason'], sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("|too large: more memory to decode it than")
 
 
 def test_no_worker_outlives_a_killed_stage(tmp_path: Path) -> None:
