@@ -110,7 +110,10 @@ def _find_weak(metrics: Mapping[str, Any]) -> Iterator[str]:
     weakest = metrics.get("weakest_class", {}).get("name")
     for one in classes:
         if one["name"] == weakest and one["recall"] is not None:
-            yield f"{weakest}: {one['recall']:.1%} of its {one['images']:,} test images are found"
+            found = f"{one['recall']:.1%} of its {one['images']:,} test images are found"
+            right = one.get("precision")  # None: no answer names it
+            answers = "" if right is None else f", {right:.1%} of its answers right"
+            yield f"{weakest}: {found}{answers}"
     mistakes = [
         (count, classes[row]["name"], classes[column]["name"])
         for row, counts in enumerate(metrics.get("confusion", []))

@@ -72,7 +72,7 @@ METRICS = {
     "weakest_class": {"name": "dog", "f1": 0.6},
     "classes": [
         {"name": "cat", "recall": 1.0, "images": 9},
-        {"name": "dog", "recall": 0.5, "images": 8},
+        {"name": "dog", "recall": 0.5, "precision": 0.75, "images": 8},
     ],
     "confusion": [[9, 0], [4, 4]],
 }
@@ -88,7 +88,7 @@ def test_data_weakest_part_and_what_would_help(tmp_path: Path) -> None:
     assert "data     48 images of 2 classes, 2 files left out" in said
     assert "3 are blank" in said
     assert "no matter" not in said
-    assert "weakest  dog: 50.0% of its 8 test images are found" in said
+    assert "weakest  dog: 50.0% of its 8 test images are found, 75.0% of its answers right" in said
     assert "weakest  dog taken for cat, 4 times" in said
     assert "helps    look at them" in said
     assert "components.promote approve 3 --by NAME" in said
