@@ -11,8 +11,7 @@ ARG BASE=python:3.11-slim
 # --- what builds: not part of the image ------------------------------------------------------
 FROM ${BASE} AS packages
 WORKDIR /build
-RUN apt-get update -qq && apt-get upgrade -y -qq \
- && apt-get install -y -qq --no-install-recommends binutils \
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils \
  && python3 -m venv --without-pip /opt/darkroom
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements/slim.sh .
