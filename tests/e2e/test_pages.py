@@ -21,7 +21,7 @@ CLASSES = (
     '=HYPERLINK("javascript:owned=4")--><!--\'',
 )
 COLUMN = "<style>*{display:none}</style><b onmouseover=owned=5>"
-FILE = "<img src=x onerror=owned=6>&quot;'\\ {}\n.png"
+FILE = "<img src=x onerror=owned=6>&quot;' {}\n.png"  # a table takes a backslash for a slash
 PAGES = ("reports/report.html", "reports/labels.html", "reports/data_docs/index.html")
 PER_CLASS = 26
 

