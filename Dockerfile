@@ -22,11 +22,14 @@ RUN python3 -m pip --python /opt/darkroom/bin/python install --require-hashes -r
  && sh slim.sh /opt/darkroom
 
 # --- what is in it: a list in CycloneDX's form (SBOM), by a tool that is not in it -------------
-FROM packages AS sbom
+FROM ${BASE} AS tools
 COPY requirements/tools.lock .
 RUN python3 -m venv /opt/tools \
- && /opt/tools/bin/python -m pip install --require-hashes -r tools.lock \
- && /opt/tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /build/sbom.json \
+ && /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes -r tools.lock
+
+FROM packages AS sbom
+COPY --from=tools /opt/tools /opt/tools
+RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /build/sbom.json \
       /opt/darkroom/bin/python
 
 # --- what runs -------------------------------------------------------------------------------
