@@ -6,6 +6,8 @@ import codecs
 import errno
 import io
 import os
+import select
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -154,14 +156,33 @@ def describe_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def _nobody_reads() -> bool:
+    """Whether the other end of standard output was closed."""
+    look = select.poll()
+    look.register(1, 0)
+    return bool(look.poll(0))
+
+
 class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():`
-    """Turn a user's error into one line on stderr and exit code 1."""
+    """Turn a user's error into one line on stderr and exit code 1.
+
+    Who reads what is printed may have enough of it (``| head``): then this ends without a word, as
+    programs do that SIGPIPE ends.
+    """
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         """Print the error and exit, if it is one that the user can mend."""
+        if error is None:
+            try:
+                sys.stdout.flush()  # or Python would, when it is too late to say nothing
+            except BrokenPipeError as broken:
+                error = broken
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(128 + signal.SIGPIPE)
         if isinstance(error, DarkroomError):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
             sys.exit(1)

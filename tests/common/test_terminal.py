@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,26 @@ def test_any_terminal_gets_readable_words(encoding: str) -> None:
         assert done.stderr == b"\\u201cquoted\\u201d\n"
     else:
         assert "Kätzchen · \\udcff.jpg" in text
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_who_has_read_enough_hears_no_more(lines: int) -> None:
+    code = (
+        "import sys\n"
+        "from components.common.terminal import exit_on_error\n"
+        "with exit_on_error():\n"
+        "    sys.stdin.read()\n"
+        f"    for _ in range({lines}): print('a line')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    assert process.communicate()[1] == b""
+    assert process.returncode == 128 + signal.SIGPIPE
