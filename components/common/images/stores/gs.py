@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.images.stores.listing import Entry, Listing
+from components.common.images.stores.listing import Entry, Listing, list_keys, split_address
 from components.common.images.stores.transfer import (
     ChangedError,
     Piece,
@@ -25,8 +24,7 @@ CHUNK = 8 << 20  # bytes a request: times the downloads at a time it is memory
 
 def list_files(source: str, setting: str) -> Listing:
     """Return the object that an address gs://bucket/name names, or those below it."""
-    bucket = urlsplit(source, allow_fragments=False).netloc
-    name = source.partition("://")[2].partition("/")[2]
+    bucket, name = split_address(source)
     with _explain(source, setting):
         client = _connect()
         if name and not name.endswith("/"):
@@ -44,13 +42,10 @@ def list_files(source: str, setting: str) -> Listing:
 
 def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
     """Return the objects of a listing, each as it was when it was listed and no other."""
-    bucket = urlsplit(source, allow_fragments=False).netloc
-    prefix = source.partition("://")[2].partition("/")[2].strip("/")
     client = _connect_once(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST", ""))
-    found = []
-    for entry in entries:
+    bucket, found = split_address(source)[0], []
+    for entry, name in list_keys(source, entries):
         kind, value = parse_digest(entry.digest)
-        name = f"{prefix}/{entry.key}" if prefix else entry.key
         blob = client.bucket(bucket).blob(name, generation=value if kind == "generation" else None)
         digest = (kind, value) if kind != "generation" else ("", "")
         found.append(_describe(blob, entry.path, entry.bytes, digest))

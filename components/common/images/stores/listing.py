@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -67,6 +67,19 @@ def list_store(source: str, setting: str) -> Listing:
         name = hide_secrets(source)
         raise DarkroomError(f"{setting}: no image in {name}, nor anything else; check the address")
     return Listing(found.files, found.is_file, found.note, found.source or source)
+
+
+def split_address(source: str) -> tuple[str, str]:
+    """Return the bucket of an address, and the name of an object in it, or what begins names."""
+    rest = source.partition("://")[2]
+    return rest.partition("/")[0], rest.partition("/")[2]
+
+
+def list_keys(source: str, entries: Iterable[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Yield each entry of a listing with the name of its object in the bucket."""
+    prefix = split_address(source)[1].strip("/")
+    for entry in entries:
+        yield entry, f"{prefix}/{entry.key}" if prefix else entry.key
 
 
 def describe_file(source: str, remote: Remote) -> Entry:

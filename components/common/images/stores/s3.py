@@ -8,10 +8,15 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from components.common.errors import DarkroomError
-from components.common.images.stores.listing import STREAMS, Entry, Listing
+from components.common.images.stores.listing import (
+    STREAMS,
+    Entry,
+    Listing,
+    list_keys,
+    split_address,
+)
 from components.common.images.stores.transfer import (
     REPLACED,
     ChangedError,
@@ -26,15 +31,13 @@ HOPELESS = {
     *("NoSuchKey", "NoSuchBucket", "AccessDenied", "403", "404", "InvalidObjectState"),
     *("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
 }
-MD5 = re.compile(
-    r'"?([0-9a-f]{32})"?'
-)  # what an ETag is, unless parts or keys of one's own made it
+# What an ETag is, unless parts or keys of one's own made it.
+MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
 def list_files(source: str, setting: str) -> Listing:
     """Return the object that an address s3://bucket/key names, or those below it."""
-    parts = urlsplit(source, allow_fragments=False)
-    bucket, key = parts.netloc, source.partition("://")[2].partition("/")[2]
+    bucket, key = split_address(source)
     client = _connect()
     with _explain(source, setting):
         if key and not key.endswith("/"):
@@ -56,14 +59,12 @@ def list_files(source: str, setting: str) -> Listing:
 
 def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
     """Return the objects of a listing, each as it was when it was listed and no other."""
-    bucket = urlsplit(source, allow_fragments=False).netloc
-    prefix = source.partition("://")[2].partition("/")[2].strip("/")
+    bucket = split_address(source)[0]
     # A process has one client, whose connections stay open; a fork must not go on with them.
     client = _connect_once(os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""))
     found = []
-    for entry in entries:
+    for entry, key in list_keys(source, entries):
         kind, value = parse_digest(entry.digest)
-        key = f"{prefix}/{entry.key}" if prefix else entry.key
         listed = {"Key": key, "ETag": value if kind == "etag" else "", "Size": entry.bytes}
         digest = ("", "") if kind == "etag" else (kind, value)
         found.append(_describe(client, bucket, listed, entry.path, digest))
