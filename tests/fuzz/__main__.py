@@ -79,7 +79,7 @@ def follow_coverage(name: str, seconds: float, seed: int) -> None:
     def run(data: bytes) -> None:
         try:
             try_input(name, data)
-        except Exception:
+        except Exception:  # whatever it is, it is a fault: kept, and told by libFuzzer
             keep(name, data)
             raise
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from components.common.errors import DarkroomError
 from tests.fuzz import trying
 from tests.fuzz.mutations import mutate
-from tests.fuzz.parsers import PARSERS, Parser
+from tests.fuzz.parser import Parser
+from tests.fuzz.parsers import PARSERS
 
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
