@@ -59,6 +59,13 @@ SETS = {
 }
 
 
+def read_pictures(kind: Kind, archive: Path) -> tuple[list[Picture], list[str]]:
+    """Return the images of a set's classes, and the names of these."""
+    pictures = read_digits() if kind.source == "digits" else read_archive(archive)
+    names = sorted({one.label for one in pictures})[: kind.classes or None]
+    return [one for one in pictures if one.label in names], names
+
+
 def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
     """Write the shards of a set, as preprocess would.
 
@@ -68,9 +75,7 @@ def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
         archive: that its images come from; digits come from scikit-learn.
         seed: of the draw.
     """
-    pictures = read_digits() if kind.source == "digits" else read_archive(archive)
-    names = sorted({one.label for one in pictures})[: kind.classes or None]
-    pictures = [one for one in pictures if one.label in names]
+    pictures, names = read_pictures(kind, archive)
     write_splits(folder, draw(pictures, kind, seed), names, choose_size(pictures))
 
 
@@ -120,9 +125,7 @@ def write_folders(folder: Path, kind: Kind, archive: Path, seed: int) -> int:
     Returns:
         The side in pixels at which preprocess would train on them.
     """
-    pictures = read_digits() if kind.source == "digits" else read_archive(archive)
-    names = sorted({one.label for one in pictures})[: kind.classes or None]
-    pictures = [one for one in pictures if one.label in names]
+    pictures, _ = read_pictures(kind, archive)
     for split, chosen in draw(pictures, kind, seed).items():
         for one in chosen:
             file = folder / split / one.label / Path(one.path).name
