@@ -35,6 +35,8 @@ from components.train.networks.weights.start import describe_since, find_weights
 from tests.e2e.walk import (
     ROOT,
     SIZE_PX,
+    check_explained,
+    check_promoted,
     list_words,
     train_and_kill,
     write_photos,
@@ -179,18 +181,11 @@ def test_the_model_is_plain_keras_and_keeps_its_scaling(walk: Walk) -> None:
 
 
 def test_it_is_judged_with_its_explanations(walk: Walk) -> None:
-    metrics = walk.read("reports/metrics.json")
-    assert metrics["gradcam_sanity"]["images"] > 0
-    assert metrics["gradcam_sanity"]["passed"]  # the maps change when the weights are shuffled
-    assert 'class="heat"' in (walk.folder / "reports/report.html").read_text()
+    check_explained(walk.read("reports/metrics.json"), walk.folder / "reports/report.html")
 
 
 def test_it_is_champion_and_answers_in_every_form(walk: Walk) -> None:
-    verdict = walk.read("reports/verdict.json")
-    assert verdict["verdict"] == "promoted"
-    assert set(verdict["aliases"]) == {"challenger", "champion"}
-    assert verdict["served"]["problem"] == ""
-    assert verdict["served"]["difference"] <= 1e-4
+    check_promoted(walk.read("reports/verdict.json"))
     for form in FORMS:
         assert f"exported as {form}: answers as the Keras model" in walk.told
 

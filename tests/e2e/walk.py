@@ -54,6 +54,21 @@ def write_settings(folder: Path, **sections: dict[str, Any]) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
+def check_explained(metrics: dict[str, Any], report: Path) -> None:
+    """Check that answers are explained, by maps that change when the weights are shuffled."""
+    assert metrics["gradcam_sanity"]["images"] > 0
+    assert metrics["gradcam_sanity"]["passed"]
+    assert 'class="heat"' in report.read_text()
+
+
+def check_promoted(verdict: dict[str, Any]) -> None:
+    """Check that a first champion was made, which answers over HTTP as was measured."""
+    assert verdict["verdict"] == "promoted"
+    assert set(verdict["aliases"]) == {"challenger", "champion"}
+    assert verdict["served"]["problem"] == ""
+    assert verdict["served"]["difference"] <= 1e-4
+
+
 def train_and_kill(folder: Path) -> int:
     """Kill a training as soon as fine-tuning stands in its checkpoint; return its exit status."""
     words = [sys.executable, "-m", "components.train", *list_words("train")]

@@ -26,7 +26,7 @@ def service() -> Any:
 
 
 def test_predictor_is_a_legal_pod(service: Any) -> None:
-    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="needs the extra dev")
+    kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="needs the extra `dev`")
     predictor = dict(service["spec"]["predictor"])
     for own in ("minReplicas", "timeout", "canaryTrafficPercent"):  # KServe's, beside a pod's
         predictor.pop(own, None)

@@ -199,6 +199,17 @@ def test_hand_that_moved_the_alias_may_answer_for_it(
     call("history")
 
 
+def check_that_a_person_decides(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A champion that the ledger does not know is told, stops all, and goes by the command."""
+    text = fails(capsys, "history")
+    assert "champion was moved by hand to version 1; the ledger knows none" in text
+    with pytest.raises(DarkroomError, match="moved by hand"):
+        world.promote(0.9)
+    obey(text)
+    assert "champion" not in aliases()
+    call("history")
+
+
 def test_champion_set_by_hand_before_the_ledger_began(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,13 +218,7 @@ def test_champion_set_by_hand_before_the_ledger_began(
     source = str(world.folder / "somebodys")
     client().create_model_version("darkroom", source)
     client().set_registered_model_alias("darkroom", "champion", "1")
-    text = fails(capsys, "history")
-    assert "champion was moved by hand to version 1; the ledger knows none" in text
-    with pytest.raises(DarkroomError, match="moved by hand"):
-        world.promote(0.9)
-    obey(text)
-    assert "champion" not in aliases()
-    call("history")
+    check_that_a_person_decides(world, capsys)
     world.promote(0.9)
     assert aliases()["champion"] == "2"
 
@@ -223,13 +228,7 @@ def test_champion_set_by_hand_where_the_rules_made_none(
 ) -> None:
     world.promote(0.5)
     client().set_registered_model_alias("darkroom", "champion", "1")
-    text = fails(capsys, "history")
-    assert "the ledger knows none" in text
-    with pytest.raises(DarkroomError, match="moved by hand"):
-        world.promote(0.9)
-    obey(text)
-    assert "champion" not in aliases()
-    call("history")
+    check_that_a_person_decides(world, capsys)
 
 
 def test_edited_tags_do_not_talk_a_person_past_the_rules(
