@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import psutil
 import pytest
 
 from components.common.host import count_cores, count_visible_cores, find_free_memory
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 VISIBLE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -58,14 +58,7 @@ def test_affinity_counts_and_quota_cannot_exceed_it(tmp_path: Path) -> None:
         "folder = Path(sys.argv[1])\n"
         "print(count_visible_cores(), count_cores(folder, folder / 'own'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.split() == ["1", "1"]
+    assert run_python(code, tmp_path).split() == ["1", "1"]
     assert count_visible_cores() == VISIBLE
 
 

@@ -14,6 +14,7 @@ from components import ROOMS, STAGES
 from components.common.cli import read_commands, read_room_params
 from components.common.errors import DarkroomError
 from components.common.settings.params import MOVED, flatten, read_yaml
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -186,7 +187,4 @@ def test_help_imports_nothing_heavy(room: str, words: list[str]) -> None:
         "    assert end.code == 0\n"
         f"print(sorted({HEAVY} & sys.modules.keys()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert run_python(code).splitlines()[-1] == "[]"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from components.common.settings.kubeflow import ALL_TASKS
 from components.common.settings.spec import is_shared
 from pipelines import tasks
 from pipelines.steps.bundles import BUNDLES, FILES
-from tests.contract.test_stages import ROOT, read_stage
+from tests.contract.test_stages import read_stage
+from tests.processes import run_python
 
 # preprocess is three tasks on a cluster, and validate too where images are many; ingest's one input
 # names the folder it fills.
@@ -106,10 +105,7 @@ def test_importing_the_pipeline_imports_no_room_and_nothing_heavy() -> None:
         "import pipelines.steps.fetch, pipelines.steps.shards, pipelines.steps.views;"
         "print(*sorted(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    loaded = set(done.stdout.split())
+    loaded = set(run_python(code).split())
     heavy = {"tensorflow", "keras", "mlflow", "great_expectations", "pandas", "dvc", "boto3"}
     assert not loaded & heavy
     rooms = {name for name in loaded if name.startswith(tuple(f"components.{r}." for r in STAGES))}

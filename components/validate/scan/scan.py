@@ -137,7 +137,7 @@ def _await_some(pool: ProcessPoolExecutor, running: Iterable[Future[list[Row]]])
     """Return what is done; who is stopped meanwhile begins nothing more."""
     try:
         return wait(running, return_when=FIRST_COMPLETED).done
-    except BaseException:
+    except BaseException:  # Ctrl-C and SIGTERM too: it goes on up, without the files that wait
         pool.shutdown(wait=False, cancel_futures=True)
         raise
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.common.shards.tfrecord import create_record, serialize_example
+from tests.processes import run_python
 
 FEATURES = {"pixels": bytes(range(256)) * 20, "label": 7, "path": "weiß/ä.png".encode(), "low": -3}
 
@@ -65,5 +64,4 @@ def test_tensorflow_is_not_imported() -> None:
         "import sys; from components.common.shards.tfrecord import create_record; "
         "create_record({'a': b'1'}); print('tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert run_python(code).strip() == "False"

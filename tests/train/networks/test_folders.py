@@ -46,7 +46,7 @@ def test_blocks_are_counted_from_the_top(count: int, moving: set[str], tmp_path:
 
 @pytest.fixture(scope="module")
 def hub() -> Any:
-    return pytest.importorskip("keras_hub")
+    return pytest.importorskip("keras_hub", reason="needs the extra `hub`")
 
 
 @pytest.mark.parametrize("kind", ["ViT", "DINOV2", "SigLIP"])

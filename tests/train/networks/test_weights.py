@@ -133,7 +133,7 @@ def test_what_was_fetched_is_found_by_its_name(
 def test_hubs_that_do_not_answer_are_told_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    pytest.importorskip("keras_hub")
+    pytest.importorskip("keras_hub", reason="needs the extra `hub`")
     monkeypatch.chdir(tmp_path)
     for name in ("http_proxy", "https_proxy", "ALL_PROXY"):  # nothing listens there
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -24,6 +24,7 @@ from components.common.images.formats import MAX_PASSES, count_passes, refuse_en
 from components.common.images.pixels import ImageForm, read_pixels
 from components.validate.scan.confined import Limits
 from components.validate.scan.scan import scan_files
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[3]
 FORM = ImageForm(32, "crop", "#ffffff")
@@ -112,14 +113,7 @@ def test_a_decoder_that_wants_too_much_memory_is_told(tmp_path: Path) -> None:
         "rows = scan_files(Path(sys.argv[1]), ['good', 'huge'], 8, 400, limits=limits)\n"
         "print(*rows['reason'], sep='|')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("|too large: more memory to decode it than")
+    assert run_python(code, tmp_path).startswith("|too large: more memory to decode it than")
 
 
 def test_no_worker_outlives_a_killed_stage(tmp_path: Path) -> None:
