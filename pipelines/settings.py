@@ -21,6 +21,7 @@ from components.common.settings.params import (
     refuse_moved,
     set_key,
 )
+from components.common.settings.yaml import load_yaml
 from pipelines.corrections import embed_corrections
 
 # Sections that are parameters of the pipeline; `fetch` is beside them, from section `kubeflow`.
@@ -79,19 +80,14 @@ def apply_change(found: dict[str, Any], change: str) -> None:
     Raises:
         DarkroomError: if it has no such key.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     name, equals, text = change.partition("=")
     key = name.strip()
     if not equals or "." not in key:
         raise DarkroomError(f"--set {change}: must be section.key=value")
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise DarkroomError(
-            f"--set {key}: {' '.join(str(error).split())} in the value {text!r}"
-        ) from None
+        value = load_yaml(text)
+    except ValueError as error:
+        raise DarkroomError(f"--set {key}: {error} in the value {text!r}") from None
     # What tasks ask for is a mapping of their names, and may leave out any of its keys.
     is_free = key.startswith(("kubeflow.tasks.", "kubeflow.pods.labels.", "kubeflow.pods.annot"))
     if not isinstance(value, (str, list, dict)) and is_text(create_schema(), key):

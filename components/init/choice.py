@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.common.settings.edits import as_yaml, change_text, list_places
+from components.common.settings.yaml import load_yaml
 
 BEGIN, MORE = "# init: ", "  "  # of a comment, and of its further lines
 NOTE = re.compile(r"(?P<key>\w+): (?P<before>.*?) → (?P<after>.*?) · ")
@@ -106,12 +107,9 @@ def _quote(value: Any) -> str:
 
 def _read(text: str) -> Any:
     """Return what a YAML text says; None of a comment that somebody has changed into none."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+        return load_yaml(text)
+    except ValueError:
         return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from components.common.artifacts.model import MODEL_FILE
 from components.common.errors import DarkroomError
 from components.common.serving.decisions import DECISIONS_FILE, Decisions, read_decisions
+from components.common.settings.yaml import load_yaml
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.registered import (
@@ -86,15 +87,12 @@ def _open_file(model: str) -> Source:
 
 def _open_folder(folder: Path) -> Source:
     """Return a version as `mlflow artifacts download` leaves it: its file and its limits."""
-    from ruamel.yaml import YAML
-
-    read = YAML(typ="safe", pure=True).load
-    flavor = read((folder / MLMODEL).read_text("utf-8")).get("flavors", {}).get("python_function")
+    flavor = (_read(folder / MLMODEL).get("flavors") or {}).get("python_function")
     file = folder / "artifacts" / MODEL_FILE
-    if not flavor or not file.is_file():
+    if not isinstance(flavor, dict) or not file.is_file():
         raise DarkroomError(f"--model {folder}: no version that promote registered")
     meta = folder / "registered_model_meta"
-    version = read(meta.read_text("utf-8")).get("model_version") if meta.is_file() else None
+    version = _read(meta).get("model_version") if meta.is_file() else None
     limits = folder / "artifacts" / DECISIONS_FILE
     if limits.is_file():
         decisions = read_decisions(limits)
@@ -111,6 +109,18 @@ def find_version(model: str) -> str | None:
         DarkroomError: as :func:`open_model`.
     """
     return str(find_registered(model)[1].version) if IN_REGISTRY.fullmatch(model) else None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what a file says that MLflow wrote into a folder."""
+    try:
+        found = load_yaml(file.read_text("utf-8"))
+        if isinstance(found, dict):
+            return found
+        error: object = "no names and values"
+    except (OSError, ValueError) as raised:
+        error = raised
+    raise DarkroomError(f"{file}: damaged ({error}); download the version again") from None
 
 
 def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:

@@ -107,7 +107,7 @@ def ask_health(host: str, token: str, limits: tuple[float, float]) -> bool:
         raise _describe_status(name, error.code, error.reason) from None
     except TimeoutError:
         raise _describe_silence(name) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
             raise _describe_silence(name) from None
@@ -197,7 +197,7 @@ def describe_reason(error: Any) -> str:
     try:
         found = json.loads(error.body)
         text = found.get("error_message") or found.get("message") or found.get("error") or ""
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, RecursionError):
         text = ""
     return " ".join(str(text or error.reason).split())[:500]
 

@@ -139,7 +139,7 @@ class Volume:
         """Return what is listed: the file that lists it, and its entry."""
         found = []
         for file in sorted((self.mount / BOOKS / "inventory").glob("*.json")):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, RecursionError):
                 found.append((file, json.loads(file.read_text(encoding="utf-8"))))
         return found
 

@@ -71,6 +71,7 @@ def replace(file: Path, old: str, new: str) -> None:
         ("include: []", f"include: {LAUGHS}", ["anchors", "more than 100,000 values"]),
         ("include: []", "include: &a [*a]", ["stands within itself"]),
         ("include: []", f"include: {'[' * 3000}", ["nested too deeply"]),
+        ("include: []", "include: 2026-13-45", ["not valid YAML: month must be in 1..12"]),
         ("include: []", "include: !!python/object/apply:os.getcwd []", ["not valid YAML", "tag"]),
     ],
 )

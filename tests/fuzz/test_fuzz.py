@@ -26,6 +26,15 @@ def test_what_broke_it_once_is_read_or_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize(
+    "data", [b"[" * 60_000, b'{"a":' * 12_000, b"9" * 60_000], ids=["list", "object", "digits"]
+)
+def test_json_too_deep_or_too_long_is_refused(name: str, data: bytes) -> None:
+    """Python's reader of JSON raises what is no ValueError at the first two."""
+    trying.try_input(name, data, measured=True)
+
+
+@pytest.mark.parametrize("name", PARSERS)
 def test_any_bytes_are_read_or_refused(name: str) -> None:
     seeds = trying.list_seeds(name)
 

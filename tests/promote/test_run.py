@@ -162,16 +162,6 @@ def test_champion_whose_evaluation_is_lost_is_incomparable(
     assert "has no evaluation" in verdict["words"]
 
 
-def test_champion_that_others_registered_is_incomparable(
-    promote: Promote, mlflow_store: Path
-) -> None:
-    client = import_mlflow().MlflowClient()
-    client.create_registered_model("darkroom")
-    client.create_model_version("darkroom", source=str(mlflow_store))
-    client.set_registered_model_alias("darkroom", "champion", "1")
-    assert promote(0)["verdict"] == "incomparable"
-
-
 def test_no_rules_and_failed_data_promote_nothing(promote: Promote) -> None:
     assert promote(0, rules=[])["verdict"] == "no_rules"
     assert promote(1, data="failed")["verdict"] == "rejected"

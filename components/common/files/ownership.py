@@ -195,7 +195,7 @@ def _read_stamp(folder: Path) -> tuple[str, dict[str, str]]:
     try:
         with (folder / STAMP).open(encoding="utf-8") as stream:
             return str(json.loads(stream.readline())["room"]), listed
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "", {}
 
 
@@ -211,7 +211,7 @@ def _parse(file: Path) -> Iterator[tuple[str, str]]:
                 try:
                     size, checksum, name = line.split(" ", 2)
                     yield str(json.loads(name)), f"{size} {checksum}"
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
     except (OSError, UnicodeDecodeError):
         return
@@ -226,7 +226,8 @@ def _is_listed(folder: Path, name: str, listed: Mapping[str, str], damaged: bool
     file = folder / name
     if not file.is_file():  # something else has its name; DVC puts links to its cache in place
         return False
-    return damaged or (int(about.split()[0]) == file.stat().st_size and _take_print(file) == about)
+    size = about.partition(" ")[0]
+    return damaged or (size == str(file.stat().st_size) and _take_print(file) == about)
 
 
 def _take_print(file: Path) -> str:
@@ -295,7 +296,7 @@ def _has_output(lock: str, path: str, digest: str) -> bool:
         stages = YAML(typ="safe").load(lock)["stages"].values()
         outs = [out for stage in stages for out in stage.get("outs", [])]
         return any(out["path"] == path and out["md5"] == digest for out in outs)
-    except (YAMLError, KeyError, TypeError, AttributeError):
+    except (YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 

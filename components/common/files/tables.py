@@ -44,7 +44,7 @@ def read_mark(head: pa.Schema) -> object:
     """Return what a Parquet file says of its form; None: nothing."""
     try:
         said = json.loads((head.metadata or {}).get(_ATTRIBUTES, b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return said.get(KEY) if isinstance(said, dict) else None
 

@@ -199,7 +199,7 @@ def _find_dead_target(place: Path) -> str:
         # Some file systems that several machines share know only the locks of their own machine.
         is_dead = found["host"] == socket.gethostname() or age_seconds > STALE_SECONDS
         return Path(found["target"]).name if is_dead else ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 

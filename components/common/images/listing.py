@@ -99,14 +99,13 @@ def read_note(listing: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     try:
-        told = (pq.read_schema(listing).metadata or {}).get(NOTE)
-    except (OSError, pa.ArrowInvalid):
-        told = None
-    if told is None:
+        note = json.loads((pq.read_schema(listing).metadata or {}).get(NOTE, b"null"))
+    except (OSError, pa.ArrowInvalid, ValueError, RecursionError):
+        note = None
+    if not isinstance(note, dict):
         raise DarkroomError(
             f"{listing}: neither a folder of images nor a listing of some; see docs/kubeflow.md"
         )
-    note: dict[str, Any] = json.loads(told)
     return note
 
 

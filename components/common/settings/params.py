@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import json
 import typing
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.addresses import find_credentials
 from components.common.settings.spec import PLACES, is_shared
+from components.common.settings.yaml import load_yaml
 
 # Dotted key that was → where its setting is now.
 MOVED = {
@@ -117,18 +117,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 def parse_yaml(file: Path, text: str) -> dict[str, Any]:
     """Read the text of a params file as :func:`read_yaml` does."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        with warnings.catch_warnings():  # of an anchor that is given twice, which is legal
-            warnings.simplefilter("ignore")
-            found = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        where = " ".join(str(error).split())
-        raise DarkroomError(f"{file}: not valid YAML: {where}") from None
-    except RecursionError:
-        raise DarkroomError(f"{file}: is nested too deeply; see params.yaml for the keys") from None
+        found = load_yaml(text)
+    except ValueError as error:
+        raise DarkroomError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(found, dict):
         raise DarkroomError(f"{file}: must hold sections of keys, got {type(found).__name__}")
     if _count_values(found, {}, file) > MOST_VALUES:

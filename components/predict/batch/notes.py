@@ -28,9 +28,10 @@ def read_note(file: Path, what: str) -> dict[str, Any] | None:
 
     try:
         found = json.loads((parquet.read_metadata(file).metadata or {})[NOTE])
-    except (OSError, ArrowException, KeyError, ValueError):
+    except (OSError, ArrowException, KeyError, ValueError, RecursionError):
         return None
-    return found if found.pop("what", "") == what else None
+    is_it = isinstance(found, dict) and found.pop("what", "") == what
+    return found if is_it else None
 
 
 def is_ours(file: Path, what: str) -> bool:

@@ -131,6 +131,6 @@ def read_logs(files: Sequence[Path], version: str) -> Logged:
 def _read_line(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError:  # the last one, of a server that was killed
+    except (ValueError, RecursionError):  # the last one, of a server that was killed
         return {}
     return row if isinstance(row, dict) else {}

@@ -127,5 +127,5 @@ def _read_limit(metrics: Path) -> float | None:
         return parse_decisions(found["decisions"]).unknown_above
     except FileNotFoundError:
         raise DarkroomError(f"--metrics {metrics}: no such file; run evaluate first") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DarkroomError(f"--metrics {metrics}: not evaluate's metrics.json ({error})") from None

@@ -13,6 +13,7 @@ from typing import Any
 from components.common.artifacts.model import ModelCard
 from components.common.errors import DarkroomError
 from components.common.files.ownership import find_real
+from components.common.settings.yaml import load_yaml
 from components.common.tracking.runs import KFP_RUN_ID
 
 # Set by whoever starts the container; no process can read it from inside.
@@ -99,14 +100,11 @@ def _entries(stage: Any, *kinds: str) -> Iterator[dict[str, str]]:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        found = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        found = load_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         words = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not readable ({words}); restore it from git") from None
     return found if isinstance(found, dict) else {}

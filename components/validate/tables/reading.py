@@ -52,7 +52,7 @@ def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
             table = _read_json(file, file.read_text(encoding=find_encoding(file, known, notes)))
         else:
             table = _read_text(file, known, notes)
-    except (ValueError, OSError, csv.Error) as error:
+    except (ValueError, OSError, csv.Error, RecursionError) as error:
         why = " ".join(str(error).split())
         raise DarkroomError(f"{file}: not a readable table ({why}); mend or remove it") from None
     names = [normalise(str(name)).strip() for name in table.columns]

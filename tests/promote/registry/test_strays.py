@@ -17,6 +17,7 @@ from benchmarks.registry import simulate
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
+from components.common.tracking.tags import VERDICT
 from components.promote.registry.ledger import HEAD
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
@@ -210,17 +211,33 @@ def check_that_a_person_decides(world: World, capsys: pytest.CaptureFixture[str]
     call("history")
 
 
+def register_elsewhere(world: World) -> None:
+    """As after a first run that broke off, or in a registry that is older than Darkroom."""
+    client().create_registered_model("darkroom")
+    client().create_model_version("darkroom", str(world.folder / "somebodys"))
+    client().set_registered_model_alias("darkroom", "champion", "1")
+
+
 def test_champion_set_by_hand_before_the_ledger_began(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As after a first run that broke off, or in a registry that is older than Darkroom."""
-    client().create_registered_model("darkroom")
-    source = str(world.folder / "somebodys")
-    client().create_model_version("darkroom", source)
-    client().set_registered_model_alias("darkroom", "champion", "1")
+    register_elsewhere(world)
     check_that_a_person_decides(world, capsys)
     world.promote(0.9)
     assert aliases()["champion"] == "2"
+
+
+def test_champion_from_elsewhere_that_a_person_answers_for_is_incomparable(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register_elsewhere(world)
+    words = ["approve", "1", "--by", "Ada", "--reason", "it has served for years"]
+    assert "the gate never judged it" in fails(capsys, *words)
+    call(*words, "--against-verdict")
+    world.promote(0.9)
+    assert aliases() == {"challenger": "2", "champion": "1"}
+    assert client().get_model_version("darkroom", "2").tags[VERDICT] == "incomparable"
+    call("history")
 
 
 def test_champion_set_by_hand_where_the_rules_made_none(

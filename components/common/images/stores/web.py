@@ -75,7 +75,7 @@ def read_json(address: str, headers: Mapping[str, str]) -> tuple[Any, str]:
             return json.load(answer), following
     except urllib.error.HTTPError as error:
         raise _judge(error) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BusyError(f"its answer is no JSON: {error}") from None
     except http.client.HTTPException as error:
         raise ConnectionError(describe(error)) from None

@@ -11,11 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, write_json, writing_folder
+from components.common.settings.yaml import load_yaml
 from components.common.terminal import say
 from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
@@ -115,8 +113,8 @@ def _read_card(file: Path) -> dict[str, Any]:
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
     head = re.match(r"---\s*\n(.*?)\n---\s*\n", text, re.DOTALL)
     try:
-        found = YAML(typ="safe", pure=True).load(head[1]) if head else None
-    except YAMLError:
+        found = load_yaml(head[1]) if head else None
+    except ValueError:
         found = None
     return found if isinstance(found, dict) else {}
 
