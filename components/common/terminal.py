@@ -40,6 +40,10 @@ _TOO_LITTLE = (
     "the memory that this process may use is full; give it more, or see docs/operations.md for "
     "what each stage needs"
 )
+_OTHER_PYTHON = (
+    "run the command with .venv/bin/python, which `make run` sets up, or first: source "
+    ".venv/bin/activate"
+)
 # How a full disk sounds where no errno comes with it: the C library in HDF5 and Arrow, and SQLite.
 _FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 
@@ -163,6 +167,11 @@ def _nobody_reads() -> bool:
     return bool(look.poll(0))
 
 
+def _is_foreign(module: str | None) -> bool:
+    """Whether a module is of another project: where it is missing, this is the wrong Python."""
+    return module is not None and module.partition(".")[0] not in ("components", "pipelines")
+
+
 class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():`
     """Turn a user's error into one line on stderr and exit code 1.
 
@@ -196,6 +205,10 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
             sys.exit(1)
         if error is not None and (words := _find_full(error)):
             message = f"error: {words} while something was written; make room on the disk"
+            print(message, file=sys.stderr, flush=True)
+            sys.exit(1)
+        if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name):
+            message = f"error: {error.name} is not installed in {sys.executable}; {_OTHER_PYTHON}"
             print(message, file=sys.stderr, flush=True)
             sys.exit(1)
         if isinstance(error, MemoryError):

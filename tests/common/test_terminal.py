@@ -100,3 +100,13 @@ def test_who_has_read_enough_hears_no_more(lines: int) -> None:
     process.stdout = None
     assert process.communicate()[1] == b""
     assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_python_without_what_the_project_needs_is_told_which_one_to_use() -> None:
+    words = [sys.executable, "-S", "-m", "components.promote", "history"]  # no site-packages
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"is not installed in {sys.executable}; run the command with .venv/bin/python" in (
+        done.stderr
+    )

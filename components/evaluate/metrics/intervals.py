@@ -27,8 +27,8 @@ from components.evaluate.metrics.ranking import Ranking
 # Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
 MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
 # What rests on fewer groups has no interval that holds: an average over classes, an ECE of grouped
-# images with fewer mistakes (benchmarks/coverage.py).
-FEWEST_CARRYING, FEWEST_MISTAKES = 20, 100
+# images and a log loss with fewer mistakes (benchmarks/coverage.py).
+FEWEST_CARRYING, FEWEST_MISTAKES, FEWEST_LOSSES = 20, 100, 15
 AVERAGES = (
     "macro.precision", "macro.recall", "macro.f1", "weighted.precision", "weighted.f1",
 )  # fmt: skip
@@ -66,7 +66,10 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     overall |= compute_area_averages(predictions, rankings, resampled, sampling)
     overall["brier"] = compute_bounded_interval(compute_brier(predictions), groups, level, most=2)
     losses = compute_losses(predictions.probabilities, predictions.labels)
-    if ends := compute_mean_interval(losses, sampling):
+    # Of a very good model it is made up by the few images that it gets wrong.
+    if _count_wrong(predictions, groups) >= FEWEST_LOSSES and (
+        ends := compute_mean_interval(losses, sampling)
+    ):
         overall["log_loss"] = ends
     if ends := compute_ece_interval(predictions, sampling):
         overall["ece"] = ends
@@ -137,13 +140,18 @@ def compute_ece_interval(predictions: Predictions, sampling: Sampling) -> Ends |
     pair, groups = (predictions.confidence, predictions.correct), sampling.groups
     independent = len(np.unique(groups))
     is_grouped = independent < len(predictions)
-    mistakes = len(np.unique(groups[~predictions.correct]))
+    mistakes = _count_wrong(predictions, groups)
     if independent < 2 or (is_grouped and mistakes < FEWEST_MISTAKES):
         return None
     gaps = compute_gaps(*pair, np.ones((1, len(predictions))))[0]
     drawn = draw_weights(groups, sampling.resamples)
     resampled = np.concatenate([compute_gaps(*pair, weights) for weights in drawn])
     return compute_ece_ends(gaps, resampled, sampling.level)
+
+
+def _count_wrong(predictions: Predictions, groups: np.ndarray) -> int:
+    """Return how many groups hold an image that is answered wrongly."""
+    return len(np.unique(groups[~predictions.correct]))
 
 
 def _compute_class_ends(

@@ -105,3 +105,14 @@ def test_a_mean_of_losses_has_an_interval_where_images_enough_make_it_up() -> No
     assert held >= 88
     values[0] = 1e6  # one image is all of it
     assert compute_mean_interval(values, alone(150)) is None
+
+
+def test_a_very_good_models_log_loss_rests_on_too_few_mistakes_for_an_interval() -> None:
+    labels = np.repeat(np.arange(5), 100)
+    random = np.random.default_rng(1)
+    for skill, is_sure in ((9.0, False), (4.0, True)):
+        logits = 2 * random.normal(0, 1, (500, 5)) + skill * np.eye(5)[labels]
+        found = create_metrics(predictions_of(labels, logits), "d", alone(500), 2)
+        assert ("log_loss" in found["intervals"]) is is_sure
+        assert ("log_loss" in found["without_interval"]) is not is_sure
+        assert any("log loss" in note for note in found["notes"]) is not is_sure
