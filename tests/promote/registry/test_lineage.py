@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,8 @@ def test_dvc_digest_is_the_one_that_dvc_computes(
     from dvc.repo import Repo
 
     monkeypatch.chdir(tmp_path)
+    # Where another test imported DVC, its handler writes to that test's output, which is closed.
+    monkeypatch.setattr(logging.getLogger("dvc"), "handlers", [])
     with Repo.init(tmp_path, no_scm=True) as repo:
         images = tmp_path / "mine"
         (images / "cat").mkdir(parents=True)
