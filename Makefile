@@ -1,5 +1,5 @@
 # Darkroom: `make help` lists what there is. Every target does its own set-up; it needs
-# Python ≥ 3.11, git and make; `image` needs Docker.
+# Python 3.11 to 3.13, git and make; `image` needs Docker.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PORT ?= 5000
@@ -129,7 +129,7 @@ ifneq ($(broken),)
 endif
 
 .venv/uv.stamp: requirements/uv.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Darkroom needs Python 3.11 to 3.13, and $(PYTHON) is another; say which: make PYTHON=python3.12")'
 	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
 	$(PYTHON) -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
