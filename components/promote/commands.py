@@ -89,11 +89,15 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="judge all registered versions and reports/ by them, one after the other; nothing is "
-        "registered or moved",
+        help="judge the newest registered versions and reports/ by them, one after the other; "
+        "nothing is registered or moved",
     )
     parser.add_argument(
-        "--reports", type=Path, default=Path("reports"), metavar="FOLDER", help="of evaluate"
+        "--reports",
+        type=Path,
+        default=Path("reports"),
+        metavar="FOLDER",
+        help="with --dry-run, what evaluate wrote; default: reports",
     )
 
 

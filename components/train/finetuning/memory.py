@@ -2,7 +2,7 @@
 
 Kept for the way back are the outputs of all layers from the lowest that trains up, and attention's
 weights; of parts whose activations are computed again, what goes in, and one part's whole at a
-time, with its gradients. Libraries and buffers add up to 0.6 GB on a CPU: docs/training.md says
+time, with its gradients. Libraries and buffers add up to 0.7 GB on a CPU: docs/training.md says
 what was taken beside what was reckoned.
 """
 
