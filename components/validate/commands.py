@@ -25,6 +25,7 @@ def _look(flags: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from components.common.files.writing import read_json, write_json
+    from components.common.settings.edits import as_yaml
     from components.common.terminal import say
     from components.validate.layouts.looking import look
 
@@ -34,6 +35,10 @@ def _look(flags: argparse.Namespace) -> None:
         say(line)
     if flags.json:
         write_json(flags.json, asdict(sight))
+        return
+    # Whoever reads the JSON has them there; a person would believe that all of it holds as it is.
+    for key, (value, why) in sight.settings.items():
+        say(f"read with {key}: {as_yaml(value)}, which is not set so in {flags.params}: {why}")
 
 
 COMMANDS = {

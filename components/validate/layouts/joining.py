@@ -62,6 +62,10 @@ def pass_unlabelled(
         if split != "train" and inside.any() and is_bare and known:
             notes.append(f"{root.rstrip('/')}: {int(inside.sum()):,} images with {FOR_PREDICT}")
             files = files[~inside]
+            if not (files["split"] == split).any():
+                notes.append(
+                    f"no {split} with labels is given: preprocess draws it from train, by content"
+                )
     bare = files["path"].isin(unlabelled) & (files["label"] == "")
     if bare.any():
         notes.append(f"{int(bare.sum()):,} images are named by a table with {FOR_PREDICT}")

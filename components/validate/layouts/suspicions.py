@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.files.writing import compute_sha256
+from components.validate.folders.words import sounds_like_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +33,12 @@ def note_depth(files: pd.DataFrame, depth: int | str) -> list[str]:
     if depth != 1:
         return []
     inner: Counter[str] = Counter()
-    for path, label in zip(files["path"], files["label"], strict=True):
+    for path, label, split in zip(files["path"], files["label"], files["split"], strict=True):
         _, found, below = f"/{path}".partition(f"/{label}/")
-        if found and "/" in below:
-            inner[f"{label}/{below.split('/')[0]}"] += 1
+        folder, is_deeper, _ = below.partition("/")
+        # cat/train/1.jpg: what is known to be a split is no class.
+        if found and is_deeper and not (split and sounds_like_split(folder) == split):
+            inner[f"{label}/{folder}"] += 1
     if inner.total() < NAMED * len(files) or len(inner) <= files["label"].nunique():
         return []
     names = ", ".join(name for name, _ in inner.most_common(3))

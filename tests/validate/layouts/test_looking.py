@@ -73,6 +73,38 @@ def test_labels_in_file_names_become_a_pattern(tmp_path: Path) -> None:
         look(tmp_path, Params())
 
 
+def test_a_person_is_told_the_settings_that_it_took(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path, 6, "cat_{}.png")
+    write_images(tmp_path, 6, "dog_{}.png")
+    run_room("validate", ["look", str(tmp_path), "--params", str(ROOT / "params.yaml")])
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if "label_pattern" in one)
+    assert "read with validate.layout.label_pattern: " in line
+    assert "which is not set so in" in line
+
+
+def test_splits_inside_classes_are_no_deeper_classes(tmp_path: Path) -> None:
+    for path in ("cat/train", "cat/test", "dog/train", "dog/test"):
+        write_images(tmp_path / path, 3)
+    sight = look(tmp_path, Params())
+    assert sight.classes["cat"] == {"train": 3, "test": 3}
+    assert "class_depth" not in "\n".join(sight.lines)
+
+
+def test_of_a_test_without_labels_it_is_said_where_the_test_comes_from(tmp_path: Path) -> None:
+    for path in ("train/cat", "train/dog", "val/cat", "val/dog", "test"):
+        write_images(tmp_path / path, 3)
+    said = "\n".join(look(tmp_path, Params()).lines)
+    assert "test: 3 images with no labels" in said
+    assert "no test with labels is given: preprocess draws it from train" in said
+    for path in ("test/cat", "test/dog"):
+        write_images(tmp_path / path, 3)
+    for file in (tmp_path / "test").glob("*.png"):
+        file.unlink()
+    assert "no test" not in "\n".join(look(tmp_path, Params()).lines)
+
+
 def test_settings_of_other_images_are_taken_back_and_fitting_ones_stay(tmp_path: Path) -> None:
     write_images(tmp_path / "a", 3)
     write_images(tmp_path / "b", 3)
