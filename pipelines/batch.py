@@ -29,7 +29,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="for answers and summary; for a cluster on the shared volume",
     )
-    parser.add_argument("--model", default="models:/darkroom@champion", help="default: %(default)s")
+    parser.add_argument(
+        "--model", default="", help="default: the champion of mlflow.registered_model"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--local", action="store_true", help="run it on this machine, in processes")
     how.add_argument("--compile", type=Path, metavar="FILE", help="write the pipeline as YAML")
@@ -58,7 +60,8 @@ def predict(settings: Settings, options: argparse.Namespace, connect: Callable[.
         DarkroomError: if a path is named that the pods of a cluster do not see.
     """
     refuse_secrets(options.source, "--source")
-    given = {name: getattr(options, name) for name in ("source", "output", "model")}
+    champion = f"models:/{settings.parameters['mlflow']['registered_model']}@champion"
+    given = {"source": options.source, "output": options.output, "model": options.model or champion}
     parameters = {**given, "predict": settings.predict}
     batch = replace(settings, pipeline=BATCH, parameters=parameters)
     if options.compile:

@@ -10,9 +10,18 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-from components.common.cli import ROOM_ITSELF, Command, check_writable, read_room_params
+from components.common.cli import (
+    ROOM_ITSELF,
+    Command,
+    check_writable,
+    create_schema,
+    read_room_params,
+)
 from components.common.errors import DarkroomError
 from components.predict import spec
+
+PARAMS = Path("params.yaml")
+CHAMPION = "the champion of mlflow.registered_model in params.yaml"
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +113,7 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
         "probabilities, unknown, and worth, 0 to 1: how much a label would tell."
     )
     parser.add_argument("images", nargs="+", metavar="FOLDER", help=told["images"])
-    parser.add_argument("--model", default="models:/darkroom@champion", help=told["model"])
+    parser.add_argument("--model", default="", help=f"{told['model']}; default: {CHAMPION}")
     parser.add_argument(
         "--count",
         type=_count_to(100_000),
@@ -151,7 +160,8 @@ def _suggest(flags: argparse.Namespace) -> None:
         raise DarkroomError(f"--page {flags.page}: that is --output; give another name")
     for name in ("output", "page"):
         check_writable(f"--{name}", getattr(flags, name))
-    suggest(spec.Suggest(**vars(flags) | {"images": read_words(flags.images)}))
+    model = flags.model or _name_champion()
+    suggest(spec.Suggest(**vars(flags) | {"images": read_words(flags.images), "model": model}))
 
 
 def _add_batch(parser: argparse.ArgumentParser) -> None:
@@ -166,7 +176,7 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="a folder; @FILE, a list with a path in each line; or s3://…, gs://… or hf://…",
     )
-    parser.add_argument("--model", default="models:/darkroom@champion", help="default: %(default)s")
+    parser.add_argument("--model", default="", help=f"default: {CHAMPION}")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for answers")
     parser.add_argument(
         "--partition-images",
@@ -191,7 +201,8 @@ def _batch(flags: argparse.Namespace) -> None:
         raise DarkroomError(f"--partition {flags.partition}: legal are numbers from 0")
     check_writable("--output", flags.output / "any")
     images = flags.partition_images or _read_settings(flags.params).batch.partition_images
-    run_batch(flags.source, flags.model, flags.output, images, flags.partition)
+    model = flags.model or _name_champion(flags.params)
+    run_batch(flags.source, model, flags.output, images, flags.partition)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -239,8 +250,19 @@ def _show_page(flags: argparse.Namespace) -> None:
     serve(flags.model, settings, host=flags.host, port=flags.port, page=True)
 
 
+def _name_champion(params: Path | None = None) -> str:
+    """Return the champion of the model that params.yaml names; without one, of the default's."""
+    from components.common.settings.params import read_params
+    from components.common.settings.spec import Mlflow
+
+    names = Mlflow()
+    if params is not None or PARAMS.exists():
+        names = read_params(params or PARAMS, create_schema())["mlflow"]
+    return f"models:/{names.registered_model}@champion"
+
+
 def _read_settings(params: Path | None) -> spec.Params:
-    file = params or Path("params.yaml")
+    file = params or PARAMS
     if params is None and not file.exists():
         return spec.Params()
     settings: spec.Params = read_room_params(file, "predict")

@@ -40,9 +40,7 @@ class Outputs:
 class Suggest:
     """What `suggest` reads and writes."""
 
-    model: str = path(
-        "the model that looks, as predict takes it; default: models:/darkroom@champion"
-    )
+    model: str = path("the model that looks, as predict takes it")
     images: list[Path | bytes] = path("folders of unlabelled photos, or files")
     output: Path = path("CSV file for the list; default: suggestions.csv")
     page: Path = path("HTML file that shows them; default: suggestions.html")

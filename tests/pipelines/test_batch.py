@@ -50,6 +50,14 @@ def test_its_parameters_are_what_was_asked_for(compiled: str) -> None:
     }
 
 
+def test_the_model_is_the_champion_of_the_model_that_params_name(tmp_path: Path) -> None:
+    file = tmp_path / "predict.yaml"
+    words = ["--params", str(PARAMS), "--set", "mlflow.registered_model=zoo"]
+    main(["predict", *WHERE, *words, "--compile", str(file)])
+    parameters = load(file.read_text())[0]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["model"]["defaultValue"] == "models:/zoo@champion"
+
+
 def test_nothing_dangles_and_nothing_is_taken_from_the_cache(compiled: str) -> None:
     assert check_pipeline(compiled) == []
     spec, platform = load(compiled)

@@ -24,6 +24,8 @@ from components.validate.scan.picture import inspect_file
 from tests.predict.conftest import CLASSES
 from tests.tiny_model import SIZE_PX, make_card, make_model
 
+ROOT = Path(__file__).parents[3]
+
 CLASS = '<b>&"=1'
 
 
@@ -140,6 +142,24 @@ def test_the_champion_is_asked_where_nothing_is_said(
 ) -> None:
     suggest(pool, *outputs(tmp_path))
     assert len(read(tmp_path / "s.csv")) == 12
+
+
+def test_the_champion_is_that_of_the_model_that_params_name(
+    registered: Registry,
+    pool: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(
+        words.replace("registered_model: darkroom", "registered_model: zoo")
+    )
+    for command in (("suggest",), ("batch", "--output", "out")):
+        with pytest.raises(SystemExit):
+            run_room("predict", [*command, str(pool)])
+        assert "zoo" in capsys.readouterr().err
 
 
 def test_memory_is_bounded(
