@@ -86,6 +86,22 @@ def test_slips_are_told_with_key_legal_values_and_what_was_found(
             assert word in str(caught.value)
 
 
+def test_what_is_wrong_is_not_lost_in_a_whole_section(params: Path) -> None:
+    for old, new, words in (
+        ("    nodes: 1", "    nodes: 2", "kubeflow must be given a volume.claim"),
+        ("  val_fraction: 0.15", "  val_fraction: 0.5", "test_fraction is 0.9 or less"),
+        ("  copies: changed", f"  copies: [{'1, ' * 500}]", "validate.copies must be"),
+    ):
+        text = params.read_text()
+        replace(params, old, new)
+        if "val" in new:
+            replace(params, "  test_fraction: 0.15", "  test_fraction: 0.5")
+        with pytest.raises(DarkroomError, match=words) as caught:
+            read_room_params(params, "promote")
+        assert len(str(caught.value).removeprefix(str(params))) < 400
+        params.write_text(text)
+
+
 BITS = "data.near_duplicate_bits"
 
 

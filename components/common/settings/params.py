@@ -22,6 +22,7 @@ MOVED = {
 }
 # A file with all settings has some 170; anchors of anchors make billions of a few lines.
 MOST_VALUES = 100_000
+SHOWN = 200  # characters of a value in a message
 
 
 def read_params(file: Path, schema: Mapping[str, type]) -> dict[str, Any]:
@@ -228,4 +229,12 @@ def _messages(name: str, found: Any, error: Any) -> Iterator[str]:
         reasons.setdefault(key, []).append(message.removeprefix("must be "))
         got[key] = value
     for key, messages in reasons.items():
-        yield f"{key} must be {', or '.join(messages)}; got {json.dumps(got[key], default=str)}"
+        yield f"{key} must be {', or '.join(messages)}{_show(got[key])}"
+
+
+def _show(value: Any) -> str:
+    """Say what was found, as far as it helps: a whole section hides what is wrong with it."""
+    text = json.dumps(value, default=str)
+    if len(text) <= SHOWN:
+        return f"; got {text}"
+    return "" if isinstance(value, dict) else f"; got {text[:SHOWN]} …"
