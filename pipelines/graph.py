@@ -20,7 +20,8 @@ def check_pipeline(text: str) -> list[str]:
     """
     import yaml
 
-    documents = [one for one in yaml.safe_load_all(text) if one]
+    # libyaml reads it ten times as fast as PyYAML alone.
+    documents = [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
     spec = documents[0]
     platform = documents[1] if len(documents) > 1 else {}
     parse_messages(spec, platform)

@@ -29,7 +29,7 @@ def compile_with(*changes: str) -> str:
 
 
 def load(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    spec, platform = yaml.safe_load_all(text)
+    spec, platform = yaml.load_all(text, Loader=yaml.CSafeLoader)
     return spec, platform
 
 
