@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.recipe_sets import Picture, read_archive, read_digits
 
+CACHE = Path(__file__).parent / ".features"  # which git does not take
 BACKBONE = "EfficientNetLite0"
 SIZES = {"digits": 32, "clothing": 224, "signs": 112}  # px, of the long-known three sets
 BATCH = 32
@@ -31,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add what :func:`read_sets` is given."""
     parser.add_argument("--clothing", type=Path, help="archive of clothing photos")
     parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
-    parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of features")
 
 
 def read_sets(

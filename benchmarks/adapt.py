@@ -28,6 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._adaptation import STUDENT, Features, adapt, extract, look, make_views
+from benchmarks._features import CACHE
 from benchmarks.recipe import run
 from benchmarks.recipe_sets import Picture, read_archive, read_digits, write_splits
 
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=3, help="of each photo, for adapting")
     parser.add_argument("--rate", type=float, default=2e-4, help="highest learning rate of it")
     parser.add_argument("--finetune", nargs="*", type=int, default=[], help="labelled, a class")
-    parser.add_argument("--cache", type=Path, default=Path("features"), help="folder of features")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of features")
     flags = parser.parse_args()
     archives = {"digits": Path(), "clothing": flags.clothing, "signs": flags.signs}
     for name, archive in archives.items():

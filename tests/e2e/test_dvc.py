@@ -16,7 +16,7 @@ from tests.e2e.project import Project
 
 RAN = re.compile(r"Running stage '(\w+)'")
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,6 @@ def test_dvc_shows_metrics_plots_and_settings(project: Project) -> None:
     project.call("git", "checkout", "--quiet", "params.yaml")
 
 
-@pytest.mark.slow
 def test_an_experiment_reruns_from_train_on_and_is_listed(project: Project) -> None:
     printed = project.call("dvc", "exp", "run", "--name", "probe", "-S", "train.finetune.epochs=0")
     assert tuple(RAN.findall(printed)) == ("train", "evaluate", "promote")
@@ -125,7 +124,6 @@ def test_an_experiment_reruns_from_train_on_and_is_listed(project: Project) -> N
     assert "train.finetune.epochs" in listed.splitlines()[0]
 
 
-@pytest.mark.slow
 def test_one_changed_image_reruns_what_depends_on_it(project: Project) -> None:
     """It goes on from the experiment, whose training is short."""
     assert RAN.findall(project.call("dvc", "repro")) == []
@@ -149,7 +147,6 @@ def test_predictions_come_from_the_registry(project: Project) -> None:
     assert "label" in answers
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "words"),
     [

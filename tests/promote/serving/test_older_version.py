@@ -70,6 +70,7 @@ def write_as_before(model: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_a_version_of_the_commit_before_the_move_answers_as_measured(
     earlier_code: Path,
     mlflow_store: Path,
