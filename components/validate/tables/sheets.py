@@ -21,6 +21,7 @@ from components.validate.tables.columns import (
     read_one_hot,
 )
 from components.validate.tables.matching import clean, match_rows, suggest_pattern
+from components.validate.tables.objects import open_cells
 from components.validate.tables.reading import as_text, read_sheet
 
 if TYPE_CHECKING:
@@ -216,6 +217,9 @@ def _read_told(
             told[part] = read_one_hot(table, chosen.one_hot)
         else:
             column = as_text(table[name]) if name else pd.Series("", table.index, dtype=object)
+            if part == "label" and (opened := open_cells(column)) is not None:
+                column = as_text(opened)
+                notes.append(f"{found.path}: labels from JSON objects in column {name}")
             told[part] = column.map(normalise)
         if name and part != "split":
             told[part] = _mend_floats(told[part], f"{found.path}: column {name}", notes)
