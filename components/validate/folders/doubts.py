@@ -49,7 +49,9 @@ def refuse_labelless(
             f"classes ({', '.join(labels[:3])}) from them, {SECTION}"
         )
         return LabellessError(words, pattern)
-    return LabellessError(words + _suggest_table(folder, listing), "")
+    # A table that was read and holds no labels needs no naming.
+    is_read = any("for labels" in note for note in tried)
+    return LabellessError(words + ("" if is_read else _suggest_table(folder, listing)), "")
 
 
 def _suggest_table(folder: Path, listing: Listing) -> str:

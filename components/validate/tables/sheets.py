@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from components.validate.spec import LayoutSettings
 
 SHOWN = 3  # names in a message
+ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # of 123456789012, as spreadsheets show it
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Sheet:
     named: int  # rows, those that name an image again included
     files: int  # those of them that have a file
     unmatched: list[str] = field(default_factory=list)  # rows that have none
+    columns: dict[str, str] = field(default_factory=dict)  # label, split, group → its name there
     notes: list[str] = field(default_factory=list)
 
 
@@ -128,6 +131,7 @@ def _read_rows(
         named=len(texts),
         files=sum(map(bool, match.files)),
         unmatched=unmatched,
+        columns={part: name for part in TOLD if (name := getattr(chosen, part))},
         notes=notes,
     )
     return sheet
@@ -140,6 +144,8 @@ def describe_unmatched(sheet: Sheet, spare: Sequence[str], column: str = "path")
         f"{sheet.found.path}: {len(names):,} of {sheet.named:,} rows find no file, such as "
         f"{', '.join(map(repr, names[:SHOWN]))}"
     )
+    if any(ROUNDED.fullmatch(name) for name in names):
+        words += "; a spreadsheet rounded the numbers that stood there: export them as text"
     if not spare:
         return words
     words += f"; {len(spare):,} files have no row, such as {', '.join(map(repr, spare[:SHOWN]))}"
@@ -256,6 +262,11 @@ def _drop_repeated(file: Path, rows: pd.DataFrame, found: Found, notes: list[str
     twice = rows.loc[rows["path"].duplicated(keep=False) & ~again, "path"]
     twice = twice[twice.duplicated()]
     if len(twice):
+        if ROUNDED.fullmatch(twice.iloc[0]):
+            raise DarkroomError(
+                f"{file}: names {twice.iloc[0]} in two rows: a spreadsheet rounded the numbers "
+                "that stood there; export them as text"
+            )
         raise DarkroomError(
             f"{file}: names {twice.iloc[0]} in two rows; keep one. Where an image has several "
             "labels, a row each, the table is multi-label, and one classifier of one label each "
