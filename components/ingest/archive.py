@@ -134,6 +134,11 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
         )
     if plan.doubled:
         say(f"more than once in {name}, the last is taken: {_list_some(plan.doubled)}")
+    if plan.hidden:
+        say(
+            f"left out, as names that begin with a dot are hidden: {_list_some(plan.hidden)}; if "
+            "they are photos of yours, rename them"
+        )
     guessed = [member for member in members if member.guessed]
     if guessed:
         say(

@@ -184,6 +184,18 @@ def test_an_archive_inside_an_archive_is_said_so(
     assert list_files(tmp_path / "other") == ["cat/1.png", "dog/1.png", "more.7z"]
 
 
+def test_hidden_images_are_left_out_and_said(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a/.cat/1.png", "a/dog/.2.png", "a/dog/3.png", "a/dog/._3.png", "__MACOSX/.4.png"]
+    unpack(make_zip(tmp_path / "a", dict.fromkeys(names, PNG)), folder, "photos")
+    assert list_files(folder) == ["dog/3.png"]
+    said = capsys.readouterr().out
+    assert (
+        "left out, as names that begin with a dot are hidden: a/.cat/1.png, a/dog/.2.png;" in said
+    )
+
+
 def test_what_else_it_holds_is_counted(tmp_path: Path, folder: Path) -> None:
     found = make_zip(tmp_path / "a", {"cat/1.psd": b"8BPS", "cat/2.psd": b"8BPS", "x.txt": b"x"})
     with pytest.raises(DarkroomError, match=r"no images in it \(2 .psd, 1 .txt\)"):
@@ -233,6 +245,7 @@ def test_method_that_python_lacks_is_named(tmp_path: Path, folder: Path) -> None
         (b"", "but empty"),
         (b"Rar!\x1a\x07\x01\x00" + bytes(100), "but a RAR archive"),
         (b"\n<!DOCTYPE html><html><body>log in", "but a web page"),
+        (b"outs:\n- md5: 0\n", "but a pointer of DVC"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "but a pointer of Git LFS"),
         (b"PAR1" + bytes(100), "but a Parquet table"),
         (encode_png(), "but a PNG image"),

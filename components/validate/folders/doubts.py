@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import DarkroomError
 from components.validate.folders.filenames import find_pattern
 from components.validate.folders.folders import Places
-from components.validate.folders.listing import Listing, count_side, describe_side
+from components.validate.folders.listing import CLOUD, Listing, count_side, describe_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +80,26 @@ def note_side(listing: Listing, notes: list[str]) -> None:
             f"{counts.total():,} side files passed over ({describe_side(counts)}); "
             f"`ignore` {SECTION} says which"
         )
+    if words := describe_hidden(listing):
+        notes.append(words)
     for name in listing.spreadsheets:
         notes.append(
             f"{name}: a spreadsheet's own file, which is not read; if it tells of the images, save "
             "it as CSV UTF-8 beside them"
         )
+
+
+def describe_hidden(listing: Listing) -> str:
+    """Return how many images are out of sight, and why; empty if none are."""
+    if not listing.hidden:
+        return ""
+    away = [name for name in listing.hidden if name.lower().endswith(CLOUD)]
+    if away:
+        return (
+            f"{len(away):,} images are in iCloud and not on this disk, such as {min(away)}: "
+            "download them, then run again"
+        )
+    return (
+        f"{len(listing.hidden):,} images passed over, since names that begin with a dot are "
+        f"hidden, such as {min(listing.hidden)}"
+    )

@@ -252,3 +252,20 @@ def test_any_folder_is_read_or_refused_in_words(tmp_path, seed):
     for name in photos - set(layout.files["path"]):
         above = {f"{parent}" for parent in PurePosixPath(name).parents} - {"."}
         assert any(folder in passed for folder in above) or "named by a table" in passed, name
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        (".bird/3.jpg", "1 images passed over, since names that begin with a dot are hidden"),
+        ("cat/.3.PNG", "such as cat/.3.PNG"),
+        ("cat/.3.HEIC.icloud", "1 images are in iCloud and not on this disk"),
+    ],
+)
+def test_images_out_of_sight_are_counted(tmp_path, hidden, words):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "cat/._1.jpg", ".git/index", ".DS_Store")
+    assert not any("hidden" in note for note in read(tmp_path).notes)
+    touch(tmp_path, hidden)
+    assert any(words in note for note in read(tmp_path).notes)
+    touch(tmp_path / "alone", hidden)
+    assert words in refuse(tmp_path / "alone")
