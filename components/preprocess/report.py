@@ -8,7 +8,7 @@ import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
-from components.preprocess.splits.reasons import ALSO, COPY, FILLED, PARTED
+from components.preprocess.splits.reasons import ALONE, ALSO, COPY, FILLED, OUT_WORDS, PARTED
 
 SHOWN = 5  # names in a message
 
@@ -21,16 +21,37 @@ def check_splits(splits: pd.DataFrame, class_names: list[str]) -> None:
     counts = count_images(splits, class_names)
     for name in SPLITS:
         if counts[name].sum() == 0:
-            raise DarkroomError(
-                f"no image falls into {name}: {counts.sum().sum():,} images are too few for it; "
-                "add images, or give their splits in metadata.csv or in folders train, val and test"
-            )
+            raise DarkroomError(f"no image falls into {name}: {_explain_empty(splits, name)}")
     untrained = counts.index[counts["train"] == 0]
     if len(untrained):
+        away = splits["label"].isin(untrained) & splits["split"].isna()
         raise DarkroomError(
-            f"no image to train on of class {_join(untrained)}; add images of it, give their "
-            "splits in metadata.csv, or take the class out"
+            f"no image to train on of class {_join(untrained)}"
+            f"{f' ({away.sum():,} are left out, see column `why`)' if away.any() else ''}; add "
+            "images of it, give their splits in metadata.csv, or take the class out"
         )
+
+
+def _explain_empty(splits: pd.DataFrame, name: str) -> str:
+    """Return why a split is empty, and what to do: too few images, too few groups, or left out."""
+    away = splits.loc[splits["why"].str.contains(f"{ALONE}{name}: ", regex=False), "why"]
+    away = away[away.str.startswith(OUT_WORDS)]
+    if len(away):
+        first = away.iloc[0].partition("; ")[0].removeprefix(OUT_WORDS)
+        return (
+            f"its {len(away):,} images are left out, since copies of them, or images of their "
+            f"groups, are in another split ({first}); "
+            "add images, mend groups or given splits, or set preprocess.leakage to warn"
+        )
+    images = splits[splits["split"].notna()]
+    units = images["group_id"].nunique()
+    what = f"{len(images):,} images"
+    if units < len(images):
+        what += f" that form {units:,} group{'' if units == 1 else 's'}, which no split may part,"
+    return (
+        f"{what} are too few for it; add images, or give their splits in metadata.csv or in "
+        "folders train, val and test"
+    )
 
 
 def count_images(splits: pd.DataFrame, class_names: list[str]) -> pd.DataFrame:

@@ -39,6 +39,7 @@ NEUTRAL = {
     *("photos", "picture", "pictures", "pics", "dir", "folder", "folders", "split", "part", "the"),
     *("sample", "samples", "files", "jpg", "jpeg", "png", "class", "classes", "cls", "all", "new"),
 }
+BARE = "\u00ad\u200b\u200e\u200f\u2060\ufeff"  # soft hyphen, zero width, marks of direction
 UNLABELLED = {
     *("pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "inference"),
     *("submission", "unknown", "unsorted", "nolabel", "nolabels", "score", "scoring", "private"),
@@ -67,8 +68,14 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a folded text without spaces and punctuation; letters and marks of any script stay."""
-    return "".join(c for c in fold(text) if unicodedata.category(c)[0] not in "PZ")
+    """Return a folded text without spaces and punctuation; letters and marks of any script stay.
+
+    Wide and narrow forms of a letter are one, and what is never seen plays no part.
+    """
+    form = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return "".join(
+        c for c in fold(form) if unicodedata.category(c)[0] not in "PZ" and c not in BARE
+    )
 
 
 def split_words(name: str) -> list[str]:
