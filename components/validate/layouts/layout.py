@@ -91,7 +91,7 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
         raise refuse_labelless(folder, files, (listing, places), notes)
     note_spare(files, sheets, notes)
     note_side(listing, notes)
-    files, rejected = reject_several(files, notes)
+    files, rejected = reject_several(files, by_table, notes)
     rejected = reject_shallow(files, params) | rejected
     files, gone = choose_classes(files, params.classes, notes)
     files = files.sort_values("path", ignore_index=True)

@@ -173,6 +173,28 @@ def test_several_labels_in_one_cell(cells, several):
     assert {cell for cell, parts in found.items() if len(parts) > 1} == several
 
 
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        (["ice", "cream", "ice cream"], {}),
+        (["cat", "dog", "cat+dog", "cat, dog", "cat & dog"], {}),
+        (["1", "2", "[1]", "[a b]", "()"], {}),
+        (["a", "b", "a/b"], {"class_depth": "all"}),
+        (["cat", "dog", "cat+dog"], {"label_pattern": "([^/]+)/"}),
+    ],
+)
+def test_a_folder_is_one_class_whatever_it_is_called(tmp_path, names, settings):
+    touch(tmp_path, *(f"{name}/1.jpg" for name in names))
+    layout = read(tmp_path, **settings)
+    assert sorted(layout.files["label"]) == sorted(names)
+    assert layout.rejected == {}
+    # A table may still say several of one image.
+    write(tmp_path, "metadata.csv", f'path,label\n{names[0]}/1.jpg,"{names[0]}|{names[1]}"\n')
+    layout = read(tmp_path, **settings)
+    assert list(layout.rejected) == [f"{names[0]}/1.jpg"]
+    assert sorted(layout.files["label"]) == sorted(["", *names[1:]])
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
 def test_a_column_of_lists(tmp_path, kind):
     names = [f"{i}.jpg" for i in range(4)]
