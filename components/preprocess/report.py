@@ -141,14 +141,21 @@ def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[
     """Yield which splits are far from the shares that were asked for, beyond luck."""
     used = splits[splits["split"].notna()]
     units = used["group_id"].nunique()
+    is_filled = used["why"].str.contains(FILLED, regex=False)
     for name, share in asked.items():
-        found = (used["split"] == name).mean()
+        is_here = used["split"] == name
+        found = is_here.mean()
         # A fifth more or less is no matter; of few units a share is luck.
         if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / units) ** 0.5:
+            filled = (is_here & is_filled).sum()
             largest = used["group_id"].value_counts().iloc[0]
+            why = f"of {units:,} groups the largest has {largest:,} images, and a group stays "
+            why += "together"
+            if 2 * filled > is_here.sum() - share * len(used) > 0:
+                why = f"{filled:,} of them were put there, since their classes had none there"
             yield (
-                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; of "
-                f"{units:,} groups the largest has {largest:,} images, and a group stays together"
+                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; "
+                f"{why}"
             )
 
 
