@@ -269,3 +269,38 @@ def test_images_out_of_sight_are_counted(tmp_path, hidden, words):
     assert any(words in note for note in read(tmp_path).notes)
     touch(tmp_path / "alone", hidden)
     assert words in refuse(tmp_path / "alone")
+
+
+def test_archives_beside_class_folders_are_said(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "bird.zip", "fish.tar.gz")
+    (note,) = (note for note in read(tmp_path).notes if "are archives" in note)
+    assert note.startswith("bird.zip, fish.tar.gz are archives, whose images are not read")
+    touch(tmp_path / "b", "cat.zip", "train.parquet", "train.tfrecord")
+    message = refuse(tmp_path / "b")
+    assert "no images in it, and cat.zip is an archive" in message
+    assert all(f"1 {kind}" in message for kind in (".zip", ".parquet", ".tfrecord"))
+
+
+def test_masks_among_the_photos_are_said(tmp_path):
+    """As in a public set of ultrasound pictures."""
+    photos = (
+        "benign (1).png",
+        "benign (1)_mask.png",
+        "benign (1)_mask_1.png",
+        "2-Mask.png",
+        "2.png",
+    )
+    touch(tmp_path, *(f"{name}/{photo}" for name in ("a", "b") for photo in photos))
+    touch(tmp_path, "a/iron mask.png", "b/venetian_mask.jpg")
+    (note,) = (note for note in read(tmp_path).notes if "named as masks" in note)
+    assert note.startswith(
+        "6 images are named as masks of photos beside them, such as a/2-Mask.png"
+    )
+    layout = read(tmp_path, ignore=["*(?)_mask*", "?-Mask*"])
+    assert len(layout.files) == 6
+    assert not any("named as masks" in note for note in layout.notes)
+
+
+def test_folders_passed_over_are_named_where_nothing_is_left_to_learn(tmp_path):
+    touch(tmp_path, *(f"{name}/{i}.jpg" for name in ("doc", "photo") for i in range(3)))
+    assert "doc/: no class, passed over, by its name" in refuse(tmp_path)
