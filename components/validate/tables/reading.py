@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
 from components.validate.folders.words import normalise
+from components.validate.tables.cleaning import drop_headers, drop_quotes, explain
 from components.validate.tables.decoding import DELIMITERS, find_encoding
 from components.validate.tables.objects import read_records
 
@@ -57,7 +58,7 @@ def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
         else:
             table = _read_text(file, known, notes)
     except (ValueError, OSError, csv.Error, RecursionError) as error:
-        why = " ".join(str(error).split())
+        why = explain(error)
         raise DarkroomError(f"{file}: not a readable table ({why}); mend or remove it") from None
     if not len(table.columns):
         raise DarkroomError(f"{file}: a table without columns; mend or remove it")
@@ -144,7 +145,8 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
         skipinitialspace=True,
     )
     table.columns = pd.Index(table.iloc[0].fillna("").str.strip())
-    table = table.iloc[1:].reset_index(drop=True)
+    table = drop_headers(table.iloc[1:], notes, file.name)
+    table = drop_quotes(table, notes, file.name)
     # Spreadsheets leave empty rows and columns behind, pandas its numbers of the rows.
     table = table[table.notna().any(axis="columns")].reset_index(drop=True)
     keep = (table.columns != "") | table.notna().any().to_numpy()

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import open_images
-from components.validate.folders.listing import IMAGE_SUFFIXES
-from components.validate.folders.words import SPLIT_WORDS, fold, name_split, normalise
+from components.validate.folders.words import fold, name_split, normalise
 from components.validate.tables.columns import (
     TOLD,
     Chosen,
@@ -21,6 +20,7 @@ from components.validate.tables.columns import (
     choose_columns,
     read_one_hot,
 )
+from components.validate.tables.headless import name_headless
 from components.validate.tables.matching import clean, match_rows, suggest_pattern
 from components.validate.tables.objects import open_cells
 from components.validate.tables.reading import as_text, read_sheet
@@ -95,7 +95,7 @@ def _read_rows(
         hits = match_rows([clean(value) for value in values], files, found.below).files
         return sum(map(bool, hits)) / max(1, len(hits))
 
-    table = _name_headless(file, table, share, notes)
+    table = name_headless(file, table, share, notes)
     chosen = choose_columns(file, table, told, share, has_labels)
     notes += [f"{found.path}: {note}" for note in chosen.notes]
     texts = _write_paths(file, table, chosen, told)
@@ -164,29 +164,6 @@ def _list_told(chosen: Chosen) -> set[str]:
     return {chosen.path, chosen.label, chosen.split, chosen.group, *chosen.one_hot}
 
 
-def _name_headless(
-    file: Path, table: pd.DataFrame, share: object, notes: list[str]
-) -> pd.DataFrame:
-    """Return a table whose first row is no row of names with names, and that row as a row."""
-    import pandas as pd
-
-    names = [str(name) for name in table.columns]
-    places = [i for i, name in enumerate(names) if clean(name) and _is_file_name(name)]
-    if not places or len(names) > 2 or file.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        return table
-    if not share([names[places[0]]]):  # type: ignore[operator]
-        return table
-    notes.append(f"{file.name}: no row of names; its columns are taken for path and label")
-    first = pd.DataFrame([names], columns=names, dtype=object)
-    whole = pd.concat([first, table], ignore_index=True)
-    whole.columns = pd.Index(["path" if i == places[0] else "label" for i in range(len(names))])
-    return whole
-
-
-def _is_file_name(name: str) -> bool:
-    return any(name.lower().endswith(suffix) for suffix in IMAGE_SUFFIXES)
-
-
 def _write_paths(
     file: Path, table: pd.DataFrame, chosen: Chosen, told: LayoutSettings
 ) -> list[str]:
@@ -250,8 +227,10 @@ def _read_splits(file: Path, column: pd.Series) -> pd.Series:
     meant: Mapping[str, str] = {value: name_split(value) for value in set(column) - {""}}
     unknown = sorted(value for value, split in meant.items() if not split)
     if unknown:
-        legal = ", ".join(sorted(SPLIT_WORDS))
-        raise DarkroomError(f"{file}: split {unknown[0]!r} is none; legal are {legal}")
+        raise DarkroomError(
+            f"{file}: split {unknown[0]!r} is none; legal are train, val and test, or another of "
+            "their usual names, such as Training, valid, holdout"
+        )
     return column.map(lambda value: meant.get(value, ""))
 
 

@@ -90,3 +90,56 @@ def test_a_class_that_a_small_split_lacks_is_no_slice(tmp_path):
     write(tmp_path, "valid/_classes.csv", "filename, a, b, c\n3.jpg,1,0,0\n4.jpg,0,1,0\n")
     layout = read(tmp_path)
     assert (list(labels(layout).values()), layout.slices) == (list("abcab"), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("'file','label'\n'1.jpg','cat'\n'2.jpg','dog'\n", "quotes around all cells"),
+        ('file,label\n"=""1.jpg""",cat\n"=""2.jpg""",dog\n', "quotes around all cells"),
+        ("file,label\n1.jpg,cat\nfile,label\n2.jpg,dog\n", "1 rows of names among the others"),
+        ("1.jpg,cat,x\n2.jpg,dog,x\n", "no row of names; its columns are taken for path"),
+        ("1,cat\n2,dog\n", "no row of names; its columns are taken for path and label"),
+        ("file,label\n1.jpg,cat\n2.jpg,dog\n\0\0\0\n", "1 of 3 rows find no file"),
+    ],
+)
+def test_what_programs_leave_in_a_csv(tmp_path, text, note):
+    touch(tmp_path, *TWO)
+    layout = read(write(tmp_path, "metadata.csv", text))
+    found = labels(layout)
+    assert {name: found[name] for name in TWO} == {"1.jpg": "cat", "2.jpg": "dog"}
+    assert any(note in line for line in layout.notes)
+
+
+def test_a_list_with_splits_and_addresses(tmp_path):
+    """As a cloud's training service imports it."""
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    splits = ("TRAIN", "VALIDATION", "TEST", "TRAIN")
+    rows = "".join(f"{split},gs://b/{i}.jpg,{'ab'[i % 2]}\n" for i, split in enumerate(splits))
+    layout = read(write(tmp_path, "import.csv", rows))
+    assert list(labels(layout).values()) == list("abab")
+    assert layout.files["split"].tolist() == ["train", "val", "test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("My photos\nfile,label\n1.jpg,cat\n", "(Expected 1 fields in line 2, saw 2: a field with"),
+        ('file,label\n"1.jpg,cat\n2.jpg,dog\n', "a quote that opens in row 1 is not closed"),
+        ("file,split\n1.jpg,0\n", "split '0' is none; legal are train, val and test, or"),
+    ],
+)
+def test_errors_of_tables_are_in_plain_words(tmp_path, text, words):
+    touch(tmp_path, *TWO)
+    message = refuse(write(tmp_path, "metadata.csv", text))
+    assert words in message
+    assert "C error" not in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_of_hardly_any_latin_letters(tmp_path, encoding):
+    names = [f"{'猫' * 40}{i}" for i in range(3)]
+    touch(tmp_path, *(f"{name}.jpg" for name in names))
+    rows = "".join(f"{name},{'犬鳥'[i % 2] * 30}\n" for i, name in enumerate(names))
+    layout = read(write(tmp_path, "metadata.csv", f"path,label\n{rows}", encoding))
+    assert list(labels(layout).values()) == ["犬" * 30, "鳥" * 30, "犬" * 30]
