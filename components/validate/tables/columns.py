@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from components.common.artifacts.manifest import COLUMNS
 from components.common.errors import DarkroomError
 from components.validate.folders.listing import is_image_name
-from components.validate.folders.words import name_split, plain
+from components.validate.folders.words import TRAIN, name_split, plain, split_words
 from components.validate.tables.objects import is_object, open_cells
 from components.validate.tables.reading import SEVERAL, as_text
 
@@ -32,6 +32,8 @@ LABEL_NAMES = (
     *("tag", "tags", "findinglabels", "kind", "type", "y", "classid", "labelid", "categoryid"),
 )
 SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold")
+# Such as is_train: numbers in it may mean anything. So may those of folds.
+FOLD_NAMES, FOLDS = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dataset"}, 20
 GROUP_NAMES = (
     *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
     *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
@@ -174,7 +176,19 @@ def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> 
         if values and all(map(name_split, values)):
             notes.append(f"splits from column {name}")
             return name
+    given = [name for name in names if plain(name) in FOLD_NAMES or _is_train(name)]
+    given = [name for name in given if 2 <= len(set(as_text(table[name])) - {""}) <= FOLDS]
+    if given:
+        notes.append(
+            f"column {given[0]} looks like given splits and is no more than a slice, since nothing "
+            "says which is which; a column `split` of train, val and test keeps them"
+        )
     return ""
+
+
+def _is_train(name: str) -> bool:
+    """Whether a column is named by the split to train on alone: train, is_training_image."""
+    return name_split(" ".join(word for word in split_words(name) if word != "is")) == TRAIN
 
 
 def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> None:

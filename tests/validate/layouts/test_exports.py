@@ -252,6 +252,19 @@ def test_splits_of_a_table_by_any_of_their_names(tmp_path):
     assert "metadata.csv: splits from column subset" in layout.notes
 
 
+@pytest.mark.parametrize(
+    ("column", "is_said"),
+    [("is_train", True), ("is_training_image", True), ("fold", True), ("train_line", False)],
+)
+def test_a_column_that_looks_like_splits_and_does_not_say_which(tmp_path, column, is_said):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    rows = "".join(f"{i}.jpg,{'ab'[i % 2]},{i // 2}\n" for i in range(4))
+    layout = read(write(tmp_path, "metadata.csv", f"path,label,{column}\n{rows}"))
+    assert set(layout.files["split"]) == {""}
+    words = f"metadata.csv: column {column} looks like given splits"
+    assert any(note.startswith(words) for note in layout.notes) == is_said
+
+
 def test_params_hold_for_tables_and_folders_alike(tmp_path):
     touch(tmp_path, "cat/1.jpg", "dog/2.jpg")
     write(tmp_path, "metadata.csv", "path,label\ncat/1.jpg,lynx\n")
