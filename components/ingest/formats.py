@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 import struct
 import tarfile
@@ -22,6 +23,7 @@ ZSTD, SEVEN_ZIP = b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"
 # What the zipfile of Python 3.11 to 3.13 can read; others by the numbers of APPNOTE.TXT, 4.4.5.
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 METHODS = {9: "Deflate64, as Windows does over 2 GB", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+TAR_MARK, MARK_PLACE = re.compile(rb"ustar[\0 ]"), 257  # in the head of each member
 LONGEST_LINK = 4096  # PATH_MAX of Linux
 
 
@@ -112,22 +114,31 @@ def _list_tar(name: str, tar: tarfile.TarFile) -> Iterable[Member]:
             yield Member(info.name, info.size, info)
         elif not info.isdir():
             raise refuse(name, info.name, "is a device or another special file")
-    _read_on(tar.fileobj)
+    _read_on(name, tar.fileobj)
     for info, target in links:
         if target not in sizes:
             raise _refuse_dead(name, info.name, info.linkname)
         yield Member(info.name, sizes[target], info)
 
 
-def _read_on(stream: Any) -> None:
+def _read_on(name: str, stream: Any) -> None:
     """Read what lies behind the last block of a tar: there gzip, xz and zstd keep their checksum.
 
-    At most as much as GNU tar pads with, many times over; a bomb may hide there as well.
+    At most as much as GNU tar pads with, many times over; a bomb may hide there as well. Another
+    tar there, as `cat a.tar b.tar` leaves it, is refused: nobody would miss its images.
     """
     try:
         for _ in range(64):
-            if not stream.read(CHUNK):
+            place = stream.tell()
+            chunk = stream.read(CHUNK)
+            if not chunk:
                 return
+            for hit in TAR_MARK.finditer(chunk):
+                if (place + hit.start()) % tarfile.BLOCKSIZE == MARK_PLACE:
+                    raise DarkroomError(
+                        f"{name}: another tar begins behind its end, as where two were put "
+                        f"together; {BY_HAND} (tar --ignore-zeros reads both)"
+                    )
     except OSError as error:
         if "Not a gzipped file" not in str(error):  # gunzip ignores what follows the checksum, too
             raise

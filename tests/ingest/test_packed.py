@@ -184,6 +184,18 @@ def test_an_archive_inside_an_archive_is_said_so(
     assert list_files(tmp_path / "other") == ["cat/1.png", "dog/1.png", "more.7z"]
 
 
+@pytest.mark.parametrize("mode", ["", "z", "J"])
+def test_two_tars_put_together_are_refused(mode: str, tmp_path: Path, folder: Path) -> None:
+    place = write_files(tmp_path / "in", ["cat/1.png", "dog/1.png"])
+    for name in ("cat", "dog"):
+        call("tar", f"-c{mode}f", f"../{name}.tar", name, place=place)
+        unpack(tmp_path / f"{name}.tar", folder, "photos")  # each alone is good
+    both = tmp_path / "both.tar"
+    both.write_bytes(b"".join((tmp_path / f"{name}.tar").read_bytes() for name in ("cat", "dog")))
+    with pytest.raises(DarkroomError, match="another tar begins behind its end"):
+        unpack(both, folder, "photos")
+
+
 def test_hidden_images_are_left_out_and_said(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
