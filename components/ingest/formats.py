@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from components.common.errors import DarkroomError
 from components.ingest.contents import BY_HAND, describe_content
+from components.ingest.encodings import guess_encoding
 from components.ingest.members import CHUNK, Archive, Create, Member
 from components.ingest.placing import refuse, resolve
 
@@ -148,10 +149,16 @@ def _list_zip(name: str, found: zipfile.ZipFile) -> Iterable[Member]:
     """Yield the files, then the links with the entries that they name."""
     files: dict[str | None, zipfile.ZipInfo] = {}
     links: list[tuple[str, zipfile.ZipInfo]] = []
+    unsaid = [info for info in found.infolist() if _read_name(info) is None]
+    # Unix has no cp437, and Western Europe wrote its letters in cp1252 or in its subset Latin-1.
+    usual = "cp1252" if any(info.create_system == 3 for info in unsaid) else "cp437"
+    encoding = guess_encoding([_read_raw(info) for info in unsaid], usual) if unsaid else ""
     for info in found.infolist():
         if info.is_dir():
             continue
-        path, guessed = _decode_name(info)
+        path, guessed = _read_name(info), ""
+        if path is None:
+            path, guessed = _read_raw(info).decode(encoding, "replace"), encoding
         kind = stat.S_IFMT(info.external_attr >> 16)  # Unix mode, 0 where no Unix made the archive
         if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
             raise refuse(name, path, "is a device or another special file")
@@ -199,25 +206,26 @@ def _refuse_dead(name: str, member: str, target: str) -> DarkroomError:
     return refuse(name, member, f"is a link to {target!r}, no file of the archive")
 
 
-def _decode_name(info: zipfile.ZipInfo) -> tuple[str, str]:
-    """Return the name of a zip's entry, and its encoding where that had to be guessed.
+def _read_name(info: zipfile.ZipInfo) -> str | None:
+    """Return the name of a zip's entry; None where nothing says its encoding.
 
     Without the flag of UTF-8 the standard says cp437, and Python takes it at its word; but Info-ZIP
     and macOS write UTF-8 without the flag, Info-ZIP elsewhere in an extra field.
     """
     if info.filename.isascii() or info.flag_bits & 0x800:
-        return info.filename, ""
-    raw = info.orig_filename.encode("cp437", "replace")
+        return info.filename
+    raw = _read_raw(info)
     told = _read_unicode_path(info.extra, raw)
     if told:
-        return told, ""
+        return told
     try:
-        return raw.decode("utf-8"), ""
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    # Unix has no cp437, and Western Europe wrote its letters in cp1252 or in its subset Latin-1.
-    encoding = "cp1252" if info.create_system == 3 else "cp437"
-    return raw.decode(encoding, "replace"), encoding
+        return None
+
+
+def _read_raw(info: zipfile.ZipInfo) -> bytes:
+    return info.orig_filename.encode("cp437", "replace")
 
 
 def _read_unicode_path(extra: bytes, raw: bytes) -> str:

@@ -78,6 +78,35 @@ def test_names_without_the_flag_of_utf8(
     assert (said in out) == (encoding != "utf-8")
 
 
+NAMES = {
+    "cp932": ["写真/猫/ねこ", "写真/犬/表示", "写真/ソース/能"],
+    "gb18030": ["照片/猫咪/一", "照片/小狗/二", "照片/自行车/三"],
+    "big5": ["照片/貓咪/一", "照片/小狗/二", "照片/腳踏車/三"],
+    "euc_kr": ["사진/고양이/하나", "사진/강아지/둘", "사진/자전거/셋"],
+    "cp866": ["фото/кошки/один", "фото/собаки/два"],
+    "cp1251": ["фото/кошки/один", "фото/собаки/два"],
+    "cp437": ["Fotos/Käfer/größe", "Fotos/Bär/à la carte", "Fotos/Ñandú/ß"],
+    "cp1252": ["Fotos/Käfer/größe", "Fotos/Bär/à la carte", "Fotos/Ñandú/ß"],
+}
+
+
+@pytest.mark.parametrize("encoding", NAMES)
+def test_encoding_of_names_is_told_by_their_letters(
+    encoding: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As programs of Windows pack them, without a word on the encoding."""
+    names = [f"{name}.png" for name in NAMES[encoding]]
+    stand_ins = [f"{i}{'x' * (len(name.encode(encoding)) - 1)}" for i, name in enumerate(names)]
+    data = make_zip(tmp_path / "a", dict.fromkeys(stand_ins, PNG)).read_bytes()
+    data = data.replace(b"\x14\x03", b"\x14\x00") if encoding != "cp1252" else data
+    for stand_in, name in zip(stand_ins, names, strict=True):
+        data = data.replace(stand_in.encode(), name.encode(encoding))
+    (tmp_path / "a").write_bytes(data)
+    unpack(tmp_path / "a", folder, "photos")
+    assert list_files(folder) == sorted(name.split("/", 1)[1] for name in names)
+    assert f"are not UTF-8 and were read as {encoding}" in capsys.readouterr().out
+
+
 def test_name_in_the_extra_field_of_info_zip(tmp_path: Path, folder: Path) -> None:
     raw, name = b"cat/?????.png", "cat/größe.png"
     raw = raw.replace(b"?", b"\x81")
