@@ -154,6 +154,8 @@ def _list_zip(name: str, found: zipfile.ZipFile) -> Iterable[Member]:
     usual = "cp1252" if any(info.create_system == 3 for info in unsaid) else "cp437"
     encoding = guess_encoding([_read_raw(info) for info in unsaid], usual) if unsaid else ""
     for info in found.infolist():
+        if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
+            raise refuse(name, info.orig_filename, "has no name")
         if info.is_dir():
             continue
         path, guessed = _read_name(info), ""
