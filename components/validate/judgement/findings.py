@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from components.common.artifacts.manifest import OK
 from components.validate.folders.words import fold, plain
@@ -127,7 +127,8 @@ def _find_similar_groups(usable: pd.DataFrame) -> list[Finding]:
     """Find groups that differ only in case, spaces or width: two splits may get what is one."""
     groups = usable.loc[usable["group"] != "", "group"].drop_duplicates()
     # Punctuation and zeros count: 1.0 and 10, 01 and 1 may well be two.
-    forms = groups.map(lambda name: "".join(fold(unicodedata.normalize("NFKC", name)).split()))
+    wide = groups.map(lambda name: name if name.isascii() else normalize("NFKC", name))
+    forms = wide.map(lambda name: "".join(fold(name).split()))
     alike = groups[forms.duplicated(keep=False)]
     if not len(alike):
         return []

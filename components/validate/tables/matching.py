@@ -174,6 +174,8 @@ def _find(
     """
     forms = [[*_tails(key)] if cut else [key] for key in map(rule.of_row, names)]
     wanted = {form for some in forms for form in some if form}
+    if not wanted:  # no row is of this kind
+        return [("", "")] * len(names)
     index: dict[str, str | None] = {}  # key → file; None: several files have it
     for path, key in zip(files, keys, strict=True):
         for form in _tails(key) if cut else (key,):
