@@ -132,7 +132,7 @@ def _nest(paths: Iterable[str]) -> dict[str, Any]:
 def _walk_names(place: dict[str, Any], prefix: str, ignored: _Ignored, found: Listing) -> None:
     """Do for the names of a listing what :func:`_walk` does for a folder."""
     ours = sorted(name for name in place if _is_ours(name))
-    found.hidden += [prefix + name for name in place if name not in ours and _is_photo(name)]
+    found.hidden += _list_hidden_names(place, prefix)
     _sort_files(prefix, [name for name in ours if place[name] is None], ignored, found)
     for name in ours:
         if place[name] is not None and not ignored.has_folder(f"{prefix}{name}"):
@@ -191,6 +191,15 @@ def _list_hidden(entry: os.DirEntry[str], prefix: str) -> list[str]:
     except OSError:
         return []  # not ours to list
     return [encode_name(f"{prefix}{entry.name}/{name}") for name in inner]
+
+
+def _list_hidden_names(place: dict[str, Any], prefix: str) -> list[str]:
+    """Do for the names of a listing what :func:`_list_hidden` does for each entry of a folder."""
+    files: list[str] = []
+    for name, inner in place.items():
+        if name.startswith("."):
+            files += [name] if inner is None else [f"{name}/{n}" for n in inner if inner[n] is None]
+    return [f"{prefix}{file}" for file in files if _is_photo(file.rsplit("/", 1)[-1])]
 
 
 def _is_photo(name: str) -> bool:

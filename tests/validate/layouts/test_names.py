@@ -7,6 +7,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import write_listing
+from components.common.images.stores.listing import Entry
+from components.validate.folders.listing import list_files
 from components.validate.spec import LabelPattern
 
 from .test_folders import read, refuse, said
@@ -269,6 +272,16 @@ def test_images_out_of_sight_are_counted(tmp_path, hidden, words):
     assert any(words in note for note in read(tmp_path).notes)
     touch(tmp_path / "alone", hidden)
     assert words in refuse(tmp_path / "alone")
+
+
+def test_images_out_of_sight_in_a_listing(tmp_path):
+    names = ["a/1.jpg", "a/.2.jpg", "a/._1.jpg", ".b/3.jpg", ".b/c/4.jpg", ".d", "a/.5.png.icloud"]
+    touch(tmp_path / "images", *names)
+    entries = [Entry(name, name, 1, "md5:0") for name in names]
+    write_listing(tmp_path / "listing.parquet", "s3://bucket", entries)
+    found = [list_files(tmp_path / place, []) for place in ("images", "listing.parquet")]
+    expected = [".b/3.jpg", "a/.2.jpg", "a/.5.png.icloud"]
+    assert [sorted(listing.hidden) for listing in found] == [expected, expected]
 
 
 def test_archives_beside_class_folders_are_said(tmp_path):
