@@ -55,7 +55,8 @@ def open_archive(archive: Path, name: str) -> Iterator[Archive]:
     elif zipfile.is_zipfile(archive):
         _refuse_piece(archive)
         with zipfile.ZipFile(archive) as opened:
-            yield Archive(_list_zip(name, opened), _each(opened.open))
+            folders: list[str] = []
+            yield Archive(_list_zip(name, opened, folders), _each(opened.open), folders)
     else:
         raise DarkroomError(f"{name}: not a tar or zip archive, {describe_content(archive, head)}")
 
@@ -79,7 +80,8 @@ def _open_zstd(archive: Path, name: str) -> Iterator[Any]:
 @contextmanager
 def _open_tar(stream: Any, name: str) -> Iterator[Archive]:
     with tarfile.open(fileobj=stream, encoding="utf-8") as tar:
-        yield Archive(_list_tar(name, tar), _each(tar.extractfile))
+        folders: list[str] = []
+        yield Archive(_list_tar(name, tar, folders), _each(tar.extractfile), folders)
 
 
 def _each(read: Callable[[Any], Any]) -> Any:
@@ -101,8 +103,8 @@ def _read(stream: IO[bytes]) -> bytes:
         raise tarfile.ReadError(str(error)) from None
 
 
-def _list_tar(name: str, tar: tarfile.TarFile) -> Iterable[Member]:
-    """Yield the files, then the links, which may stand before what they name."""
+def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[Member]:
+    """Yield the files, then the links, which may stand before what they name; fill the folders."""
     sizes: dict[str | None, int] = {}
     links: list[tuple[tarfile.TarInfo, str]] = []
     for info in tar:
@@ -113,7 +115,9 @@ def _list_tar(name: str, tar: tarfile.TarFile) -> Iterable[Member]:
         elif info.isfile():
             sizes[resolve(PurePosixPath(info.name))] = info.size
             yield Member(info.name, info.size, info)
-        elif not info.isdir():
+        elif info.isdir():
+            folders.append(info.name)
+        else:
             raise refuse(name, info.name, "is a device or another special file")
     _read_on(name, tar.fileobj)
     for info, target in links:
@@ -145,8 +149,8 @@ def _read_on(name: str, stream: Any) -> None:
             raise
 
 
-def _list_zip(name: str, found: zipfile.ZipFile) -> Iterable[Member]:
-    """Yield the files, then the links with the entries that they name."""
+def _list_zip(name: str, found: zipfile.ZipFile, folders: list[str]) -> Iterable[Member]:
+    """Yield the files, then the links with the entries that they name; fill the folders."""
     files: dict[str | None, zipfile.ZipInfo] = {}
     links: list[tuple[str, zipfile.ZipInfo]] = []
     unsaid = [info for info in found.infolist() if _read_name(info) is None]
@@ -156,11 +160,12 @@ def _list_zip(name: str, found: zipfile.ZipFile) -> Iterable[Member]:
     for info in found.infolist():
         if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
             raise refuse(name, info.orig_filename, "has no name")
-        if info.is_dir():
-            continue
         path, guessed = _read_name(info), ""
         if path is None:
             path, guessed = _read_raw(info).decode(encoding, "replace"), encoding
+        if info.is_dir():
+            folders.append(path)
+            continue
         kind = stat.S_IFMT(info.external_attr >> 16)  # Unix mode, 0 where no Unix made the archive
         if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
             raise refuse(name, path, "is a device or another special file")

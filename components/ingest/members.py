@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +64,4 @@ class Archive:
     members: Iterable[Member]  # its files; to reach the end of a tar is to read it whole
     # Writes the wanted members, in the archive's order, each to what the function opens for it.
     extract: Callable[[list[Member], Create], None]
+    folders: list[str] = field(default_factory=list)  # filled while the members are listed

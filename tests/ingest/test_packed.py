@@ -225,6 +225,20 @@ def test_two_tars_put_together_are_refused(mode: str, tmp_path: Path, folder: Pa
         unpack(both, folder, "photos")
 
 
+@pytest.mark.parametrize("program", ["zip", "tar"])
+def test_empty_folders_are_said(
+    program: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = write_files(tmp_path / "in", ["photos/cat/1.png", "photos/fish/a/2.png"])
+    for name in ("dog", "bird/old", ".git/refs", "__MACOSX"):
+        (place / "photos" / name).mkdir(parents=True)
+    words = ["zip", "-qr", "../a.zip", "."] if program == "zip" else ["tar", "cf", "../a.tar", "."]
+    call(*words, place=place)
+    unpack(tmp_path / f"a.{program}", folder, "mine")
+    assert list_files(folder) == ["cat/1.png", "fish/a/2.png"]
+    assert "empty, so left out: photos/bird/old, photos/dog; a class" in capsys.readouterr().out
+
+
 def test_hidden_images_are_left_out_and_said(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
