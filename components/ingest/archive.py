@@ -82,6 +82,9 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
     if not has_images(folder):
         raise DarkroomError(describe_lack(name, [member.name for member in places], inner))
     say_guesses(name, members, plan, inner)
+    empty = list_empty(found.folders, [member.name for member in members])
+    if empty:
+        say(f"empty, so left out: {_list_some(empty)}; a class without images cannot be learnt")
 
 
 def list_members(name: str, archive: Path, listed: Iterable[Member]) -> list[Member]:
@@ -134,6 +137,11 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
         )
     if plan.doubled:
         say(f"more than once in {name}, the last is taken: {_list_some(plan.doubled)}")
+    if plan.hidden:
+        say(
+            f"left out, as names that begin with a dot are hidden: {_list_some(plan.hidden)}; if "
+            "they are photos of yours, rename them"
+        )
     guessed = [member for member in members if member.guessed]
     if guessed:
         say(
@@ -142,6 +150,19 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
         )
     if inner:
         say(f"not unpacked, though in {name}: {_list_some(inner)}; their images are not used")
+
+
+def list_empty(folders: Iterable[str], files: Iterable[str]) -> list[str]:
+    """Return the folders of an archive in which nothing lies, hidden ones left out."""
+    names = {name.replace("\\", "/").strip("/").removeprefix("./") for name in folders}
+    above: set[str] = set()
+    for name in (*names, *(file.replace("\\", "/").removeprefix("./") for file in files)):
+        parent = name.rpartition("/")[0]
+        while parent and parent not in above:
+            above.add(parent)
+            parent = parent.rpartition("/")[0]
+    plain = [name for name in names if not re.search(r"(^|/)(\.|__MACOSX)", name)]
+    return sorted(name for name in plain if name and name not in above)
 
 
 def describe_damage(name: str, reason: str) -> str:

@@ -18,6 +18,7 @@ HEADS = {
     b"\x04\x22\x4d\x18": f"but packed with LZ4; {BY_HAND}",
     b"\x1f\x9d": f"but packed with compress (.Z); {BY_HAND}",
     b"version https://git-lfs": "but a pointer of Git LFS; run `git lfs pull` where it comes from",
+    b"outs:": "but a pointer of DVC; run `dvc pull`, and name the archive itself",
     b"PAR1": "but a Parquet table; write its images into class folders, and name the folder in "
     "data.source",
     b"\x89HDF": "but an HDF5 file; write its images into class folders, and name the folder in "

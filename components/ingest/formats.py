@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 import struct
 import tarfile
@@ -15,13 +16,14 @@ from typing import IO, Any
 
 from components.common.errors import DarkroomError
 from components.ingest.contents import BY_HAND, describe_content
-from components.ingest.members import CHUNK, Archive, Create, Member
+from components.ingest.members import CHUNK, Archive, Create, Member, guess_encoding
 from components.ingest.placing import refuse, resolve
 
 ZSTD, SEVEN_ZIP = b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"
 # What the zipfile of Python 3.11 to 3.13 can read; others by the numbers of APPNOTE.TXT, 4.4.5.
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 METHODS = {9: "Deflate64, as Windows does over 2 GB", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+TAR_MARK, MARK_PLACE = re.compile(rb"ustar[\0 ]"), 257  # in the head of each member
 LONGEST_LINK = 4096  # PATH_MAX of Linux
 
 
@@ -52,7 +54,8 @@ def open_archive(archive: Path, name: str) -> Iterator[Archive]:
     elif zipfile.is_zipfile(archive):
         _refuse_piece(archive)
         with zipfile.ZipFile(archive) as opened:
-            yield Archive(_list_zip(name, opened), _each(opened.open))
+            folders: list[str] = []
+            yield Archive(_list_zip(name, opened, folders), _each(opened.open), folders)
     else:
         raise DarkroomError(f"{name}: not a tar or zip archive, {describe_content(archive, head)}")
 
@@ -76,7 +79,8 @@ def _open_zstd(archive: Path, name: str) -> Iterator[Any]:
 @contextmanager
 def _open_tar(stream: Any, name: str) -> Iterator[Archive]:
     with tarfile.open(fileobj=stream, encoding="utf-8") as tar:
-        yield Archive(_list_tar(name, tar), _each(tar.extractfile))
+        folders: list[str] = []
+        yield Archive(_list_tar(name, tar, folders), _each(tar.extractfile), folders)
 
 
 def _each(read: Callable[[Any], Any]) -> Any:
@@ -98,8 +102,8 @@ def _read(stream: IO[bytes]) -> bytes:
         raise tarfile.ReadError(str(error)) from None
 
 
-def _list_tar(name: str, tar: tarfile.TarFile) -> Iterable[Member]:
-    """Yield the files, then the links, which may stand before what they name."""
+def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[Member]:
+    """Yield the files, then the links, which may stand before what they name; fill the folders."""
     sizes: dict[str | None, int] = {}
     links: list[tuple[tarfile.TarInfo, str]] = []
     for info in tar:
@@ -110,37 +114,57 @@ def _list_tar(name: str, tar: tarfile.TarFile) -> Iterable[Member]:
         elif info.isfile():
             sizes[resolve(PurePosixPath(info.name))] = info.size
             yield Member(info.name, info.size, info)
-        elif not info.isdir():
+        elif info.isdir():
+            folders.append(info.name)
+        else:
             raise refuse(name, info.name, "is a device or another special file")
-    _read_on(tar.fileobj)
+    _read_on(name, tar.fileobj)
     for info, target in links:
         if target not in sizes:
             raise _refuse_dead(name, info.name, info.linkname)
         yield Member(info.name, sizes[target], info)
 
 
-def _read_on(stream: Any) -> None:
+def _read_on(name: str, stream: Any) -> None:
     """Read what lies behind the last block of a tar: there gzip, xz and zstd keep their checksum.
 
-    At most as much as GNU tar pads with, many times over; a bomb may hide there as well.
+    At most as much as GNU tar pads with, many times over; a bomb may hide there as well. Another
+    tar there, as `cat a.tar b.tar` leaves it, is refused: nobody would miss its images.
     """
     try:
         for _ in range(64):
-            if not stream.read(CHUNK):
+            place = stream.tell()
+            chunk = stream.read(CHUNK)
+            if not chunk:
                 return
+            for hit in TAR_MARK.finditer(chunk):
+                if (place + hit.start()) % tarfile.BLOCKSIZE == MARK_PLACE:
+                    raise DarkroomError(
+                        f"{name}: another tar begins behind its end, as where two were put "
+                        f"together; {BY_HAND} (tar --ignore-zeros reads both)"
+                    )
     except OSError as error:
         if "Not a gzipped file" not in str(error):  # gunzip ignores what follows the checksum, too
             raise
 
 
-def _list_zip(name: str, found: zipfile.ZipFile) -> Iterable[Member]:
-    """Yield the files, then the links with the entries that they name."""
+def _list_zip(name: str, found: zipfile.ZipFile, folders: list[str]) -> Iterable[Member]:
+    """Yield the files, then the links with the entries that they name; fill the folders."""
     files: dict[str | None, zipfile.ZipInfo] = {}
     links: list[tuple[str, zipfile.ZipInfo]] = []
+    unsaid = [info for info in found.infolist() if _read_name(info) is None]
+    # Unix has no cp437, and Western Europe wrote its letters in cp1252 or in its subset Latin-1.
+    usual = "cp1252" if any(info.create_system == 3 for info in unsaid) else "cp437"
+    encoding = guess_encoding([_read_raw(info) for info in unsaid], usual) if unsaid else ""
     for info in found.infolist():
+        if not info.filename:  # of which Python 3.11 cannot tell whether it is a folder
+            raise refuse(name, info.orig_filename, "has no name")
+        path, guessed = _read_name(info), ""
+        if path is None:
+            path, guessed = _read_raw(info).decode(encoding, "replace"), encoding
         if info.is_dir():
+            folders.append(path)
             continue
-        path, guessed = _decode_name(info)
         kind = stat.S_IFMT(info.external_attr >> 16)  # Unix mode, 0 where no Unix made the archive
         if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
             raise refuse(name, path, "is a device or another special file")
@@ -188,25 +212,26 @@ def _refuse_dead(name: str, member: str, target: str) -> DarkroomError:
     return refuse(name, member, f"is a link to {target!r}, no file of the archive")
 
 
-def _decode_name(info: zipfile.ZipInfo) -> tuple[str, str]:
-    """Return the name of a zip's entry, and its encoding where that had to be guessed.
+def _read_name(info: zipfile.ZipInfo) -> str | None:
+    """Return the name of a zip's entry; None where nothing says its encoding.
 
     Without the flag of UTF-8 the standard says cp437, and Python takes it at its word; but Info-ZIP
     and macOS write UTF-8 without the flag, Info-ZIP elsewhere in an extra field.
     """
     if info.filename.isascii() or info.flag_bits & 0x800:
-        return info.filename, ""
-    raw = info.orig_filename.encode("cp437", "replace")
+        return info.filename
+    raw = _read_raw(info)
     told = _read_unicode_path(info.extra, raw)
     if told:
-        return told, ""
+        return told
     try:
-        return raw.decode("utf-8"), ""
+        return raw.decode("utf-8")
     except UnicodeDecodeError:
-        pass
-    # Unix has no cp437, and Western Europe wrote its letters in cp1252 or in its subset Latin-1.
-    encoding = "cp1252" if info.create_system == 3 else "cp437"
-    return raw.decode(encoding, "replace"), encoding
+        return None
+
+
+def _read_raw(info: zipfile.ZipInfo) -> bytes:
+    return info.orig_filename.encode("cp437", "replace")
 
 
 def _read_unicode_path(extra: bytes, raw: bytes) -> str:

@@ -34,6 +34,7 @@ class Plan:
     wrapping: str  # the folders at the top that were left away, `photos/photos`; empty: none
     left_out: list[str]  # files beside the wrapping whose place is taken by one inside it
     doubled: list[str]  # names that came again later: the last is taken, as tar does
+    hidden: list[str]  # images that are skipped for a dot before their name, or their folder's
 
 
 def plan_targets(source: str, names: Sequence[str]) -> Plan:
@@ -77,7 +78,8 @@ def plan_targets(source: str, names: Sequence[str]) -> Plan:
     for target in folders & taken.keys():
         raise refuse(source, names[taken[target]], "is a file and a folder at once")
     wrapping = "/".join(next(path for path in kept if len(path) > strip)[:strip]) if strip else ""
-    return Plan(targets, wrapping, left_out, doubled)
+    hidden = [n for n, path in zip(names, paths, strict=True) if path and _is_hidden_image(path)]
+    return Plan(targets, wrapping, left_out, doubled, hidden)
 
 
 def split_name(source: str, name: str) -> Parts:
@@ -153,3 +155,10 @@ def _is_table(path: Parts) -> bool:
 
 def _is_hidden(path: Parts) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path)
+
+
+def _is_hidden_image(path: Parts) -> bool:
+    """Whether a hidden file is named as an image, and is none of those that macOS puts beside."""
+    is_beside = path[0] == "__MACOSX" or path[-1].startswith("._")
+    is_image = PurePosixPath(path[-1]).suffix.lower() in SUFFIXES
+    return _is_hidden(path) and is_image and not is_beside

@@ -60,15 +60,17 @@ def open_seven_zip(archive: Path, name: str) -> Iterator[Archive]:
             except Exception as error:
                 raise DamagedError(_describe(error)) from None
 
-        yield Archive(_list(name, opened), extract)
+        folders: list[str] = []
+        yield Archive(_list(name, opened, folders), extract, folders)
 
 
-def _list(name: str, opened: Any) -> Iterable[Member]:
+def _list(name: str, opened: Any, folders: list[str]) -> Iterable[Member]:
     seen = set()
     for info in _guard(opened.list):
-        if info.is_directory:
-            continue
         path = str(info.filename)
+        if info.is_directory:
+            folders.append(path)
+            continue
         split_name(name, path)  # refused here: py7zr has other words for what leads out
         if info.is_symlink or not info.is_file:
             raise refuse(name, path, "is a link or another special file")

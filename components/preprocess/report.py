@@ -8,7 +8,7 @@ import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
-from components.preprocess.splits.reasons import ALSO, COPY, FILLED, PARTED
+from components.preprocess.splits.reasons import ALONE, ALSO, COPY, FILLED, OUT_WORDS, PARTED
 
 SHOWN = 5  # names in a message
 
@@ -21,16 +21,37 @@ def check_splits(splits: pd.DataFrame, class_names: list[str]) -> None:
     counts = count_images(splits, class_names)
     for name in SPLITS:
         if counts[name].sum() == 0:
-            raise DarkroomError(
-                f"no image falls into {name}: {counts.sum().sum():,} images are too few for it; "
-                "add images, or give their splits in metadata.csv or in folders train, val and test"
-            )
+            raise DarkroomError(f"no image falls into {name}: {_explain_empty(splits, name)}")
     untrained = counts.index[counts["train"] == 0]
     if len(untrained):
+        away = splits["label"].isin(untrained) & splits["split"].isna()
         raise DarkroomError(
-            f"no image to train on of class {_join(untrained)}; add images of it, give their "
-            "splits in metadata.csv, or take the class out"
+            f"no image to train on of class {_join(untrained)}"
+            f"{f' ({away.sum():,} are left out, see column `why`)' if away.any() else ''}; add "
+            "images of it, give their splits in metadata.csv, or take the class out"
         )
+
+
+def _explain_empty(splits: pd.DataFrame, name: str) -> str:
+    """Return why a split is empty, and what to do: too few images, too few groups, or left out."""
+    away = splits.loc[splits["why"].str.contains(f"{ALONE}{name}: ", regex=False), "why"]
+    away = away[away.str.startswith(OUT_WORDS)]
+    if len(away):
+        first = away.iloc[0].partition("; ")[0].removeprefix(OUT_WORDS)
+        return (
+            f"its {len(away):,} images are left out, since copies of them, or images of their "
+            f"groups, are in another split ({first}); "
+            "add images, mend groups or given splits, or set preprocess.leakage to warn"
+        )
+    images = splits[splits["split"].notna()]
+    units = images["group_id"].nunique()
+    what = f"{len(images):,} images"
+    if units < len(images):
+        what += f" that form {units:,} group{'' if units == 1 else 's'}, which no split may part,"
+    return (
+        f"{what} are too few for it; add images, or give their splits in metadata.csv or in "
+        "folders train, val and test"
+    )
 
 
 def count_images(splits: pd.DataFrame, class_names: list[str]) -> pd.DataFrame:
@@ -120,14 +141,21 @@ def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[
     """Yield which splits are far from the shares that were asked for, beyond luck."""
     used = splits[splits["split"].notna()]
     units = used["group_id"].nunique()
+    is_filled = used["why"].str.contains(FILLED, regex=False)
     for name, share in asked.items():
-        found = (used["split"] == name).mean()
+        is_here = used["split"] == name
+        found = is_here.mean()
         # A fifth more or less is no matter; of few units a share is luck.
         if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / units) ** 0.5:
+            filled = (is_here & is_filled).sum()
             largest = used["group_id"].value_counts().iloc[0]
+            why = f"of {units:,} groups the largest has {largest:,} images, and a group stays "
+            why += "together"
+            if 2 * filled > is_here.sum() - share * len(used) > 0:
+                why = f"{filled:,} of them were put there, since their classes had none there"
             yield (
-                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; of "
-                f"{units:,} groups the largest has {largest:,} images, and a group stays together"
+                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; "
+                f"{why}"
             )
 
 

@@ -127,6 +127,11 @@ def seed_json_tables() -> list[bytes]:
         b'[{"path": "a.jpg", "label": "cat"}, {"path": "b.jpg", "label": 3.0}]',
         b'{"a.jpg": "cat", "b.jpg": ["dog"]}',
         b'{"path": "a.jpg"}\n{"path": "b.jpg", "label": null}\n',
+        b'{"path": {"0": "a.jpg", "1": "b.jpg"}, "label": {"0": "cat", "1": "dog"}}',
+        b'{"columns": ["path", "label"], "index": [0], "data": [["a.jpg", "cat"]]}',
+        b'{"cat": ["a.jpg"], "dog": ["b.jpg"]}',
+        b'{"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 2, "name": "cat"}], '
+        b'"annotations": [{"image_id": 1, "category_id": 2}]}',
     ]
 
 

@@ -78,6 +78,35 @@ def test_names_without_the_flag_of_utf8(
     assert (said in out) == (encoding != "utf-8")
 
 
+NAMES = {
+    "cp932": ["写真/猫/ねこ", "写真/犬/表示", "写真/ソース/能"],
+    "gb18030": ["照片/猫咪/一", "照片/小狗/二", "照片/自行车/三"],
+    "big5": ["照片/貓咪/一", "照片/小狗/二", "照片/腳踏車/三"],
+    "euc_kr": ["사진/고양이/하나", "사진/강아지/둘", "사진/자전거/셋"],
+    "cp866": ["фото/кошки/один", "фото/собаки/два"],
+    "cp1251": ["фото/кошки/один", "фото/собаки/два"],
+    "cp437": ["Fotos/Käfer/größe", "Fotos/Bär/à la carte", "Fotos/Ñandú/ß"],
+    "cp1252": ["Fotos/Käfer/größe", "Fotos/Bär/à la carte", "Fotos/Ñandú/ß"],
+}
+
+
+@pytest.mark.parametrize("encoding", NAMES)
+def test_encoding_of_names_is_told_by_their_letters(
+    encoding: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As programs of Windows pack them, without a word on the encoding."""
+    names = [f"{name}.png" for name in NAMES[encoding]]
+    stand_ins = [f"{i}{'x' * (len(name.encode(encoding)) - 1)}" for i, name in enumerate(names)]
+    data = make_zip(tmp_path / "a", dict.fromkeys(stand_ins, PNG)).read_bytes()
+    data = data.replace(b"\x14\x03", b"\x14\x00") if encoding != "cp1252" else data
+    for stand_in, name in zip(stand_ins, names, strict=True):
+        data = data.replace(stand_in.encode(), name.encode(encoding))
+    (tmp_path / "a").write_bytes(data)
+    unpack(tmp_path / "a", folder, "photos")
+    assert list_files(folder) == sorted(name.split("/", 1)[1] for name in names)
+    assert f"are not UTF-8 and were read as {encoding}" in capsys.readouterr().out
+
+
 def test_name_in_the_extra_field_of_info_zip(tmp_path: Path, folder: Path) -> None:
     raw, name = b"cat/?????.png", "cat/größe.png"
     raw = raw.replace(b"?", b"\x81")
@@ -184,6 +213,44 @@ def test_an_archive_inside_an_archive_is_said_so(
     assert list_files(tmp_path / "other") == ["cat/1.png", "dog/1.png", "more.7z"]
 
 
+@pytest.mark.parametrize("mode", ["", "z", "J"])
+def test_two_tars_put_together_are_refused(mode: str, tmp_path: Path, folder: Path) -> None:
+    place = write_files(tmp_path / "in", ["cat/1.png", "dog/1.png"])
+    for name in ("cat", "dog"):
+        call("tar", f"-c{mode}f", f"../{name}.tar", name, place=place)
+        unpack(tmp_path / f"{name}.tar", folder, "photos")  # each alone is good
+    both = tmp_path / "both.tar"
+    both.write_bytes(b"".join((tmp_path / f"{name}.tar").read_bytes() for name in ("cat", "dog")))
+    with pytest.raises(DarkroomError, match="another tar begins behind its end"):
+        unpack(both, folder, "photos")
+
+
+@pytest.mark.parametrize("program", ["zip", "tar"])
+def test_empty_folders_are_said(
+    program: str, tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = write_files(tmp_path / "in", ["photos/cat/1.png", "photos/fish/a/2.png"])
+    for name in ("dog", "bird/old", ".git/refs", "__MACOSX"):
+        (place / "photos" / name).mkdir(parents=True)
+    words = ["zip", "-qr", "../a.zip", "."] if program == "zip" else ["tar", "cf", "../a.tar", "."]
+    call(*words, place=place)
+    unpack(tmp_path / f"a.{program}", folder, "mine")
+    assert list_files(folder) == ["cat/1.png", "fish/a/2.png"]
+    assert "empty, so left out: photos/bird/old, photos/dog; a class" in capsys.readouterr().out
+
+
+def test_hidden_images_are_left_out_and_said(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a/.cat/1.png", "a/dog/.2.png", "a/dog/3.png", "a/dog/._3.png", "__MACOSX/.4.png"]
+    unpack(make_zip(tmp_path / "a", dict.fromkeys(names, PNG)), folder, "photos")
+    assert list_files(folder) == ["dog/3.png"]
+    said = capsys.readouterr().out
+    assert (
+        "left out, as names that begin with a dot are hidden: a/.cat/1.png, a/dog/.2.png;" in said
+    )
+
+
 def test_what_else_it_holds_is_counted(tmp_path: Path, folder: Path) -> None:
     found = make_zip(tmp_path / "a", {"cat/1.psd": b"8BPS", "cat/2.psd": b"8BPS", "x.txt": b"x"})
     with pytest.raises(DarkroomError, match=r"no images in it \(2 .psd, 1 .txt\)"):
@@ -233,6 +300,7 @@ def test_method_that_python_lacks_is_named(tmp_path: Path, folder: Path) -> None
         (b"", "but empty"),
         (b"Rar!\x1a\x07\x01\x00" + bytes(100), "but a RAR archive"),
         (b"\n<!DOCTYPE html><html><body>log in", "but a web page"),
+        (b"outs:\n- md5: 0\n", "but a pointer of DVC"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "but a pointer of Git LFS"),
         (b"PAR1" + bytes(100), "but a Parquet table"),
         (encode_png(), "but a PNG image"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,24 @@ def test_too_few_images_for_a_split_are_refused(
         DarkroomError, match=r"no image falls into (train|val|test): 2 images are too"
     ):
         run(Inputs(images, make_manifest(images)), outputs, PARAMS)
+
+
+def test_why_a_split_is_empty_is_said(
+    make_digits: Callable[..., Path], make_manifest: Callable[..., Path], outputs: Outputs
+) -> None:
+    images = make_digits(12, 2)
+    one = make_manifest(images, group=["p1"] * 24)
+    with pytest.raises(
+        DarkroomError, match=r"24 images that form 1 group, which no split may part, are too few"
+    ):
+        run(Inputs(images, one), outputs, PARAMS)
+    given = (["train"] * 8 + ["val"] * 2 + ["test"] * 2) * 2
+    groups = [f"p{i}" for i in range(8)] + ["p8", "p9"] * 2
+    leaking = make_manifest(images, split=given, group=groups * 2)
+    with pytest.raises(
+        DarkroomError, match=r"no image falls into val: its 4 images are left out, .*group p8 is in"
+    ):
+        run(Inputs(images, leaking), outputs, replace(PARAMS, leakage="exclude"))
 
 
 def test_class_without_validation_images_is_named(

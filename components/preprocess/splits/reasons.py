@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 DRAWN, WAS, MATES, GONE = range(4)  # what decided the home of an image that has no given split
 # How the reasons of images begin, or are marked, that a report counts.
-COPY = "left out, near-duplicate of "
-PARTED = "left out, its group "
-TWO_LABELS = "left out, the same file as "
+OUT_WORDS = "left out, "
+COPY = f"{OUT_WORDS}near-duplicate of "
+PARTED = f"{OUT_WORDS}its group "
+ALONE = "by itself it is in "
+TWO_LABELS = f"{OUT_WORDS}the same file as "
 FILLED = "; put here because class "
 ALSO = "; near-duplicate of "
 _TOLD = {
@@ -57,12 +59,12 @@ def explain(paths: pd.Series, decisions: Decisions) -> list[str]:
         if source != DRAWN and own != natural:
             reason = f"{_TOLD[source]}; {reason}"
         if mate != OUT or copy != OUT:
-            alone = f"by itself it is in {SPLITS[own]}: {reason}"
+            alone = f"{ALONE}{SPLITS[own]}: {reason}"
             if mate != OUT:
                 like = f"its group {group} is in {SPLITS[decisions.home[mate]]} ({paths[mate]})"
             else:
                 like = f"near-duplicate of {paths[copy]} in {SPLITS[decisions.home[copy]]}"
-            reason = f"left out, {like}; {alone}" if out else f"{reason}; {like}"
+            reason = f"{OUT_WORDS}{like}; {alone}" if out else f"{reason}; {like}"
             if OUT not in (mate, copy) and not out:
                 other = f"near-duplicate of {paths[copy]} in {SPLITS[decisions.home[copy]]}"
                 reason = f"{reason}; {other}"

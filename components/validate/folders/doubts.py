@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.validate.folders.filenames import find_pattern
 from components.validate.folders.folders import Places
-from components.validate.folders.listing import Listing, count_side, describe_side
+from components.validate.folders.listing import (
+    CLOUD,
+    Listing,
+    count_side,
+    describe_side,
+    is_image_name,
+    suffix_of,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SECTION = "in section validate.layout of params.yaml"
+
+
+ARCHIVE_SUFFIXES = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
+MASK = re.compile(
+    r"[-_ .](mask(ed)?|masks|seg|segmentation|gt|groundtruth|annotation|label)([-_ ]?\d+)?\.\w+$",
+    re.IGNORECASE,
+)
 
 
 class LabellessError(DarkroomError):
@@ -39,7 +56,8 @@ def refuse_labelless(
             f"`splits: none`, {SECTION}"
         )
         paths = list(files.loc[files["split"] == "train", "path"]) or paths
-    tried = [note for note in notes if "find no file" in note or "is not read" in note]
+    said = ("find no file", "is not read", "passed over, by its name")
+    tried = [note for note in notes if any(part in note for part in said)]
     if tried:
         words += f". {'; '.join(tried[:3])}"
     pattern, labels = find_pattern(paths)
@@ -49,7 +67,9 @@ def refuse_labelless(
             f"classes ({', '.join(labels[:3])}) from them, {SECTION}"
         )
         return LabellessError(words, pattern)
-    return LabellessError(words + _suggest_table(folder, listing), "")
+    # A table that was read and holds no labels needs no naming.
+    is_read = any("for labels" in note for note in tried)
+    return LabellessError(words + ("" if is_read else _suggest_table(folder, listing)), "")
 
 
 def _suggest_table(folder: Path, listing: Listing) -> str:
@@ -78,8 +98,64 @@ def note_side(listing: Listing, notes: list[str]) -> None:
             f"{counts.total():,} side files passed over ({describe_side(counts)}); "
             f"`ignore` {SECTION} says which"
         )
+    notes += [words for words in (describe_hidden(listing), describe_packed(listing)) if words]
+    masks = _find_masks(listing.paths)
+    if masks:
+        notes.append(
+            f"{len(masks):,} images are named as masks of photos beside them, such as {masks[0]}, "
+            'and count as photos; if they are masks, add "*_mask*" or the like to `ignore` '
+            f"{SECTION}"
+        )
     for name in listing.spreadsheets:
         notes.append(
             f"{name}: a spreadsheet's own file, which is not read; if it tells of the images, save "
             "it as CSV UTF-8 beside them"
         )
+
+
+def describe_hidden(listing: Listing) -> str:
+    """Return how many images are out of sight, and why; empty if none are."""
+    if not listing.hidden:
+        return ""
+    away = [name for name in listing.hidden if name.lower().endswith(CLOUD)]
+    if away:
+        return (
+            f"{len(away):,} images are in iCloud and not on this disk, such as {min(away)}: "
+            "download them, then run again"
+        )
+    return (
+        f"{len(listing.hidden):,} images passed over, since names that begin with a dot are "
+        f"hidden, such as {min(listing.hidden)}"
+    )
+
+
+def describe_packed(listing: Listing) -> str:
+    """Return which archives lie beside the class folders, and are not read; empty if none do."""
+    packed = [
+        path for path in listing.paths if "/" not in path and suffix_of(path) in ARCHIVE_SUFFIXES
+    ]
+    if not packed:
+        return ""
+    more = f" and {len(packed) - 3:,} more" if len(packed) > 3 else ""
+    what = "is an archive" if len(packed) == 1 else "are archives"
+    return (
+        f"{', '.join(packed[:3])}{more} {what}, whose images are not read: unpack what belongs here"
+    )
+
+
+def describe_kinds(listing: Listing) -> str:
+    """Return which kinds of files a folder holds that has no images: `, and holds 2 .parquet`."""
+    counts = Counter(suffix_of(path) for path in listing.paths)
+    for (_, suffix), count in listing.side.items():
+        counts[suffix] += count
+    kinds = Counter({name or "without suffix": count for name, count in counts.items()})
+    return f", and holds {describe_side(kinds)}" if kinds else ""
+
+
+def _find_masks(paths: Sequence[str]) -> list[str]:
+    """Return the images that are named as another one in their folder, and as its mask."""
+    named = [(path, hit) for path in paths if (hit := MASK.search(path)) and is_image_name(path)]
+    if not named:
+        return []
+    stems = {path.rpartition(".")[0].casefold() for path in paths}
+    return [path for path, hit in named if path[: hit.start()].casefold() in stems]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.validate.folders.listing import Listing, is_image_name
-from components.validate.folders.splitting import Top, choose_splits
+from components.validate.folders.splitting import Top, choose_splits, note_parts
 from components.validate.folders.tree import Tree, last_name, lies_in
 from components.validate.folders.words import (
     fold,
@@ -63,6 +63,8 @@ def place_files(listing: Listing, told: LayoutSettings) -> Places:
     _set_splits(tree, told, places)
     roots = {root: _step_into_split(tree, root, places) for root in places.splits}
     places.splits = {roots[root]: split for root, split in places.splits.items()}
+    for root in [] if told.class_depth != 1 or told.label_pattern else places.splits:
+        places.notes += note_parts(root, [_measure(tree, name) for name in tree.list_inner(root)])
     depth = told.class_depth if isinstance(told.class_depth, int) else None
     outer = {} if places.splits else _find_outer(tree, told, places)
     sides = _find_inner_sides(tree, places)

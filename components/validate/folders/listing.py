@@ -21,6 +21,7 @@ LEFT_BEHIND = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"),
     *("$recycle.bin", "system volume information"),
 }
+CLOUD = ".icloud"  # `.1.jpg.icloud` stands for a photo that is not on this disk
 IMAGE_SUFFIXES = SUFFIXES | {".jfif", ".heic", ".heif", ".pnm", ".pbm", ".dib", ".j2k", ".jxl"}
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".txt")
 EXPORTED = (".csv", ".tsv", ".parquet", ".jsonl")  # of these, tables of any name
@@ -36,6 +37,7 @@ class Listing:
     folders: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     spreadsheets: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)  # images whose name or folder begins with a dot
     side: Counter[tuple[str, str]] = field(default_factory=Counter)  # (folder, suffix) → files
 
 
@@ -90,6 +92,7 @@ def _walk(
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not _is_ours(entry.name):
+                    found.hidden += _list_hidden(entry, prefix)
                     continue
                 if _is_folder(entry):
                     inner.append(entry)
@@ -129,6 +132,7 @@ def _nest(paths: Iterable[str]) -> dict[str, Any]:
 def _walk_names(place: dict[str, Any], prefix: str, ignored: _Ignored, found: Listing) -> None:
     """Do for the names of a listing what :func:`_walk` does for a folder."""
     ours = sorted(name for name in place if _is_ours(name))
+    found.hidden += _list_hidden_names(place, prefix)
     _sort_files(prefix, [name for name in ours if place[name] is None], ignored, found)
     for name in ours:
         if place[name] is not None and not ignored.has_folder(f"{prefix}{name}"):
@@ -174,6 +178,34 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself
         return False
+
+
+def _list_hidden(entry: os.DirEntry[str], prefix: str) -> list[str]:
+    """Return the images that a hidden name keeps out of sight: the file, or those in the folder."""
+    if not entry.name.startswith("."):
+        return []
+    if not _is_folder(entry):
+        return [encode_name(prefix + entry.name)] if _is_photo(entry.name) else []
+    try:
+        inner = [file.name for file in Path(entry.path).iterdir() if _is_photo(file.name)]
+    except OSError:
+        return []  # not ours to list
+    return [encode_name(f"{prefix}{entry.name}/{name}") for name in inner]
+
+
+def _list_hidden_names(place: dict[str, Any], prefix: str) -> list[str]:
+    """Do for the names of a listing what :func:`_list_hidden` does for each entry of a folder."""
+    files: list[str] = []
+    for name, inner in place.items():
+        if name.startswith("."):
+            files += [name] if inner is None else [f"{name}/{n}" for n in inner if inner[n] is None]
+    return [f"{prefix}{file}" for file in files if _is_photo(file.rsplit("/", 1)[-1])]
+
+
+def _is_photo(name: str) -> bool:
+    """Whether a file is named as an image, or as the stand-in of one that lies in iCloud."""
+    is_beside = name.startswith("._")  # what macOS puts beside each file
+    return not is_beside and is_image_name(name.lower().removesuffix(CLOUD))
 
 
 def _is_ours(name: str) -> bool:

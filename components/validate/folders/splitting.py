@@ -72,7 +72,7 @@ def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loos
         return _take(tops, named, others)
     says_more = told.class_depth != 1 or told.label_pattern
     doubt = _doubt_names(tops, named) or ("" if says_more else _doubt_inner(tops))
-    notes = [] if doubt or says_more else _note_shared(tops)
+    notes = [] if doubt or says_more else [*_note_shared(tops), *_note_inner_splits(tops)]
     return Choice(notes=notes, doubt=doubt and f"{doubt}{' (in ' + base + ')' if base else ''}")
 
 
@@ -197,6 +197,32 @@ def _note_shared(tops: Sequence[Top]) -> list[str]:
         return []
     names = _list(sorted(top.name for top in tops))
     return [f"{names} are read as classes, though all hold {_list(shared)}; see docs/data.md"]
+
+
+def _note_inner_splits(tops: Sequence[Top]) -> list[str]:
+    """Say that some class folders hold splits, and others none: they are not taken for splits."""
+    named = {top.name: name_splits(top.inner) for top in tops}
+    given = sorted(name for name, splits in named.items() if len(set(splits.values())) > 1)
+    if not given or len(given) == len(tops):
+        return []
+    others = _list(sorted(set(named) - set(given)))
+    return [
+        f"{_list(given)}: in {'it' if len(given) == 1 else 'each'} lie folders that look like "
+        f"splits ({_list(sorted(named[given[0]]))}), in {others} none: they are read as parts of "
+        "the class, and preprocess draws its own splits"
+    ]
+
+
+def note_parts(split: str, classes: Sequence[Top]) -> list[str]:
+    """Say that all class folders of a split hold the same folders, which may be the classes."""
+    if not _doubt_inner(classes):
+        return []
+    names = _list(sorted(f"{split}{top.name}" for top in classes))
+    inner = _list(sorted(frozenset.intersection(*(top.inner for top in classes))))
+    return [
+        f"{names} are read as classes, though all hold {inner}; if those are the classes: "
+        f"`label_pattern: '/[^/]+/([^/]+)/'` {SECTION}"
+    ]
 
 
 def _suggest_both(names: Sequence[str]) -> str:

@@ -13,10 +13,22 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "validating", "dev"), VAL),
     **dict.fromkeys(("development", "eval", "evaluation", "vali"), VAL),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
-    # German, French, Spanish
+    # French, Spanish, Portuguese, Italian, Dutch, Polish
     **dict.fromkeys(("entrainement", "entraînement", "apprentissage", "entrenamiento"), TRAIN),
-    **dict.fromkeys(("validierung", "validación", "validacion"), VAL),
-    **dict.fromkeys(("prueba", "pruebas"), TEST),
+    **dict.fromkeys(("treino", "treinamento", "addestramento", "trening", "uczenie"), TRAIN),
+    # German, and as above
+    **dict.fromkeys(("validierung", "validación", "validacion", "validação", "validacao"), VAL),
+    **dict.fromkeys(("validação", "validazione", "convalida", "validatie", "walidacja"), VAL),
+    **dict.fromkeys(("prueba", "pruebas", "teste", "testes", "testowy"), TEST),
+    # Russian, Chinese, Japanese, Korean
+    **dict.fromkeys(("обучение", "тренировка", "обучающая", "трейн"), TRAIN),
+    **dict.fromkeys(("валидация", "проверка", "валидационная"), VAL),
+    **dict.fromkeys(("тест", "тестовая", "тестирование"), TEST),
+    **dict.fromkeys(("训练", "训练集", "訓練", "訓練集", "学習", "学習用", "훈련", "학습"), TRAIN),
+    **dict.fromkeys(("验证", "验证集", "驗證", "驗證集", "検証", "検証用", "검증"), VAL),
+    **dict.fromkeys(
+        ("测试", "测试集", "測試", "測試集", "テスト", "評価用", "테스트", "시험"), TEST
+    ),
 }
 # Where another folder is val already, these are the test: a split is one of three.
 SECOND_CHOICE = {"eval": TEST, "evaluation": TEST}
@@ -27,6 +39,7 @@ NEUTRAL = {
     *("photos", "picture", "pictures", "pics", "dir", "folder", "folders", "split", "part", "the"),
     *("sample", "samples", "files", "jpg", "jpeg", "png", "class", "classes", "cls", "all", "new"),
 }
+BARE = "\u00ad\u200b\u200e\u200f\u2060\ufeff"  # soft hyphen, zero width, marks of direction
 UNLABELLED = {
     *("pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "inference"),
     *("submission", "unknown", "unsorted", "nolabel", "nolabels", "score", "scoring", "private"),
@@ -55,8 +68,14 @@ def fold(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a folded text without spaces and punctuation; letters and marks of any script stay."""
-    return "".join(c for c in fold(text) if unicodedata.category(c)[0] not in "PZ")
+    """Return a folded text without spaces and punctuation; letters and marks of any script stay.
+
+    Wide and narrow forms of a letter are one, and what is never seen plays no part.
+    """
+    form = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return "".join(
+        c for c in fold(form) if unicodedata.category(c)[0] not in "PZ" and c not in BARE
+    )
 
 
 def split_words(name: str) -> list[str]:

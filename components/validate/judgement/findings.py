@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from components.common.artifacts.manifest import OK
-from components.validate.folders.words import plain
+from components.validate.folders.words import fold, plain
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING, Expectation, Result
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def find_oddities(
         *_find_empty_classes(empty_classes, usable),
         *_find_imbalance(usable, params.max_imbalance),
         *_find_similar_labels(usable),
+        *_find_similar_groups(usable),
         *_find_missing_in_splits(usable),
         *_find_modes(usable),
         *(finding for name in slices for finding in _look_at_slice(usable, name, params)),
@@ -119,6 +121,21 @@ def _find_similar_labels(usable: pd.DataFrame) -> list[Finding]:
     advice = "give them one name, unless they are meant to be different classes"
     rows = usable[usable["label"].isin(alike)].drop_duplicates("label")
     return [Finding("similar labels", WARNING, message, advice, len(alike), _examples(rows))]
+
+
+def _find_similar_groups(usable: pd.DataFrame) -> list[Finding]:
+    """Find groups that differ only in case, spaces or width: two splits may get what is one."""
+    groups = usable.loc[usable["group"] != "", "group"].drop_duplicates()
+    # Punctuation and zeros count: 1.0 and 10, 01 and 1 may well be two.
+    wide = groups.map(lambda name: name if name.isascii() else normalize("NFKC", name))
+    forms = wide.map(lambda name: "".join(fold(name).split()))
+    alike = groups[forms.duplicated(keep=False)]
+    if not len(alike):
+        return []
+    message = f"groups that differ only in case, spaces or width: {_list(sorted(alike))}"
+    advice = "give them one name, or one person, thing or burst lies in two splits"
+    rows = usable[usable["group"].isin(alike)].drop_duplicates("group")
+    return [Finding("similar groups", WARNING, message, advice, len(alike), _examples(rows))]
 
 
 def _find_missing_in_splits(usable: pd.DataFrame) -> list[Finding]:

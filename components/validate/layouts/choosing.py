@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 from components.common.errors import DarkroomError
 from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
+from components.validate.folders.tree import last_name
+from components.validate.folders.words import is_side_folder, name_splits, split_words
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
-from components.validate.layouts.table import find_table
+from components.validate.layouts.table import find_table, list_above
 from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 OWN = ("path", "label", "split", "group")  # columns that every table gets
 SHOWN = 5  # columns in a message
+LISTS = {"split", "splits", "list", "lists", "imagesets", "main", "partition", "partitions"}
 COVERED = 0.9  # of the files, by a table that says other classes than the folders do
 
 
@@ -50,19 +54,26 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
     if seen.told.table == "auto":
         found += find_imagefolder(seen.listing, seen.places)
     if found:
-        return [read_rows(seen.folder, one, paths, seen.told, has_labels) for one in found], set()
+        read = [read_rows(seen.folder, one, paths, seen.told, has_labels) for one in found]
+        bare = [one for one in read if not (one.rows["label"] != "").any()]
+        seen.notes.extend(map(_note_labelless, [] if has_labels else bare))
+        return read, set()
     if seen.told.table != "auto":
         return [], set()
     exported = find_exported(seen.listing, seen.places)
     read = [sheet for one in exported if (sheet := _try_table(seen, one, paths))]
     if has_labels:
-        return _choose_additions(seen, read, files), set()
+        added = _choose_additions(seen, read, files)
+        _note_lists(seen, [one.found.path for one in added])
+        return added, set()
     labelled, bare = choose_exported(seen.folder, read)
     for sheet in read:
         if sheet not in labelled and sheet not in bare:
             named = set(sheet.rows["path"])
             spare = [path for path in paths if path not in named]
             seen.notes.append(f"{describe_unmatched(sheet, spare)}; it is not read")
+    if not labelled:
+        seen.notes.extend(map(_note_labelless, bare))
     if len(labelled) == 1 and not seen.places.splits:
         # All is train then, which says nothing that preprocess could keep.
         rows = labelled[0].rows
@@ -116,14 +127,64 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
 
 def _note_columns(sheet: Sheet, images: int) -> list[str]:
     """Say what a table without labels tells of the images, and that it is not read."""
-    columns = [name for name in sheet.rows.columns if name not in OWN]
-    if (sheet.rows["group"] != "").any():
-        columns.insert(0, "group")
-    if not columns or 2 * sheet.files < max(sheet.named, images):
+    columns = _list_columns(sheet)
+    tells_split = "split" in sheet.columns
+    if not (columns or tells_split) or 2 * sheet.files < max(sheet.named, images):
         return []
-    name, first = sheet.found.path, columns[0]
-    return [
-        f"{name} names {sheet.files:,} of {images:,} images, and is not read; `table: {name}` in "
-        f"section validate.layout makes slices of its columns ({', '.join(columns[:SHOWN])}), and "
-        f"`group_column: {first}` there keeps on one side of the splits what has one {first}"
-    ]
+    name = sheet.found.path
+    words = f"{name} names {sheet.files:,} of {images:,} images, and is not read; `table: {name}` "
+    words += "in section validate.layout "
+    if tells_split:
+        words += f"takes the splits from its column {sheet.columns['split']}"
+    if columns:
+        first = columns[0]
+        words += f"{' and ' if tells_split else ''}makes slices of its columns "
+        words += f"({', '.join(columns[:SHOWN])}), and `group_column: {first}` there keeps on one "
+        words += f"side of the splits what has one {first}"
+    return [words]
+
+
+def _list_columns(sheet: Sheet) -> list[str]:
+    columns = [name for name in sheet.rows.columns if name not in OWN]
+    return ["group", *columns] if (sheet.rows["group"] != "").any() else columns
+
+
+def _note_labelless(sheet: Sheet) -> str:
+    """Say that a table of images was found, and no labels in it."""
+    columns = _list_columns(sheet)
+    if not len(sheet.rows):
+        return f"{sheet.found.path} has no rows, so it is not read for labels"
+    words = f"{sheet.found.path} names {sheet.files:,} images, and is not read for labels: "
+    if sheet.has_labels:
+        return f"{words}in its column {sheet.columns.get('label', '')} stands nothing"
+    if not columns:
+        return f"{words}beside their names it holds none"
+    return (
+        f"{words}none of its columns is known to hold them ({', '.join(columns[:SHOWN])}); "
+        "`label_column: …` in section validate.layout says which"
+    )
+
+
+def _note_lists(seen: Seen, read: Sequence[str]) -> None:
+    """Say which files are named as lists of splits, as train.txt and test.txt, and are not read."""
+    if seen.places.splits or seen.told.splits == "none":
+        return
+    stems: dict[str, dict[str, str]] = {}  # folder → stem → file
+    for path in seen.listing.tables:
+        above, _, name = path.rpartition("/")
+        words = {*split_words(last_name(above))}
+        is_near = f"{above}/" in ("/", *list_above(seen.places.base)) or LISTS & words
+        if path not in read and (is_near or is_side_folder(last_name(above))):
+            stems.setdefault(above, {})[name.rpartition(".")[0]] = path
+    for names in stems.values():
+        named = name_splits(names)
+        found = sorted(named) if {"train"} < set(named.values()) else []
+        found += [one for one in sorted(names) if "train_test" in "_".join(split_words(one))]
+        if found:
+            shown = ", ".join(names[stem] for stem in found)
+            seen.notes.append(
+                f"{shown}: named as {'a list' if len(found) == 1 else 'lists'} of given splits, "
+                "and not read for them: preprocess draws its own. To keep theirs, write one table "
+                "with columns path and split beside the images, and name it, as in `table: "
+                "splits.csv` in section validate.layout"
+            )

@@ -88,21 +88,32 @@ def note_spare(files: pd.DataFrame, sheets: list[Sheet], notes: list[str]) -> No
         notes.append(f"{len(lost):,} images have no row and no label, such as {lost.iloc[0]!r}")
 
 
-def reject_several(files: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the files with single labels, and why those of several are rejected."""
-    several = find_several(list(files["label"]))
-    lists = {label: parts for label, parts in several.items() if len(parts) < 2}
-    files = files.assign(
-        label=files["label"].map(lambda label: lists[label][0] if lists.get(label) else label)
-    )
-    files.loc[
-        files["label"].isin([label for label, parts in lists.items() if not parts]), "label"
-    ] = ""
+def reject_several(
+    files: pd.DataFrame, by_table: set[str], notes: list[str]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the files with single labels, and why those of several are rejected.
+
+    Args:
+        files: columns path, label.
+        by_table: paths of those whose label a table says. A folder is one class, and so is what a
+            pattern reads from a name, whatever it is called: `ice cream` beside `ice` and `cream`.
+        notes: receives how many are rejected.
+    """
+    is_cell = files["path"].isin(by_table)
+    found = find_several(list(files["label"]))
+    cells = set(files.loc[is_cell, "label"])
+    several = {label: parts for label, parts in found.items() if label in cells}
+    single = {
+        label: parts[0] if parts else "" for label, parts in several.items() if len(parts) < 2
+    }
+    told = files["label"].map(lambda label: single.get(label, label))
+    files = files.assign(label=files["label"].where(~is_cell, told))
     several = {label: parts for label, parts in several.items() if len(parts) > 1}
     if not several:
         return files, {}
     shown = {label: ", ".join(parts) for label, parts in several.items()}
-    rows = files[files["label"].isin(several)]
+    is_several = is_cell & files["label"].isin(several)
+    rows = files[is_several]
     example = next(iter(rows["label"]))
     notes.append(
         f"multi-label: {len(rows):,} of {len(files):,} images have several labels in one cell, "
@@ -112,8 +123,7 @@ def reject_several(files: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame,
         path: f"several labels: {shown[label]}"
         for path, label in zip(rows["path"], rows["label"], strict=True)
     }
-    labels = files["label"].where(~files["label"].isin(several), "")
-    return files.assign(label=labels), rejected
+    return files.assign(label=files["label"].where(~is_several, "")), rejected
 
 
 def reject_shallow(files: pd.DataFrame, params: Params) -> dict[str, str]:

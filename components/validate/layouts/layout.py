@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.validate.folders.doubts import note_side, refuse_labelless
+from components.validate.folders.doubts import (
+    describe_hidden,
+    describe_kinds,
+    describe_packed,
+    note_side,
+    refuse_labelless,
+)
 from components.validate.folders.filenames import read_names
 from components.validate.folders.folders import Places, place_files
 from components.validate.folders.listing import count_side, describe_side, list_files
@@ -82,15 +88,17 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
         raise DarkroomError(f"{folder}: {places.doubt}")
     files = pass_unlabelled(files, places, unlabelled, notes)
     if not len(files):
+        seen = [words for words in (describe_hidden(listing), describe_packed(listing)) if words]
         raise DarkroomError(
-            f"{folder}: no images in it; it should hold one folder of images per class, such as "
-            f"{folder / 'cat'} and {folder / 'dog'}"
+            f"{folder}: no images in it{''.join(f', and {words}' for words in seen)}; it should "
+            f"hold one folder of images per class, such as {folder / 'cat'} and {folder / 'dog'}"
+            f"{describe_kinds(listing)}"
         )
     if not (files["label"] != "").any():
         raise refuse_labelless(folder, files, (listing, places), notes)
     note_spare(files, sheets, notes)
     note_side(listing, notes)
-    files, rejected = reject_several(files, notes)
+    files, rejected = reject_several(files, by_table, notes)
     rejected = reject_shallow(files, params) | rejected
     files, gone = choose_classes(files, params.classes, notes)
     files = files.sort_values("path", ignore_index=True)

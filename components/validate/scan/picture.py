@@ -28,6 +28,7 @@ from components.common.images.phash import compute_phash
 from components.common.images.pixels import read_orientation, turn_upright
 from components.validate.copies.sketch import draw_sketch
 from components.validate.scan.damage import check_tiff, decode_luma
+from components.validate.scan.stand_ins import name_stand_in
 
 _SUBFILE_TYPE = 254  # tag of TIFF; its lowest bit: a smaller version of another page
 MAX_BYTES = 1 << 29  # a larger file is digested piece by piece and not decoded: 512 MiB
@@ -180,10 +181,17 @@ def _open(data: bytes) -> Image.Image:
     try:
         return open_image(data, sys.maxsize)  # the limit is looked at with the size in the row
     except UnidentifiedImageError:
+        if name := name_stand_in(data):
+            raise RejectedError(f"not an image: {name}") from None
         raise RejectedError(": ".join(name_kind(data))) from None
     except DarkroomError as error:
         raise RejectedError(f"unknown format: {error}") from None
     except Exception as error:  # damaged headers make decoders raise nearly anything
+        if "MAX_TEXT" in str(error):  # Pillow's limits on what is compressed beside a PNG's picture
+            raise RejectedError(
+                "too large: a text or colour profile in it unpacks to more than 1 MiB; save it "
+                "without"
+            ) from None
         raise RejectedError(f"damaged: {_one_line(error)}") from None
 
 

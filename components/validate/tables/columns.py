@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import COLUMNS
 from components.common.errors import DarkroomError
-from components.validate.folders.words import name_split, plain
+from components.validate.folders.listing import is_image_name
+from components.validate.folders.words import TRAIN, name_split, plain, split_words
+from components.validate.tables.objects import is_object, open_cells
 from components.validate.tables.reading import SEVERAL, as_text
 
 if TYPE_CHECKING:
@@ -30,11 +32,16 @@ LABEL_NAMES = (
     *("tag", "tags", "findinglabels", "kind", "type", "y", "classid", "labelid", "categoryid"),
 )
 SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold")
+# Such as is_train: numbers in it may mean anything. So may those of folds.
+FOLD_NAMES, FOLDS = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dataset"}, 20
 GROUP_NAMES = (
     *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
     *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
 )
 TOLD = ("label", "split", "group")
+# What is written into a column a class.
+BINARY = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
+YES, NO = {"1", "1.0", "true", "x", "yes", "y"}, {"0", "0.0", "false", "no", "n", "-1", "-1.0", ""}
 SHARE = 0.5  # of the values of a column that are files: then it names them
 SAMPLE = 200
 Share = Callable[[Sequence[str]], float]
@@ -132,9 +139,15 @@ def _by_name(names: Sequence[str], known: Sequence[str]) -> list[str]:
 def _find_path(file: object, table: pd.DataFrame, share: Share, notes: list[str]) -> str:
     names = [str(name) for name in table.columns]
     named = _by_name(names, PATH_NAMES)
+    samples = {n: [value for value in as_text(table[n].head(SAMPLE)) if value] for n in names}
     shares: dict[str, float] = {}
+    # Where names of images stand, the numbers beside them are of rows, tasks, annotations: that
+    # some files are called by numbers too is chance.
+    has_names = any(_are_image_names(values) for values in samples.values())
     for name in [*named, *(name for name in names if name not in named)]:
-        values = [value for value in as_text(table[name].head(SAMPLE)) if value]
+        values = samples[name]
+        if has_names and all(value.isdecimal() for value in values):
+            continue
         shares[name] = share(values) if values else 0.0
         if shares[name] >= SHARE:
             guessed = "" if name in named else ", a guess by what is in it"
@@ -142,13 +155,18 @@ def _find_path(file: object, table: pd.DataFrame, share: Share, notes: list[str]
             return name
     best = max(shares, key=lambda name: shares[name], default="")
     if named or (best and shares[best]):
-        best = best if shares.get(best) else named[0]
+        best = best if shares.get(best) else next((n for n in named if n in shares), named[0])
         notes.append(f"file names from column {best}, a guess: few of them are files")
         return best
     raise DarkroomError(
         f"{file}: has no column `path`, only {', '.join(names[:8])}; name the column of file "
         "names: `path_column: …` in section validate.layout of params.yaml"
     )
+
+
+def _are_image_names(values: Sequence[str]) -> bool:
+    """Whether most of some values end as names of images do, or as addresses of such."""
+    return 2 * sum(is_image_name(value.partition("?")[0]) for value in values) > len(values)
 
 
 def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> str:
@@ -158,7 +176,19 @@ def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> 
         if values and all(map(name_split, values)):
             notes.append(f"splits from column {name}")
             return name
+    given = [name for name in names if plain(name) in FOLD_NAMES or _is_train(name)]
+    given = [name for name in given if 2 <= len(set(as_text(table[name])) - {""}) <= FOLDS]
+    if given:
+        notes.append(
+            f"column {given[0]} looks like given splits and is no more than a slice, since nothing "
+            "says which is which; a column `split` of train, val and test keeps them"
+        )
     return ""
+
+
+def _is_train(name: str) -> bool:
+    """Whether a column is named by the split to train on alone: train, is_training_image."""
+    return name_split(" ".join(word for word in split_words(name) if word != "is")) == TRAIN
 
 
 def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> None:
@@ -169,7 +199,9 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
         chosen.notes.append(f"labels from column {named[0]}{others}")
         return
     marks = [name for name in names if _is_mark(table[name])]
-    if len(marks) > 1:
+    if len(marks) > 1 and (_are_numbers(table, marks) or _is_one_each(table, marks)):
+        # A class that no row has, as in the table of a small split, is no slice either.
+        marks = [n for n in names if n in marks or set(as_text(table[n])) in ({"0"}, {"0.0"})]
         chosen.one_hot = marks
         chosen.notes.append(
             f"labels from {len(marks)} columns of 0 and 1, a class each: {', '.join(marks[:5])}"
@@ -180,18 +212,37 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
         name
         for name in names
         if (len(names) == 1 and rows)
-        or 2 <= len(set(as_text(table[name])) - {""}) <= max(2, rows // 2)
+        or 2 <= len(set(_open(as_text(table[name]))) - {""}) <= max(2, rows // 2)
     ]
     if len(likely) == 1:
         chosen.label = likely[0]
         chosen.notes.append(f"labels from column {likely[0]}, a guess by what is in it")
 
 
+def _open(cells: pd.Series) -> pd.Series:
+    """Return what cells hold; nothing where they are JSON objects of several names."""
+    opened = open_cells(cells)
+    if opened is not None:
+        return opened
+    return cells.map(lambda text: "" if is_object(text) else text)
+
+
 def _is_mark(column: pd.Series) -> bool:
-    """Whether a column holds only 0 and 1, both of them."""
+    """Whether a column holds both a mark and none: 0 and 1, yes and no, x and a gap."""
     forms = {text.lower() for text in as_text(column)}
-    return forms in ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
+    return forms <= YES | NO and len(forms & YES) == 1 and len(forms & NO) == 1
+
+
+def _are_numbers(table: pd.DataFrame, names: Sequence[str]) -> bool:
+    """Whether marks are 0 and 1, which several labels may have."""
+    return all({text.lower() for text in as_text(table[name])} in BINARY for name in names)
+
+
+def _is_one_each(table: pd.DataFrame, names: Sequence[str]) -> bool:
+    """Whether each row has one mark; else columns of yes and no tell something else of images."""
+    counts = [sum(row) for row in zip(*(_is_one(table[name]) for name in names), strict=True)]
+    return set(counts) == {1}
 
 
 def _is_one(column: pd.Series) -> list[bool]:
-    return [text.lower() in ("1", "1.0", "true") for text in as_text(column)]
+    return [text.lower() in YES for text in as_text(column)]

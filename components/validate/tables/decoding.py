@@ -28,8 +28,7 @@ def find_encoding(file: Path, known: set[str], notes: list[str]) -> str:
     for mark, name in BOMS.items():
         if data.startswith(mark):
             return name
-    if b"\0" in data[:4096]:  # no text but UTF-16 has so many zeros
-        name = "utf-16-le" if data[1:2] == b"\0" else "utf-16-be"
+    if name := _find_utf_16(data[:4096]):
         notes.append(f"{file.name}: read as {name}, which it does not say itself")
         return name
     try:
@@ -40,6 +39,19 @@ def find_encoding(file: Path, known: set[str], notes: list[str]) -> str:
     name = _guess_encoding(data, known)
     notes.append(f"{file.name}: no UTF-8, read as {name}; if letters are wrong, save it as UTF-8")
     return name
+
+
+def _find_utf_16(head: bytes) -> str:
+    """Return which UTF-16 a text without a mark is, empty if it is none.
+
+    Of its Latin letters and ends of lines one half is a zero, always the same; a few zeros anywhere
+    are damage.
+    """
+    ends = max(1, head.count(b"\n"))
+    low, high = head[1::2].count(0), head[::2].count(0)
+    if low + high <= ends or 10 * min(low, high) > low + high:
+        return ""
+    return "utf-16-le" if low > high else "utf-16-be"
 
 
 def _guess_encoding(data: bytes, known: set[str]) -> str:

@@ -6,6 +6,8 @@
     a.jpg     → train/a.jpg    without its folder
     /kaggle/input/x/cat/a.jpg → cat/a.jpg   with folders of another machine
     a.png     → a.jpg          with another suffix
+    a%20b.jpg → a b.jpg        as addresses write it
+    /data/upload/1/3fa2b1c0-a.jpg → a.jpg   as Label Studio calls what is uploaded
     7, 7.0    → 0007.jpg       numbers that lost their zeros
 
 A file that two rows might mean, and a row that might mean two files, find none.
@@ -17,10 +19,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from components.validate.folders.words import fold, normalise
 
 DROPPED = "folders before it dropped"
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/?#]*/?")  # scheme and host
 SAMPLED = 300  # rows that a pattern is sought from
 Key = Callable[[str], str]
 
@@ -67,14 +71,29 @@ def _fold_stem(path: str) -> str:
     return _stem(fold(path))
 
 
+def _unquote(path: str) -> str:
+    return fold(unquote(path)) if "%" in path else ""
+
+
+def _name(path: str) -> str:
+    return fold(_base(path))
+
+
+def _own_name(path: str) -> str:
+    name = _name(path)
+    return name[9:] if re.match(r"[0-9a-f]{8}-.", name) else ""
+
+
 RULES = (
     Rule("", normalise, normalise),
     Rule("case apart", fold, fold),
+    Rule("its %20 and the like read", _unquote, fold),
     Rule("a suffix put behind it", fold, _fold_stem),
     Rule("another suffix", _fold_stem, _fold_stem),
 )
 LOOSE = (
     Rule("its folder put before it", fold, fold),
+    Rule("its folder put before it, its %20 and the like read", _unquote, fold),
     Rule("its folder put before it, a suffix behind it", fold, _fold_stem),
     Rule(
         "its folder put before it, another suffix",
@@ -82,11 +101,16 @@ LOOSE = (
         _fold_stem,
     ),
 )
-BY_NUMBER = Rule("its number, with leading zeros", _row_number, _number)
+EXACT = (
+    Rule("the eight letters before it left away, which Label Studio puts there", _own_name, _name),
+    Rule("its number, with leading zeros", _row_number, _number),
+)
 
 
 def clean(path: str) -> str:
-    """Return a path with `/`, without `./` and doubled slashes."""
+    """Return a path with `/`, without `./` and doubled slashes; of an address its path."""
+    if address := ADDRESS.match(path):
+        path = f"/{path[address.end() :].partition('?')[0].partition('#')[0]}"
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
     return ("/" if path.startswith(("/", "\\")) else "") + "/".join(parts)
 
@@ -133,7 +157,7 @@ def match_rows(names: Sequence[str], files: Sequence[str], below: str = "") -> M
 def _steps() -> Iterable[tuple[Rule, bool]]:
     yield from ((rule, False) for rule in RULES)
     yield from ((rule, True) for rule in LOOSE)
-    yield BY_NUMBER, False
+    yield from ((rule, False) for rule in EXACT)
 
 
 def _find(
@@ -150,6 +174,8 @@ def _find(
     """
     forms = [[*_tails(key)] if cut else [key] for key in map(rule.of_row, names)]
     wanted = {form for some in forms for form in some if form}
+    if not wanted:  # no row is of this kind
+        return [("", "")] * len(names)
     index: dict[str, str | None] = {}  # key → file; None: several files have it
     for path, key in zip(files, keys, strict=True):
         for form in _tails(key) if cut else (key,):

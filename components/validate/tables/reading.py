@@ -9,17 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
 from components.validate.folders.words import normalise
+from components.validate.tables.cleaning import drop_headers, drop_quotes, explain
 from components.validate.tables.decoding import DELIMITERS, find_encoding
+from components.validate.tables.objects import read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # as pandas reads a column without a name
 LOOKED_AT = 50  # lines that the delimiter is guessed from
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEW = 8  # different whole numbers that are names of something; evaluate cuts more into ranges
@@ -49,12 +53,15 @@ def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
         if file.suffix.lower() == ".parquet":
             table = _read_parquet(file)
         elif file.suffix.lower() in (".jsonl", ".json"):
-            table = _read_json(file, file.read_text(encoding=find_encoding(file, known, notes)))
+            text = file.read_text(encoding=find_encoding(file, known, notes))
+            table = _read_json(file, text, known)
         else:
             table = _read_text(file, known, notes)
     except (ValueError, OSError, csv.Error, RecursionError) as error:
-        why = " ".join(str(error).split())
+        why = explain(error)
         raise DarkroomError(f"{file}: not a readable table ({why}); mend or remove it") from None
+    if not len(table.columns):
+        raise DarkroomError(f"{file}: a table without columns; mend or remove it")
     names = [normalise(str(name)).strip() for name in table.columns]
     columns = [tidy(table.iloc[:, i]) for i in range(len(names))]
     table = pd.concat(columns, axis="columns") if columns else table
@@ -86,17 +93,14 @@ def _read_parquet(file: Path) -> pd.DataFrame:
     return table.to_pandas(integer_object_nulls=True, strings_to_categorical=False)
 
 
-def _read_json(file: Path, text: str) -> pd.DataFrame:
+def _read_json(file: Path, text: str, known: set[str]) -> pd.DataFrame:
     import pandas as pd
 
     if file.suffix.lower() == ".jsonl":
         rows = [json.loads(line) for line in text.splitlines() if line.strip()]
     else:
         rows = json.loads(text)
-        if isinstance(rows, dict) and all(isinstance(v, (str, int, list)) for v in rows.values()):
-            rows = [{"path": name, "label": label} for name, label in rows.items()]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("it should hold an object of names and values for each image")
+    rows = read_records(rows, known)
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: pd.Series([row.get(name) for row in rows], dtype=object) for name in names}
     return pd.DataFrame(columns)
@@ -141,14 +145,33 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
         skipinitialspace=True,
     )
     table.columns = pd.Index(table.iloc[0].fillna("").str.strip())
-    table = table.iloc[1:].reset_index(drop=True)
+    table = drop_headers(table.iloc[1:], notes, file.name)
+    table = drop_quotes(table, notes, file.name)
     # Spreadsheets leave empty rows and columns behind, pandas its numbers of the rows.
     table = table[table.notna().any(axis="columns")].reset_index(drop=True)
     keep = (table.columns != "") | table.notna().any().to_numpy()
-    if len(table) and len(table.columns) > 1 and table.columns[0] in ("", "Unnamed: 0"):
-        numbers = table.iloc[:, 0].tolist()
-        keep[0] &= numbers != [str(i) for i in range(len(numbers))]
+    for place, name in enumerate(table.columns):
+        if len(table) and len(table.columns) > 1 and (not name or UNNAMED.fullmatch(name)):
+            keep[place] &= not _counts(table.iloc[:, place].tolist(), len(table.columns), known)
     return table.loc[:, keep]
+
+
+def _counts(cells: Sequence[str], columns: int, known: set[str]) -> bool:
+    """Whether a column without a name holds numbers of rows: of pandas, of R, or of a part of them.
+
+    Args:
+        cells: what it holds.
+        columns: how many the table has: beside one other, its numbers may be names of files.
+        known: folded names and stems of files.
+    """
+    if list(cells) == [str(i) for i in range(len(cells))]:
+        return True
+    if columns < 3 or len(set(cells)) < len(cells):
+        return False
+    if list(cells) == [str(i) for i in range(1, len(cells) + 1)]:
+        return True
+    is_number = all(isinstance(cell, str) and cell.isdecimal() for cell in cells)
+    return is_number and 2 * len(known & set(cells)) <= len(cells)
 
 
 def _is_quoted_whole(lines: Sequence[str]) -> bool:

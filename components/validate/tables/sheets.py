@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import open_images
-from components.validate.folders.listing import IMAGE_SUFFIXES
-from components.validate.folders.words import SPLIT_WORDS, fold, name_split, normalise
+from components.validate.folders.words import fold, name_split, normalise
 from components.validate.tables.columns import (
     TOLD,
     Chosen,
@@ -20,7 +20,9 @@ from components.validate.tables.columns import (
     choose_columns,
     read_one_hot,
 )
+from components.validate.tables.headless import name_headless
 from components.validate.tables.matching import clean, match_rows, suggest_pattern
+from components.validate.tables.objects import open_cells
 from components.validate.tables.reading import as_text, read_sheet
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from components.validate.spec import LayoutSettings
 
 SHOWN = 3  # names in a message
+ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # of 123456789012, as spreadsheets show it
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Sheet:
     named: int  # rows, those that name an image again included
     files: int  # those of them that have a file
     unmatched: list[str] = field(default_factory=list)  # rows that have none
+    columns: dict[str, str] = field(default_factory=dict)  # label, split, group → its name there
     notes: list[str] = field(default_factory=list)
 
 
@@ -91,7 +95,7 @@ def _read_rows(
         hits = match_rows([clean(value) for value in values], files, found.below).files
         return sum(map(bool, hits)) / max(1, len(hits))
 
-    table = _name_headless(file, table, share, notes)
+    table = name_headless(file, table, share, notes)
     chosen = choose_columns(file, table, told, share, has_labels)
     notes += [f"{found.path}: {note}" for note in chosen.notes]
     texts = _write_paths(file, table, chosen, told)
@@ -127,6 +131,7 @@ def _read_rows(
         named=len(texts),
         files=sum(map(bool, match.files)),
         unmatched=unmatched,
+        columns={part: name for part in TOLD if (name := getattr(chosen, part))},
         notes=notes,
     )
     return sheet
@@ -139,6 +144,8 @@ def describe_unmatched(sheet: Sheet, spare: Sequence[str], column: str = "path")
         f"{sheet.found.path}: {len(names):,} of {sheet.named:,} rows find no file, such as "
         f"{', '.join(map(repr, names[:SHOWN]))}"
     )
+    if any(ROUNDED.fullmatch(name) for name in names):
+        words += "; a spreadsheet rounded the numbers that stood there: export them as text"
     if not spare:
         return words
     words += f"; {len(spare):,} files have no row, such as {', '.join(map(repr, spare[:SHOWN]))}"
@@ -155,29 +162,6 @@ def _forms(path: str) -> tuple[str, str]:
 
 def _list_told(chosen: Chosen) -> set[str]:
     return {chosen.path, chosen.label, chosen.split, chosen.group, *chosen.one_hot}
-
-
-def _name_headless(
-    file: Path, table: pd.DataFrame, share: object, notes: list[str]
-) -> pd.DataFrame:
-    """Return a table whose first row is no row of names with names, and that row as a row."""
-    import pandas as pd
-
-    names = [str(name) for name in table.columns]
-    places = [i for i, name in enumerate(names) if clean(name) and _is_file_name(name)]
-    if not places or len(names) > 2 or file.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        return table
-    if not share([names[places[0]]]):  # type: ignore[operator]
-        return table
-    notes.append(f"{file.name}: no row of names; its columns are taken for path and label")
-    first = pd.DataFrame([names], columns=names, dtype=object)
-    whole = pd.concat([first, table], ignore_index=True)
-    whole.columns = pd.Index(["path" if i == places[0] else "label" for i in range(len(names))])
-    return whole
-
-
-def _is_file_name(name: str) -> bool:
-    return any(name.lower().endswith(suffix) for suffix in IMAGE_SUFFIXES)
 
 
 def _write_paths(
@@ -216,6 +200,9 @@ def _read_told(
             told[part] = read_one_hot(table, chosen.one_hot)
         else:
             column = as_text(table[name]) if name else pd.Series("", table.index, dtype=object)
+            if part == "label" and (opened := open_cells(column)) is not None:
+                column = as_text(opened)
+                notes.append(f"{found.path}: labels from JSON objects in column {name}")
             told[part] = column.map(normalise)
         if name and part != "split":
             told[part] = _mend_floats(told[part], f"{found.path}: column {name}", notes)
@@ -240,8 +227,10 @@ def _read_splits(file: Path, column: pd.Series) -> pd.Series:
     meant: Mapping[str, str] = {value: name_split(value) for value in set(column) - {""}}
     unknown = sorted(value for value, split in meant.items() if not split)
     if unknown:
-        legal = ", ".join(sorted(SPLIT_WORDS))
-        raise DarkroomError(f"{file}: split {unknown[0]!r} is none; legal are {legal}")
+        raise DarkroomError(
+            f"{file}: split {unknown[0]!r} is none; legal are train, val and test, or another of "
+            "their usual names, such as Training, valid, holdout"
+        )
     return column.map(lambda value: meant.get(value, ""))
 
 
@@ -252,6 +241,11 @@ def _drop_repeated(file: Path, rows: pd.DataFrame, found: Found, notes: list[str
     twice = rows.loc[rows["path"].duplicated(keep=False) & ~again, "path"]
     twice = twice[twice.duplicated()]
     if len(twice):
+        if ROUNDED.fullmatch(twice.iloc[0]):
+            raise DarkroomError(
+                f"{file}: names {twice.iloc[0]} in two rows: a spreadsheet rounded the numbers "
+                "that stood there; export them as text"
+            )
         raise DarkroomError(
             f"{file}: names {twice.iloc[0]} in two rows; keep one. Where an image has several "
             "labels, a row each, the table is multi-label, and one classifier of one label each "

@@ -171,3 +171,15 @@ def test_far_shares_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
             f"warning: {name} holds {shares[name]:.1%} of the images, 40.0% were asked" in printed
         )
     assert "the largest has 100 images" in printed
+
+
+def test_shares_that_filled_classes_make_are_not_laid_to_groups(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [item | {"status": "ok"} for item in make_classes([3] * 300)]
+    splits = draw_splits(table(rows), Params())
+    printed = capsys.readouterr().out
+    for name in ("val", "test"):
+        filled = splits["why"].str.contains("; put here because") & (splits["split"] == name)
+        assert f"{filled.sum():,} of them were put there, since their classes had none" in printed
+    assert "the largest has" not in printed

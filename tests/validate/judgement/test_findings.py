@@ -104,6 +104,14 @@ def test_similar_labels():
     assert (found.kind, found.count) == ("similar labels", 2)
 
 
+def test_groups_that_differ_only_in_case_spaces_or_width():
+    groups = ["P1", "p1", "p 2", "p2", "Ｐ3", "P3", "1.0", "10", "01", "1"]
+    manifest = make_manifest(group=[groups[i % len(groups)] for i in range(100)])
+    (found,) = find_oddities(manifest, [], [], Params())
+    assert (found.kind, found.severity, found.count) == ("similar groups", "warning", 6)
+    assert "P1, P3, p 2" in found.message
+
+
 def test_classes_that_a_given_split_lacks():
     manifest = make_manifest(4, split=["train", "train", "test", ""], label=["a", "b", "a", "c"])
     (found,) = find_oddities(manifest, [], [], Params())

@@ -138,6 +138,8 @@ def test_folders_in_two_unicode_forms_are_one_class(tmp_path):
         (("Cat", "cat"), True),
         (("T-shirt", "t shirt"), True),
         (("Straße", "STRASSE"), True),
+        (("Ｃａｔ", "cat"), True),
+        (("cat\u200b", "cat"), True),
         (("Käfer", "Kafer"), False),
         (("कि", "की"), False),  # vowel signs are marks, no punctuation
         (("กา", "กี"), False),

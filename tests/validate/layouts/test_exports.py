@@ -173,6 +173,28 @@ def test_several_labels_in_one_cell(cells, several):
     assert {cell for cell, parts in found.items() if len(parts) > 1} == several
 
 
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        (["ice", "cream", "ice cream"], {}),
+        (["cat", "dog", "cat+dog", "cat, dog", "cat & dog"], {}),
+        (["1", "2", "[1]", "[a b]", "()"], {}),
+        (["a", "b", "a/b"], {"class_depth": "all"}),
+        (["cat", "dog", "cat+dog"], {"label_pattern": "([^/]+)/"}),
+    ],
+)
+def test_a_folder_is_one_class_whatever_it_is_called(tmp_path, names, settings):
+    touch(tmp_path, *(f"{name}/1.jpg" for name in names))
+    layout = read(tmp_path, **settings)
+    assert sorted(layout.files["label"]) == sorted(names)
+    assert layout.rejected == {}
+    # A table may still say several of one image.
+    write(tmp_path, "metadata.csv", f'path,label\n{names[0]}/1.jpg,"{names[0]}|{names[1]}"\n')
+    layout = read(tmp_path, **settings)
+    assert list(layout.rejected) == [f"{names[0]}/1.jpg"]
+    assert sorted(layout.files["label"]) == sorted(["", *names[1:]])
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
 def test_a_column_of_lists(tmp_path, kind):
     names = [f"{i}.jpg" for i in range(4)]
@@ -228,6 +250,19 @@ def test_splits_of_a_table_by_any_of_their_names(tmp_path):
     layout = read(write(tmp_path, "metadata.csv", "path,label,subset\n" + rows))
     assert layout.files["split"].tolist() == ["train", "test", "val", ""]
     assert "metadata.csv: splits from column subset" in layout.notes
+
+
+@pytest.mark.parametrize(
+    ("column", "is_said"),
+    [("is_train", True), ("is_training_image", True), ("fold", True), ("train_line", False)],
+)
+def test_a_column_that_looks_like_splits_and_does_not_say_which(tmp_path, column, is_said):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(4)))
+    rows = "".join(f"{i}.jpg,{'ab'[i % 2]},{i // 2}\n" for i in range(4))
+    layout = read(write(tmp_path, "metadata.csv", f"path,label,{column}\n{rows}"))
+    assert set(layout.files["split"]) == {""}
+    words = f"metadata.csv: column {column} looks like given splits"
+    assert any(note.startswith(words) for note in layout.notes) == is_said
 
 
 def test_params_hold_for_tables_and_folders_alike(tmp_path):

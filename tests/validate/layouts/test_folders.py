@@ -48,6 +48,10 @@ def refuse(root: Path, **settings) -> str:
         (("trainset", "testset"), ("train", "test")),
         (("Training Data", "Validation Data"), ("train", "val")),
         (("1_train", "2_val", "3_test"), ("train", "val", "test")),
+        (("обучение", "Тест"), ("train", "test")),
+        (("训练集", "验证集", "测试集"), ("train", "val", "test")),
+        (("学習用", "検証用", "テスト"), ("train", "val", "test")),
+        (("treino", "validação", "teste"), ("train", "val", "test")),
     ],
 )
 def test_splits_by_the_names_that_people_use(tmp_path, names, splits):
@@ -191,3 +195,28 @@ def test_a_flat_test_is_for_predict(tmp_path, unlabelled):
     layout = read(tmp_path)
     assert set(said(layout)) == {"train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg"}
     assert any("predict" in note and unlabelled.split("/")[0] in note for note in layout.notes)
+
+
+def test_splits_in_some_classes_alone_are_said(tmp_path):
+    touch(tmp_path, "cat/train/1.jpg", "cat/val/2.jpg", "dog/3.jpg", "dog/4.jpg")
+    layout = read(tmp_path)
+    assert set(layout.files["split"]) == {""}
+    assert any(
+        "cat: in it lie folders that look like splits (train, val)" in n for n in layout.notes
+    )
+    assert not any("look like splits" in note for note in read(tmp_path, splits="none").notes)
+
+
+def test_class_folders_of_splits_that_all_hold_the_same_are_said(tmp_path):
+    kinds = [
+        f"{kind}/{name}/1.jpg" for kind in ("augmented", "original") for name in ("cat", "dog")
+    ]
+    touch(tmp_path, *(f"{split}/{path}" for split in ("train", "test") for path in kinds))
+    (note,) = (
+        note for note in read(tmp_path).notes if "train/original are read as classes" in note
+    )
+    line = note.split("`")[1].removeprefix("label_pattern: ").strip("'")
+    layout = read(tmp_path, label_pattern=line)
+    assert set(layout.files["label"]) == {"cat", "dog"}
+    assert set(layout.files["split"]) == {"train", "test"}
+    assert not any("read as classes" in note for note in layout.notes)

@@ -7,6 +7,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from components.common.errors import DarkroomError
+from components.common.images.listing import write_listing
+from components.common.images.stores.listing import Entry
+from components.validate.folders.listing import list_files
 from components.validate.spec import LabelPattern
 
 from .test_folders import read, refuse, said
@@ -252,3 +255,65 @@ def test_any_folder_is_read_or_refused_in_words(tmp_path, seed):
     for name in photos - set(layout.files["path"]):
         above = {f"{parent}" for parent in PurePosixPath(name).parents} - {"."}
         assert any(folder in passed for folder in above) or "named by a table" in passed, name
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        (".bird/3.jpg", "1 images passed over, since names that begin with a dot are hidden"),
+        ("cat/.3.PNG", "such as cat/.3.PNG"),
+        ("cat/.3.HEIC.icloud", "1 images are in iCloud and not on this disk"),
+    ],
+)
+def test_images_out_of_sight_are_counted(tmp_path, hidden, words):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "cat/._1.jpg", ".git/index", ".DS_Store")
+    assert not any("hidden" in note for note in read(tmp_path).notes)
+    touch(tmp_path, hidden)
+    assert any(words in note for note in read(tmp_path).notes)
+    touch(tmp_path / "alone", hidden)
+    assert words in refuse(tmp_path / "alone")
+
+
+def test_images_out_of_sight_in_a_listing(tmp_path):
+    names = ["a/1.jpg", "a/.2.jpg", "a/._1.jpg", ".b/3.jpg", ".b/c/4.jpg", ".d", "a/.5.png.icloud"]
+    touch(tmp_path / "images", *names)
+    entries = [Entry(name, name, 1, "md5:0") for name in names]
+    write_listing(tmp_path / "listing.parquet", "s3://bucket", entries)
+    found = [list_files(tmp_path / place, []) for place in ("images", "listing.parquet")]
+    expected = [".b/3.jpg", "a/.2.jpg", "a/.5.png.icloud"]
+    assert [sorted(listing.hidden) for listing in found] == [expected, expected]
+
+
+def test_archives_beside_class_folders_are_said(tmp_path):
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "bird.zip", "fish.tar.gz")
+    (note,) = (note for note in read(tmp_path).notes if "are archives" in note)
+    assert note.startswith("bird.zip, fish.tar.gz are archives, whose images are not read")
+    touch(tmp_path / "b", "cat.zip", "train.parquet", "train.tfrecord")
+    message = refuse(tmp_path / "b")
+    assert "no images in it, and cat.zip is an archive" in message
+    assert all(f"1 {kind}" in message for kind in (".zip", ".parquet", ".tfrecord"))
+
+
+def test_masks_among_the_photos_are_said(tmp_path):
+    """As in a public set of ultrasound pictures."""
+    photos = (
+        "benign (1).png",
+        "benign (1)_mask.png",
+        "benign (1)_mask_1.png",
+        "2-Mask.png",
+        "2.png",
+    )
+    touch(tmp_path, *(f"{name}/{photo}" for name in ("a", "b") for photo in photos))
+    touch(tmp_path, "a/iron mask.png", "b/venetian_mask.jpg")
+    (note,) = (note for note in read(tmp_path).notes if "named as masks" in note)
+    assert note.startswith(
+        "6 images are named as masks of photos beside them, such as a/2-Mask.png"
+    )
+    layout = read(tmp_path, ignore=["*(?)_mask*", "?-Mask*"])
+    assert len(layout.files) == 6
+    assert not any("named as masks" in note for note in layout.notes)
+
+
+def test_folders_passed_over_are_named_where_nothing_is_left_to_learn(tmp_path):
+    touch(tmp_path, *(f"{name}/{i}.jpg" for name in ("doc", "photo") for i in range(3)))
+    assert "doc/: no class, passed over, by its name" in refuse(tmp_path)

@@ -248,3 +248,53 @@ def test_whole_numbers_stay_so_where_an_image_has_no_row(tmp_path):
     files = read(tmp_path).files.set_index("path")
     assert files["group"].tolist() == ["0", "", "1", ""]
     assert files["site"].dropna().tolist() == ["0", "1"]
+
+
+def test_numbers_of_rows_are_no_names_where_names_of_images_stand(tmp_path):
+    """As Label Studio exports: annotations are numbered, and what is uploaded gets a name."""
+    touch(tmp_path, *(f"{i}.jpg" for i in range(1, 5)))
+    rows = [(i, 5 - i, f"/data/upload/1/3fa2b1c{i}-{5 - i}.jpg", "ab"[i % 2]) for i in range(1, 5)]
+    table = pd.DataFrame(rows, columns=["annotation_id", "id", "image", "choice"])
+    table.to_csv(tmp_path / "project-1-at-2024.csv", index=False)
+    layout = read(tmp_path)
+    assert labels(layout) == {f"{5 - i}.jpg": "ab"[i % 2] for i in range(1, 5)}
+    assert any("which Label Studio puts there" in note for note in layout.notes)
+    # Without the files that it names, it must not fall back on the numbers.
+    table["image"] = [f"elsewhere-{i}.jpg" for i in range(4)]
+    table.to_csv(tmp_path / "project-1-at-2024.csv", index=False)
+    assert "4 of 4 rows find no file, such as 'elsewhere-0.jpg'" in refuse(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "row"),
+    [
+        ("a b/ä 1.jpg", "a%20b/%C3%A4%201.jpg"),
+        ("a b/ä 1.jpg", "https://host.org/x/a%20b/%C3%A4%201.jpg?raw=true&size=1.5/2"),
+        ("a b/1.jpg", "s3://bucket/a b/1.jpg"),
+        ("a b/100%.jpg", "a b/100%.jpg"),
+    ],
+)
+def test_rows_as_addresses(tmp_path, file, row):
+    touch(tmp_path, file, "z.jpg")
+    table = pd.DataFrame({"path": [row, "z.jpg"], "label": ["a", "b"]})
+    table.to_csv(tmp_path / "metadata.csv", index=False)
+    assert labels(read(tmp_path)) == {file: "a", "z.jpg": "b"}
+
+
+@pytest.mark.parametrize("numbers", [range(1, 5), (7, 3, 11, 0)], ids=["R", "a part of a table"])
+def test_numbers_of_rows_that_begin_or_jump_anywhere(tmp_path, numbers):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(1, 5)))
+    table = pd.DataFrame({"file": [f"{i}.jpg" for i in range(1, 5)], "kind": list("abab")})
+    table.index = pd.Index(list(numbers))
+    table.to_csv(tmp_path / "once.csv")
+    assert list(labels(read(tmp_path)).values()) == list("abab")
+    pd.read_csv(tmp_path / "once.csv").to_csv(tmp_path / "metadata.csv")  # saved once more
+    layout = read(tmp_path, label_column="kind")
+    assert list(labels(layout).values()) == list("abab")
+    assert layout.slices == []
+
+
+def test_numbers_beside_one_other_column_may_be_names(tmp_path):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(1, 5)))
+    pd.Series(list("abab"), pd.Index([4, 3, 2, 1])).to_csv(tmp_path / "metadata.csv")
+    assert "has a column without a name" in refuse(tmp_path)

@@ -1,5 +1,6 @@
 """One file → one row: every way to be broken has its reason; measures are held against oracles."""
 
+import base64
 import hashlib
 import io
 import struct
@@ -94,6 +95,29 @@ def test_every_way_to_be_broken_has_its_reason(tmp_path, name):
     assert "\n" not in row["reason"]
     assert row["sha256"] == hashlib.sha256(data).hexdigest()
     assert row["bytes"] == len(data)
+
+
+STAND_INS = {
+    "a pointer of DVC; run `dvc pull`": b"outs:\n- md5: a304\n  size: 3\n  path: 1.jpg\n",
+    "a pointer of git-annex": b"/annex/objects/SHA256E-s12345--abcd.jpg\n",
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 3\n",
+    "what macOS puts beside a file": b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + bytes(99),
+    "a server's answer": b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
+    "a picture as base64 text": base64.b64encode(JPEG),
+    "a picture that was saved as text": JPEG.decode("utf-8", "replace").encode(),
+    "it begins with nothing but zeros": bytes(9000),
+    "a web page": b"\n<!DOCTYPE html><html>",
+}
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_what_stands_in_a_pictures_place_is_named(tmp_path, name):
+    assert inspect(tmp_path, STAND_INS[name])["reason"].startswith(f"not an image: {name}")
+
+
+def test_a_png_whose_profile_is_too_large_is_not_called_damaged(tmp_path):
+    row = inspect(tmp_path, encode(make_photo(), "PNG", icc_profile=bytes(2 << 20)))
+    assert row["reason"].startswith("too large: a text or colour profile in it")
 
 
 @pytest.mark.parametrize("kind", ["baseline", "progressive"])
