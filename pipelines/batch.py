@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from components.common.errors import DarkroomError
 from components.common.images.stores.listing import MODULES
 from components.common.settings.addresses import refuse_secrets
+from components.common.settings.flags import read_path, read_word
 from pipelines.settings import BATCH, Settings
 
 
@@ -20,12 +21,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         required=True,
+        type=read_word,
         help="the images: a folder, @FILE with a path in each line, s3://…, gs://… or hf://…; for "
         "a cluster files lie on the shared volume",
     )
     parser.add_argument(
         "--output",
         required=True,
+        type=read_word,
         metavar="FOLDER",
         help="for answers and summary; for a cluster on the shared volume",
     )
@@ -34,15 +37,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--local", action="store_true", help="run it on this machine, in processes")
-    how.add_argument("--compile", type=Path, metavar="FILE", help="write the pipeline as YAML")
+    how.add_argument("--compile", type=read_path, metavar="FILE", help="write the pipeline as YAML")
     how.add_argument(
         "--cron",
+        type=read_word,
         help="start it again and again: seconds minutes hours day month weekday, '0 0 3 * * *'; "
         "`schedule --disable --name NAME` stops it",
     )
     parser.add_argument(
         "--root",
-        type=Path,
+        type=read_path,
         default=Path("pipeline-runs"),
         help="with --local, folder for what the tasks hand each other; default: %(default)s",
     )
@@ -77,6 +81,8 @@ def predict(settings: Settings, options: argparse.Namespace, connect: Callable[.
     check_places(batch)
     from pipelines import cluster
 
+    if options.cron:
+        cluster.check_cron(options.cron)
     connection = connect(settings, options)
     sending = {"allow_mutable_tag": options.allow_mutable_tag, "checked": options.checked}
     if options.cron:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.common.files.temporary import keeping_in_one_folder
+from components.common.settings.flags import count, number, read_path, read_word
 from components.common.terminal import Stopwatch, exit_on_error, say
 from components.common.tracking.signals import raising_on_sigterm
 from pipelines import batch
@@ -41,7 +42,11 @@ def create_parser() -> argparse.ArgumentParser:
 def _add(actions: argparse._SubParsersAction, name: str, meaning: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     parser: argparse.ArgumentParser = actions.add_parser(name, help=meaning, description=meaning)
     parser.add_argument(
-        "--params", default="params.yaml", type=Path, metavar="FILE", help="default: %(default)s"
+        "--params",
+        default="params.yaml",
+        type=read_path,
+        metavar="FILE",
+        help="default: %(default)s",
     )
     parser.add_argument(
         "--set",
@@ -57,7 +62,7 @@ def _add(actions: argparse._SubParsersAction, name: str, meaning: str) -> argpar
 def _add_compile(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "compile", "write the pipeline as YAML, the same bytes every time")
     parser.add_argument(
-        "--output", type=Path, default=Path("pipeline.yaml"), help="default: %(default)s"
+        "--output", type=read_path, default=Path("pipeline.yaml"), help="default: %(default)s"
     )
     parser.set_defaults(action=_compile)
 
@@ -68,7 +73,7 @@ def _add_run(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-
     parser.add_argument("--cache", action="store_true", help="take results of equal earlier tasks")
     parser.add_argument(
         "--root",
-        type=Path,
+        type=read_path,
         default=Path("pipeline-runs"),
         help="folder for what the tasks write; default: %(default)s",
     )
@@ -126,14 +131,18 @@ def _add_predict(actions: argparse._SubParsersAction) -> None:  # type: ignore[t
 def _add_wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="show progress; fail if the run fails")
     parser.add_argument(
-        "--timeout", type=float, default=86400, metavar="SECONDS", help="of --wait; %(default)s"
+        "--timeout",
+        type=number(0, 1e9, above=True),
+        default=86400,
+        metavar="SECONDS",
+        help="of --wait; %(default)s",
     )
 
 
 def _add_retry(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "retry", "go on with a run that failed or was terminated")
     _add_server(parser)
-    parser.add_argument("run", metavar="RUN", help="its id: the end of its address")
+    parser.add_argument("run", type=read_word, metavar="RUN", help="its id: the end of its address")
     _add_wait(parser)
     parser.set_defaults(action=_retry)
 
@@ -142,9 +151,13 @@ def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[
     parser = _add(actions, "schedule", "start the pipeline again and again, by a cron expression")
     _add_server(parser)
     _add_sending(parser)
-    parser.add_argument("--name", default="darkroom", help="of the schedule; default: %(default)s")
+    parser.add_argument(
+        "--name", default="darkroom", type=read_word, help="of the schedule; default: %(default)s"
+    )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--cron", help="seconds minutes hours day month weekday: '0 0 3 * * *'")
+    what.add_argument(
+        "--cron", type=read_word, help="seconds minutes hours day month weekday: '0 0 3 * * *'"
+    )
     what.add_argument("--enable", action="store_true", help="let a schedule of that name go on")
     what.add_argument("--disable", action="store_true", help="stop a schedule of that name")
     parser.add_argument("--disabled", action="store_true", help="make it, but do not start it yet")
@@ -155,8 +168,12 @@ def _add_upload(actions: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser = _add(actions, "upload", "upload the pipeline, or a new version of it")
     _add_server(parser)
     _add_sending(parser)
-    parser.add_argument("--name", default="darkroom", help="of the pipeline; default: %(default)s")
-    parser.add_argument("--version", required=True, help="of the pipeline, such as the git commit")
+    parser.add_argument(
+        "--name", default="darkroom", type=read_word, help="of the pipeline; default: %(default)s"
+    )
+    parser.add_argument(
+        "--version", required=True, type=read_word, help="of the pipeline, such as the git commit"
+    )
     parser.set_defaults(action=_upload)
 
 
@@ -165,11 +182,11 @@ def _add_clean(actions: argparse._SubParsersAction) -> None:  # type: ignore[typ
     parser = _add(actions, "clean", meaning)
     _add_server(parser)
     parser.add_argument(
-        "--volume", type=Path, help="where it is mounted; default: kubeflow.volume.mount"
+        "--volume", type=read_path, help="where it is mounted; default: kubeflow.volume.mount"
     )
     parser.add_argument(
         "--keep",
-        type=int,
+        type=count(0),
         default=2,
         help="folders of each kind that stay for the cache, the newest; %(default)s",
     )
@@ -217,6 +234,8 @@ def _retry(settings: Settings, options: argparse.Namespace) -> None:
 def _schedule(settings: Settings, options: argparse.Namespace) -> None:
     from pipelines import cluster
 
+    if options.cron:
+        cluster.check_cron(options.cron)
     connection = _connect(settings, options)
     if options.cron:
         cluster.schedule(

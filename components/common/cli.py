@@ -19,6 +19,7 @@ from components.common.errors import DarkroomError
 from components.common.files.ownership import check_apart, check_file, check_folder, find_real
 from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
+from components.common.settings.flags import read_path
 from components.common.settings.kubeflow import Kubeflow
 from components.common.settings.missing import describe_missing, find_missing
 from components.common.settings.params import read_params, read_yaml, suggest
@@ -89,10 +90,14 @@ def create_parser(room: str, spec: ModuleType) -> argparse.ArgumentParser:
         for field in dataclasses.fields(kind):
             flag = "--" + field.name.replace("_", "-")
             group.add_argument(
-                flag, required=True, type=Path, metavar="PATH", help=field.metadata["help"]
+                flag, required=True, type=read_path, metavar="PATH", help=field.metadata["help"]
             )
     parser.add_argument(
-        "--params", default="params.yaml", metavar="FILE", help="default: %(default)s"
+        "--params",
+        default=Path("params.yaml"),
+        type=read_path,
+        metavar="FILE",
+        help="default: %(default)s",
     )
     return parser
 
@@ -204,7 +209,7 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
     flags = vars(parser.parse_args(words))
     with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
-        file = Path(flags.pop("params"))
+        file = flags.pop("params")
         values = _read_values(file)
         params = _take_params(values, room)
         inputs = _take(spec.Inputs, _name_source(flags, values["data"].source))

@@ -61,7 +61,7 @@ class Params:
         "the same for answers that name one class: class → share; those of each class named here "
         "get a threshold of their own, `*`: those of every class",
     )
-    costs: dict[str, dict[str, float]] = param(
+    costs: dict[str, dict[str, Annotated[float, Between(0)]]] = param(
         {},
         "what mistakes cost: class → what it is taken for → cost, `*` for every other class; the "
         "answer with the lowest expected cost is given. Mistakes that are not named cost 1",

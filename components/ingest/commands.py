@@ -6,23 +6,24 @@ import argparse
 from pathlib import Path
 
 from components.common.cli import Command
+from components.common.settings.flags import read_path
 
 
 def _add_outline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="as ingest.source: digits, an archive, a folder of a store")
     parser.add_argument(
-        "--folder", type=Path, required=True, metavar="PATH", help="a new folder for the names"
+        "--folder", type=read_path, required=True, metavar="PATH", help="a new folder for the names"
     )
     parser.add_argument(
         "--facts",
-        type=Path,
+        type=read_path,
         required=True,
         metavar="FILE",
         help="JSON file: what ingest is to be told, and which images have their bytes",
     )
     parser.add_argument(
         "--downloads",
-        type=Path,
+        type=read_path,
         default=Path("data/archives"),
         metavar="PATH",
         help="where an archive from afar is kept; default: %(default)s",

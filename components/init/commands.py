@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from components.common.cli import ROOM_ITSELF, Command, check_writable, create_schema
+from components.common.errors import DarkroomError
+from components.common.settings.flags import number, read_path, read_word
 
 SCHEMA = Path("params.schema.json")
 
@@ -14,25 +16,21 @@ SCHEMA = Path("params.schema.json")
 def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
+        type=read_word,
         help="a folder of images; an archive, or its address https://, s3://, gs:// or hf://; a "
         "folder of such a store; or digits, which come with scikit-learn",
     )
     parser.add_argument(
-        "--minutes", type=_count_minutes, help="how long a run may take; default: no limit"
+        "--minutes",
+        type=number(0, 100_000, above=True),
+        help="how long a run may take; default: no limit",
     )
     parser.add_argument("--name", default="", help="of the model; default: that of the source")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument("--params", type=read_path, default=Path("params.yaml"), metavar="FILE")
     parser.epilog = (
         "Looks at names, tables and a few images, asks nothing, and changes in params.yaml only "
         "what it says, each with a reason; what you set yourself stays."
     )
-
-
-def _count_minutes(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 100_000:
-        raise argparse.ArgumentTypeError(f"must be more than 0 minutes, got {text}")
-    return value
 
 
 def _init(flags: argparse.Namespace) -> None:
@@ -52,21 +50,25 @@ def _init(flags: argparse.Namespace) -> None:
 
 
 def _add_schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, default=SCHEMA, metavar="FILE")
+    parser.add_argument("--output", type=read_path, default=SCHEMA, metavar="FILE")
 
 
 def _write_schema(flags: argparse.Namespace) -> None:
     from components.common.files.writing import write_text
-    from components.init.schema import create_json_schema, render
+    from components.init.schema import HEADER, create_json_schema, render
 
-    write_text(flags.output, render(create_json_schema(create_schema())), edits=True)
+    if flags.output.is_dir():
+        raise DarkroomError(f"--output {flags.output}: is a folder; give the name of a file")
+    check_writable("--output", flags.output)
+    # The one of the project is in git, and no list of ours names it: how it begins does.
+    write_text(flags.output, render(create_json_schema(create_schema())), header=HEADER)
 
 
 def _add_upgrade(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument("--params", type=read_path, default=Path("params.yaml"), metavar="FILE")
     parser.add_argument(
         "--stages",
-        type=Path,
+        type=read_path,
         metavar="FILE",
         help="a dvc.yaml: add only what it names, since DVC knows no defaults",
     )

@@ -11,6 +11,9 @@ from typing import Any
 from components.common.settings.spec import is_shared
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the newest that editors' YAML servers know
+TITLE = "params.yaml of Darkroom"
+# How the file begins: one that does is ours.
+HEADER = f'{{\n  "$schema": "{DIALECT}",\n  "title": "{TITLE}",\n'
 
 
 def create_json_schema(sections: Mapping[str, type]) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def create_json_schema(sections: Mapping[str, type]) -> dict[str, Any]:
         properties[name] = {**drawn, "description": _first_line(kind)}
     return {
         "$schema": DIALECT,
-        "title": "params.yaml of Darkroom",
+        "title": TITLE,
         "type": "object",
         "properties": properties,
         "additionalProperties": False,

@@ -31,7 +31,7 @@ def upgrade(file: Path, sections: Mapping[str, type], stages: Path | None = None
     check_params(file, found, sections)
     missing = find_missing(found, sections)
     if stages is not None:
-        named = set(list_named(read_yaml(stages)))
+        named = set(list_named(read_yaml(stages, "--stages")))
         missing = {key: value for key, value in missing.items() if _is_named(key, value, named)}
     if not missing:
         return

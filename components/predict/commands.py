@@ -6,7 +6,6 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from components.common.cli import (
     read_room_params,
 )
 from components.common.errors import DarkroomError
+from components.common.settings.flags import count, read_path, read_word
 from components.predict import spec
 
 PARAMS = Path("params.yaml")
@@ -34,9 +34,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "where the version has a limit for it; an image that cannot be read has no label but a\n"
         "reason."
     )
-    parser.add_argument("images", nargs="+", metavar="PATH", help=told["images"])
+    parser.add_argument("images", nargs="+", type=read_word, metavar="PATH", help=told["images"])
     parser.add_argument("--model", required=True, help=told["model"])
-    parser.add_argument("--output", default="-", metavar="FILE", help=told["output"])
+    parser.add_argument(
+        "--output", default="-", type=read_word, metavar="FILE", help=told["output"]
+    )
     parser.add_argument("--probabilities", action="store_true", help=told["probabilities"])
     parser.add_argument("--sets", action="store_true", help=told["sets"])
     parser.add_argument("--unsure-below", type=_share, metavar="P", help=told["unsure_below"])
@@ -69,17 +71,19 @@ def _predict(flags: argparse.Namespace) -> None:
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="*", metavar="PATH", help="as predict takes them")
+    parser.add_argument(
+        "images", nargs="*", type=read_word, metavar="PATH", help="as predict takes them"
+    )
     parser.add_argument("--model", required=True, help="such as models:/darkroom@champion")
     parser.add_argument(
         "--log",
-        type=Path,
+        type=read_path,
         action="append",
         default=[],
         metavar="FILE",
         help="what `serve --log FILE` wrote: the answers of this version in it; may be repeated",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="JSON file for the result")
+    parser.add_argument("--output", type=read_path, metavar="FILE", help="JSON file for the result")
     parser.add_argument("--fail", action="store_true", help="exit with 1 where the batch drifted")
     parser.add_argument(
         "--min-effect",
@@ -112,11 +116,11 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
         "The list has the columns rank, path, label and second (the likeliest classes), their\n"
         "probabilities, unknown, and worth, 0 to 1: how much a label would tell."
     )
-    parser.add_argument("images", nargs="+", metavar="FOLDER", help=told["images"])
+    parser.add_argument("images", nargs="+", type=read_word, metavar="FOLDER", help=told["images"])
     parser.add_argument("--model", default="", help=f"{told['model']}; default: {CHAMPION}")
     parser.add_argument(
         "--count",
-        type=_count_to(100_000),
+        type=count(1, 100_000),
         default=default["count"],
         metavar="N",
         help=told["count"],
@@ -124,31 +128,17 @@ def _add_suggest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--of", metavar="CLASS", help=told["of"])
     for name, file in (("output", "suggestions.csv"), ("page", "suggestions.html")):
         parser.add_argument(
-            f"--{name}", type=Path, default=Path(file), metavar="FILE", help=told[name]
+            f"--{name}", type=read_path, default=Path(file), metavar="FILE", help=told[name]
         )
     for name in ("known", "metrics"):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=told[name])
+        parser.add_argument(f"--{name}", type=read_path, metavar="FILE", help=told[name])
     parser.add_argument(
         "--near-duplicate-bits",
-        type=int,
-        choices=range(16),
+        type=count(0, 15),
         default=default["near_duplicate_bits"],
         metavar="N",
         help=told["near_duplicate_bits"],
     )
-
-
-def _count_to(most: int) -> Callable[[str], int]:
-    """Return what reads a number of photos as it was typed, from 1 to so many."""
-
-    def count(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(
-                f"{text} is no number of photos: legal are 1 to {most}"
-            )
-        return int(text)
-
-    return count
 
 
 def _suggest(flags: argparse.Namespace) -> None:
@@ -173,20 +163,23 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "source",
+        type=read_word,
         metavar="SOURCE",
         help="a folder; @FILE, a list with a path in each line; or s3://…, gs://… or hf://…",
     )
     parser.add_argument("--model", default="", help=f"default: {CHAMPION}")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="for answers")
+    parser.add_argument(
+        "--output", type=read_path, required=True, metavar="FOLDER", help="for answers"
+    )
     parser.add_argument(
         "--partition-images",
-        type=_count_to(1_000_000),
+        type=count(1, 1_000_000),
         metavar="N",
         help="images of a partition; default: predict.batch.partition_images of params.yaml",
     )
     parser.add_argument(
         "--partition",
-        type=int,
+        type=count(0),
         metavar="K",
         help="this one alone, from 0; the same call without it sums up when all are answered",
     )
@@ -197,8 +190,6 @@ def _batch(flags: argparse.Namespace) -> None:
     """Answer for very many images, by partitions."""
     from components.predict.batch.batch import run_batch
 
-    if flags.partition is not None and flags.partition < 0:
-        raise DarkroomError(f"--partition {flags.partition}: legal are numbers from 0")
     check_writable("--output", flags.output / "any")
     images = flags.partition_images or _read_settings(flags.params).batch.partition_images
     model = flags.model or _name_champion(flags.params)
@@ -209,7 +200,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_server(parser, port=8080)
     parser.add_argument("--name", default="", help="by which clients call the model in addresses")
     parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="keep digests and answers there, for watch"
+        "--log", type=read_path, metavar="FILE", help="keep digests and answers there, for watch"
     )
 
 
@@ -222,14 +213,16 @@ def _add_server(parser: argparse.ArgumentParser, port: int) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="0.0.0.0 lets other machines ask; default: %(default)s"
     )
-    parser.add_argument("--port", type=int, default=port, help="default: %(default)s; 0: any")
+    parser.add_argument(
+        "--port", type=count(0, 65_535), default=port, help="default: %(default)s; 0: any"
+    )
     _add_params(parser)
 
 
 def _add_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--params",
-        type=Path,
+        type=read_path,
         metavar="FILE",
         help="settings, in its section predict; default: params.yaml, where there is one",
     )

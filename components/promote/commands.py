@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.cli import Command, read_room_params
+from components.common.settings.flags import read_path, read_word
 from components.common.settings.spec import check_name
 
 if TYPE_CHECKING:
     from components.promote.registry.registry import Registry
 
 
+REPORTS = Path("reports")
+
+
 def _add_approve(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("version", nargs="?", help="default: the challenger")
+    parser.add_argument("version", nargs="?", type=read_word, help="default: the challenger")
     parser.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
     _add_champion(parser)
@@ -41,7 +45,7 @@ def _approve(flags: argparse.Namespace) -> None:
             flags.reason,
             rules=params and params.rules,
             approvals=params.approvals if params else 1,
-            champion=flags.champion,
+            champion=flags.champion or "",
             against_verdict=flags.against_verdict,
             accept_breaks=flags.accept_broken_ledger,
         )
@@ -49,7 +53,9 @@ def _approve(flags: argparse.Namespace) -> None:
 
 def _add_rollback(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("version", nargs="?", help="a former champion; default: the one before")
+    parser.add_argument(
+        "version", nargs="?", type=read_word, help="a former champion; default: the one before"
+    )
     _add_who(parser)
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
     _add_champion(parser)
@@ -59,7 +65,7 @@ def _roll_back(flags: argparse.Namespace) -> None:
     with _opening(flags) as registry:
         from components.promote.people import roll_back
 
-        roll_back(registry, flags.version, flags.by, flags.reason, flags.champion)
+        roll_back(registry, flags.version, flags.by, flags.reason, flags.champion or "")
 
 
 def _add_repair(parser: argparse.ArgumentParser) -> None:
@@ -94,24 +100,32 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reports",
-        type=Path,
-        default=Path("reports"),
+        type=read_path,
         metavar="FOLDER",
-        help="with --dry-run, what evaluate wrote; default: reports",
+        help=f"with --dry-run, what evaluate wrote; default: {REPORTS}",
     )
 
 
 def _show_rules(flags: argparse.Namespace) -> None:
     params = read_room_params(flags.params, "promote")
+    from components.common.errors import DarkroomError
+    from components.common.tracking.tags import METRICS
     from components.promote.trial import show_rules, try_rules
 
+    if flags.name:
+        check_name(flags.name, "--name")
     if not flags.dry_run:
+        if flags.reports:
+            raise DarkroomError("--reports: goes with --dry-run")
         show_rules(params.rules)
         return
+    if flags.reports and not (flags.reports / METRICS).is_file():
+        raise DarkroomError(f"--reports {flags.reports}: holds no {METRICS}; evaluate writes it")
     from components.common.tracking.failures import explain_failures
 
     with explain_failures():
-        try_rules(flags.name or params.mlflow.registered_model, params.rules, flags.reports)
+        name = flags.name or params.mlflow.registered_model
+        try_rules(name, params.rules, flags.reports or REPORTS, is_named=bool(flags.name))
 
 
 def _add_history(parser: argparse.ArgumentParser) -> None:
@@ -119,6 +133,7 @@ def _add_history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "query",
         nargs="?",
+        type=read_word,
         help="an alias, a version, or the beginning of any origin: git commit, digest, run id; "
         "default: all",
     )
@@ -133,8 +148,10 @@ def _show_history(flags: argparse.Namespace) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="registered model; default: mlflow.registered_model")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument(
+        "--name", type=read_word, help="registered model; default: mlflow.registered_model"
+    )
+    parser.add_argument("--params", type=read_path, default=Path("params.yaml"), metavar="FILE")
 
 
 def _add_who(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +163,7 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
 def _add_champion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--champion",
-        default="",
+        type=read_word,
         metavar="VERSION",
         help="the champion that you decide against, or none; if it is another now, nothing is done",
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.common.files.schema import Schema
 from components.common.files.writing import read_json
+from components.common.settings.flags import read_path
 from components.common.terminal import exit_on_error
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
@@ -181,7 +182,7 @@ def _python() -> str:
 def main(words: Sequence[str]) -> None:
     """Print the summary of a verdict."""
     parser = argparse.ArgumentParser(prog="python -m components.promote.summary")
-    parser.add_argument("verdict", type=Path, help="such as reports/verdict.json")
+    parser.add_argument("verdict", type=read_path, help="such as reports/verdict.json")
     parser.add_argument("--json", action="store_true", help="as JSON")
     flags = parser.parse_args(words)
     verdict = SCHEMA.take_off(flags.verdict, read_json(flags.verdict))

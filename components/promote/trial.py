@@ -43,17 +43,20 @@ def show_rules(rules: Sequence[Rule]) -> None:
         say(f"promote.rules[{number}]: {rule.words}")
 
 
-def try_rules(name: str, rules: Sequence[Rule], reports: Path) -> None:
+def try_rules(name: str, rules: Sequence[Rule], reports: Path, is_named: bool = False) -> None:
     """Judge past evaluations by rules, the oldest first, and print who would have been champion.
 
     Args:
         name: of the registered model.
         rules: the rules.
         reports: folder of an evaluation that may not be registered yet; it comes last.
+        is_named: a person named the model, so it must be there.
 
     Raises:
         DarkroomError: if there is nothing to judge, or a rule names an unknown figure.
     """
+    if is_named and not _is_registered(name):
+        raise DarkroomError(f"--name {name}: MLflow has no such model; run the pipeline first")
     show_rules(rules)
     champion: Champion | None = None
     judged = list(_read_registered(name))
@@ -96,13 +99,15 @@ def _is_unmeasured(rule: Rule, evidence: Evidence) -> bool:
     return rule.metric in SERVED and rule.metric not in evidence.figures
 
 
+def _is_registered(name: str) -> bool:
+    return is_begun() and Registry(import_mlflow(create=False), name).find_named(name) is not None
+
+
 def _read_registered(name: str) -> Iterator[Past]:
     """Yield what is kept of the newest versions, the oldest of them first."""
-    if not is_begun():
+    if not _is_registered(name):
         return
     registry = Registry(import_mlflow(create=False), name)
-    if registry.find_named(name) is None:
-        return
     book = Ledger(registry.mlflow, name).read()
     found = registry.client.search_model_versions(f"name = '{name}'", max_results=MOST_VERSIONS)
     for number in sorted((str(version.version) for version in found), key=int):

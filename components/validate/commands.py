@@ -6,15 +6,16 @@ import argparse
 from pathlib import Path
 
 from components.common.cli import Command, read_room_params
+from components.common.settings.flags import read_path
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="of images")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the same in figures")
+    parser.add_argument("folder", type=read_path, help="of images")
+    parser.add_argument("--params", type=read_path, default=Path("params.yaml"), metavar="FILE")
+    parser.add_argument("--json", type=read_path, metavar="FILE", help="the same in figures")
     parser.add_argument(
         "--outline",
-        type=Path,
+        type=read_path,
         metavar="FILE",
         help="the facts that `python -m components.ingest outline` wrote beside the folder",
     )

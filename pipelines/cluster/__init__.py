@@ -13,8 +13,18 @@
 ==============  ==========================================================================
 """
 
-from pipelines.cluster.actions import retry, schedule, submit, switch_schedule, upload
+from pipelines.cluster.actions import check_cron, retry, schedule, submit, switch_schedule, upload
 from pipelines.cluster.connection import Run, connect
 from pipelines.cluster.watching import wait
 
-__all__ = ["Run", "connect", "retry", "schedule", "submit", "switch_schedule", "upload", "wait"]
+__all__ = [
+    "Run",
+    "check_cron",
+    "connect",
+    "retry",
+    "schedule",
+    "submit",
+    "switch_schedule",
+    "upload",
+    "wait",
+]

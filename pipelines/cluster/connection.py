@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.settings.addresses import check_address, refuse_credentials
 from components.common.tracking.failures import hide_password
 
 IN_CLUSTER = "http://ml-pipeline.{}.svc.cluster.local:8888"
@@ -82,6 +83,8 @@ def connect(
         host = IN_CLUSTER.format(os.environ.get("KFP_NAMESPACE", "kubeflow"))
     if not host.startswith(("http://", "https://")):
         raise DarkroomError(f"{host}: the address of KFP must begin with http:// or https://")
+    refuse_credentials(host, "the address of KFP")
+    check_address(host, "the address of KFP")
     host = host.rstrip("/")
     if not token and token_file.is_file():
         token = token_file.read_text(encoding="utf-8").strip()

@@ -87,3 +87,58 @@ def test_a_room_that_a_person_types_takes_any_other_word_as_its_own(
         )
     code, _, told = type_in("predict", "watch", "--model", "none.keras", capsys=capsys)
     assert (code, told[:24]) == (1, "error: nothing to watch:")
+
+
+@pytest.mark.parametrize(
+    ("room", "words", "flag"),
+    [
+        ("promote", ["approve", "", "--by", "me", "--reason", "why"], "version"),
+        ("promote", ["approve", "--by", "me", "--reason", "why", "--champion", ""], "--champion"),
+        ("promote", ["rollback", "", "--reason", "why"], "version"),
+        ("promote", ["history", ""], "query"),
+        ("promote", ["rules", "--params", ""], "--params"),
+        ("predict", ["--model", "m.keras", ""], "PATH"),
+        ("predict", ["batch", "", "--output", "x"], "SOURCE"),
+        ("predict", ["batch", "photos", "--output", ""], "--output"),
+        ("predict", ["serve", "--model", "m.keras", "--port", "70000"], "--port"),
+        ("train", ["--list-backbones", "--max-mb", "nan"], "--max-mb"),
+        ("train", ["--list-backbones", "--minutes", "inf"], "--minutes"),
+        ("train", ["--list-backbones", "--minutes", "1", "--images", "9" * 5000], "--images"),
+        ("train", ["weights", "fetch", ""], "NAME"),
+        ("init", [""], "source"),
+        ("init", ["photos", "--minutes", "x"], "--minutes"),
+    ],
+)
+def test_an_empty_word_or_a_number_out_of_range_is_refused_before_anything(
+    room: str, words: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable of the shell that is not set gives an empty word: no path, and no default."""
+    code, out, told = type_in(room, *words, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert f"error: argument {flag}: " in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--list-backbones", "--memory-gb", "3"], "go with --minutes"),
+        (["--list-backbones", "--shelf", "here"], "--shelf here: is no folder"),
+        (["weights", "list", "--shelf", "here"], "--shelf here: is no folder"),
+        (["weights", "verify", "--shelf", "here"], "--shelf here: is no folder"),
+        (["weights", "verify"], "data/weights: nothing there"),
+        (["weights", "list", "dinov2_base"], "takes no names"),
+        (["weights", "fetch"], "name a network"),
+    ],
+)
+def test_flags_that_would_be_passed_over_are_refused(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here").write_text("mine")
+    code, out, err = type_in("train", *words, capsys=capsys)
+    assert (code, out) == (1, "")
+    assert told in err

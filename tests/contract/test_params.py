@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,10 @@ def replace(file: Path, old: str, new: str) -> None:
         ("\ntrain:", "\ntraining:", ["unknown key training", "did you mean `train`"]),
         ("at_least: 0.8", "at_last: 0.8", ["promote.rules[0]", "at_last"]),
         ("data:\n", "data: [\n", ["not valid YAML"]),
+        ("costs: {}", "costs: {cat: {dog: -1}}", ["evaluate.costs.cat.dog", "0 or more", "-1"]),
+        ("costs: {}", "costs: {cat: {dog: .inf}}", ["evaluate.costs.cat.dog", "0 or more"]),
+        ("review_cost: 0", "review_cost: .inf", ["evaluate.review_cost", "0 or more"]),
+        ("max_imbalance: 20", "max_imbalance: .inf", ["validate.max_imbalance", "1 or more"]),
         ("include: []", f"include: {LAUGHS}", ["anchors", "more than 100,000 values"]),
         ("include: []", "include: &a [*a]", ["stands within itself"]),
         ("include: []", f"include: {'[' * 3000}", ["nested too deeply"]),
@@ -205,3 +210,16 @@ def test_help_imports_nothing_heavy(room: str, words: list[str]) -> None:
         f"print(sorted({HEAVY} & sys.modules.keys()))\n"
     )
     assert run_python(code).splitlines()[-1] == "[]"
+
+
+def test_a_params_file_that_is_none_is_told_and_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    """`--params <(…)` was empty the second time it was read, and a named pipe hung."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
+    (tmp_path / "list").write_text("- a\n")
+    words = {"pipe": "a pipe or device", "empty": "got nothing", "list": "got a list"}
+    for name, told in words.items():
+        with pytest.raises(DarkroomError, match=told):
+            read_room_params(tmp_path / name, "train")
+    with pytest.raises(DarkroomError, match=r"none: no such file; give one with --space"):
+        read_yaml(tmp_path / "none", "--space")

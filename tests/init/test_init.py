@@ -96,6 +96,8 @@ def test_what_somebody_set_stays(
         ("photos.zip", "not a tar or zip archive"),
         ("data/images", "is what the stages write"),
         ("https://me:word@host/a.zip", "holds a user or password"),
+        ("https://[::1/a.zip", "is no address (Invalid IPv6 URL)"),
+        ("https://host:99999/a.zip", "is no address (Port out of range"),
     ],
 )
 def test_what_is_of_no_use_is_told_in_a_line_and_changes_nothing(

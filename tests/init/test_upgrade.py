@@ -79,3 +79,19 @@ def test_what_dvc_yaml_names() -> None:
 )
 def test_where_a_new_key_goes(before: str, after: str) -> None:
     assert change_text(before, {"a.c": 3}) == after
+
+
+def test_the_schema_replaces_its_own_file_and_nobody_elses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes, schema = tmp_path / "notes.json", tmp_path / "params.schema.json"
+    notes.write_text("mine")
+    schema.write_text((ROOT / "params.schema.json").read_text("utf-8").replace("seed", "sead"))
+    run_room("init", ["schema", "--output", str(schema)])
+    assert schema.read_text("utf-8") == (ROOT / "params.schema.json").read_text("utf-8")
+    for place, words in ((notes, "Darkroom did not write it"), (tmp_path, "is a folder")):
+        with pytest.raises(SystemExit) as end:
+            run_room("init", ["schema", "--output", str(place)])
+        assert end.value.code == 1
+        assert words in capsys.readouterr().err
+    assert notes.read_text() == "mine"

@@ -188,6 +188,9 @@ def test_a_server_that_does_not_answer_in_time(
         ("http://no-such-host.invalid", "cannot be reached"),
         ("kfp.local", "must begin with http"),
         ("", "no address of KFP"),
+        ("http://[::1", "is no address (Invalid IPv6 URL)"),
+        ("http://127.0.0.1:99999", "is no address (Port out of range"),
+        ("http://me:word@127.0.0.1", "holds a user or password"),
     ],
 )
 def test_an_address_that_leads_nowhere(
@@ -232,6 +235,27 @@ def test_schedule_makes_replaces_disables_and_enables(
     code, _, err = call("schedule", "--disable", "--name", "weekly")
     assert code == 1
     assert "no schedule of the name weekly" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (["schedule", "--cron", ""], "--cron"),  # it stopped the schedule of that name
+        (["predict", "--source", "s3://a/b", "--output", "/x", "--cron", ""], "--cron"),  # it sent
+        (["upload", "--version", ""], "--version"),
+        (["retry", ""], "RUN"),
+        (["submit", "--wait", "--timeout", "nan"], "--timeout"),
+        (["clean", "--keep", "-1"], "--keep"),
+        (["clean", "--volume", ""], "--volume"),
+    ],
+)
+def test_an_empty_word_or_a_number_out_of_range_is_refused_before_anything(
+    words: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--params", str(PARAMS), "--host", "http://127.0.0.1:9"])
+    assert end.value.code == 2
+    assert f"error: argument {flag}: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cron", ["0 3 * * *", "every night", "0 0 3 * * ;"])

@@ -130,3 +130,28 @@ def test_pulled_model_gets_the_lines_that_register_and_ask_it(
     told = capsys.readouterr().err
     assert "dvc repro --force --single-item promote" in told
     assert "components.predict --model models/model.keras PATH" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--dry-run", "--name", "typo"], "--name typo: MLflow has no such model"),
+        (["--dry-run", "--reports", "nowhere"], "--reports nowhere: holds no metrics.json"),
+        (["--reports", "reports"], "--reports: goes with --dry-run"),
+    ],
+)
+def test_what_was_named_and_is_not_there_is_not_passed_over(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_rules(tmp_path, {"metric": "accuracy", "at_least": 0.75})
+    write_reports(tmp_path, 0.78)
+    with pytest.raises(SystemExit) as end:
+        run_room("promote", ["rules", *words])
+    assert end.value.code == 1
+    assert told in capsys.readouterr().err

@@ -109,7 +109,7 @@ def load_model(file: Path) -> keras.Model:
     _import_layers(file)
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # of a config that is none it is nearly anything
         if "arbitrary code execution" in str(error):  # Keras's words; its advice is to run it
             raise DarkroomError(
                 f"{file}: holds code of its own (a Lambda layer), and Darkroom runs no code of a "

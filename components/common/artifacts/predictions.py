@@ -94,22 +94,43 @@ def read_predictions(file: Path) -> Predictions:
         lacking = ", ".join(sorted(missing)) or f"{PROBABILITY}<class>"
         raise DarkroomError(f"{file}: predictions lack {lacking}; run evaluate again")
     positions = {name: position for position, name in enumerate(names)}
-    strange = set(table["label"]) - set(names)
+    strange = sorted({str(label) for label in table["label"] if label not in positions})
     if strange:
         raise DarkroomError(
-            f"{file}: labels without a column of probabilities: {', '.join(sorted(strange))}; run "
+            f"{file}: labels without a column of probabilities: {', '.join(strange[:5])}; run "
             "evaluate again"
         )
     decided = table["predicted"].map(positions) if "predicted" in table else None
     if decided is not None and decided.isna().any():
         raise DarkroomError(f"{file}: answers that are no class of it; run evaluate again")
+    try:
+        probabilities = table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64)
+        found = table[logits].to_numpy(np.float32)
+    except (ValueError, TypeError) as error:
+        raise DarkroomError(f"{file}: no numbers ({error}); run evaluate again") from None
+    if wrong := _find_wrong(table, probabilities, found):
+        raise DarkroomError(f"{file}: {wrong}; run evaluate again")
     return Predictions(
         class_names=names,
         paths=list(table["path"]),
         sha256=list(table["sha256"]),
         labels=table["label"].map(positions).to_numpy(np.int64),
-        logits=table[logits].to_numpy(np.float32),
-        probabilities=table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64),
+        logits=found,
+        probabilities=probabilities,
         groups=list(table[GROUP].astype(str)) if GROUP in table else [],
         decided=None if decided is None else decided.to_numpy(np.int64),
     )
+
+
+def _find_wrong(table: pd.DataFrame, probabilities: np.ndarray, logits: np.ndarray) -> str:
+    """Return what of a table of predictions no evaluation wrote; empty where all is well."""
+    for name in ("path", "sha256"):
+        if not all(isinstance(one, str) for one in table[name]):
+            return f"the column {name} holds what is no text"
+    if table["path"].duplicated().any():
+        return "an image stands there more than once"
+    if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
+        return "probabilities or logits that are no numbers (NaN or infinite)"
+    if ((probabilities < 0) | (probabilities > 1 + 1e-6)).any():
+        return "probabilities that are not 0 to 1"
+    return ""

@@ -59,6 +59,7 @@ def refuse_secrets(source: str, setting: str) -> None:
             "GOOGLE_APPLICATION_CREDENTIALS, for hf:// into HF_TOKEN; or download it by hand and "
             "name the file"
         )
+    check_address(source, setting)
 
 
 def refuse_credentials(text: str, setting: str) -> None:
@@ -104,6 +105,18 @@ def find_credentials(values: Any, name: str = "") -> None:
     elif isinstance(values, (list, tuple)):
         for position, value in enumerate(values):
             find_credentials(value, f"{name}[{position}]")
+
+
+def check_address(address: str, setting: str) -> None:
+    """Raise DarkroomError if an address cannot be taken apart into host, port and path."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        if parts.scheme in ("http", "https"):  # of a bucket it may be an ARN, full of colons
+            _ = parts.port  # a wrong one is found where it is asked for
+    except ValueError as error:
+        raise DarkroomError(
+            f"{setting}: {hide_secrets(address)} is no address ({error}); look for a slip in it"
+        ) from None
 
 
 def _describe_place(scheme: str) -> str:

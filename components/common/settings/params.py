@@ -106,14 +106,26 @@ def refuse_moved(where: str, keys: Iterable[str]) -> None:
         )
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a params file, unchecked; raise DarkroomError if it is no YAML with sections."""
+def read_yaml(file: Path, flag: str = "--params") -> dict[str, Any]:
+    """Read a params file, unchecked; raise DarkroomError if it is no YAML with sections.
+
+    Args:
+        file: it is read more than once, so a pipe is refused.
+        flag: by which a person names it, for the message.
+    """
+    refuse_special(file)
     try:
         return parse_yaml(file, file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DarkroomError(f"{file}: no such params file; give one with --params") from None
+        raise DarkroomError(f"{file}: no such file; give one with {flag}") from None
     except UnicodeDecodeError as error:
         raise DarkroomError(f"{file}: not valid YAML: {error}") from None
+
+
+def refuse_special(file: Path) -> None:
+    """Refuse a pipe or device: one waits for whoever fills it, and is empty the second time."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise DarkroomError(f"{file}: a pipe or device; give the name of a file that stays")
 
 
 def parse_yaml(file: Path, text: str) -> dict[str, Any]:
@@ -123,7 +135,8 @@ def parse_yaml(file: Path, text: str) -> dict[str, Any]:
     except ValueError as error:
         raise DarkroomError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(found, dict):
-        raise DarkroomError(f"{file}: must hold sections of keys, got {type(found).__name__}")
+        got = "nothing" if found is None else "a list" if isinstance(found, list) else repr(found)
+        raise DarkroomError(f"{file}: must hold sections of keys, got {got[:80]}")
     if _count_values(found, {}, file) > MOST_VALUES:
         raise DarkroomError(
             f"{file}: its anchors (*name) stand for more than {MOST_VALUES:,} values; write out "

@@ -65,7 +65,7 @@ class Between:
 
     def check(self, value: Any) -> Any:
         """Return the value, or raise ValueError with the legal range."""
-        if self.low <= value <= self.high:
+        if self.low <= value <= self.high and abs(value) != float("inf"):
             return value
         legal = (
             f"{self.low:g} or more"

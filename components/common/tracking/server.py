@@ -5,16 +5,18 @@ from __future__ import annotations
 import http.client
 import logging
 import os
+import sqlite3
 import sys
 import urllib.error
 import urllib.request
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import locking, writing
-from components.common.settings.addresses import refuse_credentials
+from components.common.settings.addresses import check_address, refuse_credentials
 from components.common.terminal import say
 from components.common.tracking.failures import explain_failures, hide_password
 from components.common.tracking.relocation import follow_folder
@@ -52,8 +54,10 @@ def import_mlflow(create: bool = True) -> Any:
     import mlflow
 
     uri = find_uri()
+    check_address(uri, URI)
     file = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and file.exists():
+        _check_database(file)
         follow_folder(file)
     elif uri.startswith("sqlite:///"):
         if not create:
@@ -66,6 +70,27 @@ def import_mlflow(create: bool = True) -> Any:
     with explain_failures(first_contact=True):
         mlflow.search_experiments(max_results=1)
     return mlflow
+
+
+def _check_database(file: Path) -> None:
+    """Refuse what is no database, and that of something else: MLflow would make its tables in it.
+
+    Raises:
+        DarkroomError: before MLflow is asked, which tries a folder for minutes.
+    """
+    advice = f"set {URI} to another, or unset it to use mlflow.db here"
+    if not file.is_file():
+        raise DarkroomError(f"{file}: is no file, so no database of MLflow; {advice}")
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as found:
+            tables = {name for (name,) in found.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error:
+        return  # MLflow meets it as well, and is explained
+    if tables and "experiments" not in tables:
+        raise DarkroomError(
+            f"{file}: a database of something else, without experiments; nothing was touched: "
+            f"{advice}"
+        )
 
 
 def _create_database(file: Path) -> None:
@@ -100,7 +125,7 @@ def _describe_way(folder: Path) -> str:
 
 def find_uri() -> str:
     """Return the address of MLflow, from the environment or the default; it holds no password."""
-    found = os.environ.get(URI) or DEFAULT_URI
+    found = os.environ.get(URI, "").strip() or DEFAULT_URI
     refuse_credentials(found, URI)
     return found
 

@@ -59,12 +59,17 @@ def parse_evidence(found: Any, name: str) -> Evidence:
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("test_digest"), str):
         raise DarkroomError(f"{name}: holds no evaluation with a test_digest; run evaluate again")
-    return Evidence(
-        list_figures(found),
-        found["test_digest"],
-        costs=_list_costs(found),
-        unmeasured=_list_unmeasured(found),
-    )
+    try:
+        return Evidence(
+            list_figures(found),
+            found["test_digest"],
+            costs=_list_costs(found),
+            unmeasured=_list_unmeasured(found),
+        )
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise DarkroomError(
+            f"{name}: not an evaluation of this version ({error}); run evaluate again"
+        ) from None
 
 
 def _list_costs(found: Mapping[str, Any]) -> dict[tuple[str, str], float]:

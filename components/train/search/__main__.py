@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.files.temporary import keeping_in_one_folder
+from components.common.settings.flags import count, number, read_path
 from components.common.terminal import exit_on_error, say
 from components.common.tracking.signals import raising_on_sigterm
 
@@ -29,7 +30,7 @@ def create_parser() -> argparse.ArgumentParser:
     apply = commands.add_parser("apply", help="write the best settings into params.yaml")
     for command in (run, show, apply):
         command.add_argument(
-            "--database", type=Path, default=Path("search.db"), metavar="FILE",
+            "--database", type=read_path, default=Path("search.db"), metavar="FILE",
             help="SQLite file that holds the studies; default: %(default)s",
         )  # fmt: skip
         command.add_argument(
@@ -37,23 +38,26 @@ def create_parser() -> argparse.ArgumentParser:
         )
     for command in (run, apply):
         command.add_argument(
-            "--params", type=Path, default=Path("params.yaml"), metavar="FILE",
+            "--params", type=read_path, default=Path("params.yaml"), metavar="FILE",
             help="settings that stay, and get the best; default: %(default)s",
         )  # fmt: skip
     run.add_argument(
-        "--space", type=Path, default=Path("search.yaml"), metavar="FILE",
+        "--space", type=read_path, default=Path("search.yaml"), metavar="FILE",
         help="ranges of settings; default: %(default)s",
     )  # fmt: skip
     run.add_argument(
-        "--shards", type=Path, default=Path("data/shards"), metavar="PATH",
+        "--shards", type=read_path, default=Path("data/shards"), metavar="PATH",
         help="folder of shards that preprocess wrote; default: %(default)s",
     )  # fmt: skip
     run.add_argument(
-        "--trials", type=_count, default=20, metavar="N",
+        "--trials", type=count(1, 100_000), default=20, metavar="N",
         help="trials in all, earlier sessions' included; default: %(default)s",
     )  # fmt: skip
     run.add_argument(
-        "--timeout-minutes", type=float, metavar="MINUTES", help="begin no trial after this"
+        "--timeout-minutes",
+        type=number(0, 1e6, above=True),
+        metavar="MINUTES",
+        help="begin no trial after this",
     )
     run.add_argument(
         "--pruner", choices=PRUNERS, default="asha",
@@ -127,13 +131,6 @@ def _describe(best: Best) -> str:
     """Return how good the best trial is, in words."""
     seeds = f", mean of {best.runs} seeds" if best.runs > 1 else ""
     return f"validation log loss {best.loss:.3f}, accuracy {best.accuracy:.1%}{seeds}"
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"1 or more, got {number}")
-    return number
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def read_space(file: Path, params: Path) -> Space:
         DarkroomError: naming the first key that is unknown, or whose range is not legal.
     """
     known = read_settings(params)
-    found = read_yaml(file)
+    found = read_yaml(file, "--space")
     if not found:
         raise DarkroomError(f"{file}: holds no settings to search; add `train.…: {FORMS}`")
     refuse_moved(str(file), found)

@@ -20,6 +20,7 @@ from components.common.tracking.journal import find_journal
 from components.common.tracking.server import import_mlflow
 from components.common.tracking.signals import find_status, raising_on_sigterm
 from components.train.search.attempt import REPEATS, RUN, STOPPED, run_attempt
+from components.train.search.database import explain_database, has_studies
 from components.train.search.settings import create_params, read_present, read_settings
 from components.train.search.space import Space, describe_space, read_space
 from components.train.spec import Params
@@ -71,6 +72,7 @@ def run_search(search: Search) -> Best:
     The first trial is params.yaml as it stands, so the best is never worse than that, judged by
     the validation split. The test split is not looked at.
     """
+    has_studies(search.database)  # refuses a file of something else before anything is done
     space = read_space(search.space, search.params)
     dataset = read_dataset(search.shards)
     study = _open_study(search, space, dataset)
@@ -144,13 +146,14 @@ def read_study(database: Path, name: str) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if not database.is_file():
+    if not has_studies(database):
         raise DarkroomError(f"{database}: no studies here; `search run` makes one")
-    try:
-        return optuna.load_study(study_name=name, storage=f"sqlite:///{database}")
-    except KeyError:
-        known = ", ".join(optuna.get_all_study_names(f"sqlite:///{database}"))
-        raise DarkroomError(f"{database}: no study {name}; there are: {known}") from None
+    with explain_database(database):
+        try:
+            return optuna.load_study(study_name=name, storage=f"sqlite:///{database}")
+        except KeyError:
+            known = ", ".join(optuna.get_all_study_names(f"sqlite:///{database}"))
+            raise DarkroomError(f"{database}: no study {name}; there are: {known}") from None
 
 
 def count_ended(study: optuna.Study) -> int:
@@ -206,12 +209,13 @@ def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
     # Heartbeats are what it calls experimental, since 2021.
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     search.database.parent.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{search.database}",
-        heartbeat_interval=HEARTBEAT_SECONDS,
-        grace_period=GRACE_SECONDS,
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-    )
+    with explain_database(search.database):
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{search.database}",
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+        )
     pruners: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         # Epoch 0 is the probe, which is the same in all trials of a backbone.
         "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(reduction_factor=2),

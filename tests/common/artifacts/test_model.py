@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,21 @@ def test_a_model_that_cannot_be_saved_leaves_nothing(
         save_model(tmp_path / "models" / "model.keras", model, make_card())
     assert [*(tmp_path / "tmp").iterdir(), *(tmp_path / "models").iterdir()] == []
     assert tempfile.tempdir == str(tmp_path / "tmp")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        "[1]",
+        "5",
+        '{"module": "os", "class_name": "system", "config": {"command": "touch pwned"}}',
+    ],
+)
+def test_a_config_of_anything_is_told_in_words(config: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "odd.keras", "w") as made:
+        made.writestr("config.json", config)
+        made.writestr("metadata.json", "{}")
+        made.writestr("model.weights.h5", "")
+    with pytest.raises(DarkroomError, match=r"odd\.keras: not a readable Keras model"):
+        load_model(tmp_path / "odd.keras")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +262,29 @@ def test_a_kfp_task_that_is_tried_again_goes_on_in_the_same_run(
     monkeypatch.setenv("DARKROOM_KFP_RUN_ID", "another")
     with start_recorded_run(names, mlflow_store / "run.json") as mlflow:
         assert mlflow.active_run().info.run_id != first
+
+
+@pytest.mark.parametrize("kind", ["folder", "other"])
+def test_what_is_no_database_of_mlflow_is_left_alone(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow makes its tables in the database of something else, and tries a folder for minutes."""
+    file = tmp_path / "mine.db"
+    if kind == "folder":
+        file.mkdir()
+    else:
+        with closing(sqlite3.connect(file)) as made:
+            made.execute("CREATE TABLE studies (name TEXT)")
+            made.commit()
+    before = None if kind == "folder" else file.read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+    with pytest.raises(DarkroomError, match=r"mine\.db: .*set MLFLOW_TRACKING_URI to another"):
+        import_mlflow()
+    assert before is None or file.read_bytes() == before
+
+
+def test_an_address_with_a_slip_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in ("http://[::1", "http://127.0.0.1:99999"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(DarkroomError, match=r"MLFLOW_TRACKING_URI: .* is no address"):
+            import_mlflow()

@@ -337,3 +337,11 @@ def test_what_could_not_be_measured_is_no_proof_and_no_mistake_of_the_rules() ->
             assert words in decision.words
     with pytest.raises(DarkroomError, match=r"holds no `macro.f1.lo`"):
         check_rules([Rule("macro.f1.lo", at_least=0.1)], evidence, "metrics.json")
+
+
+@pytest.mark.parametrize(
+    "found", [{"decisions": 5}, {"undefined": [1]}, {"accuracy": 10**400}, {"without_interval": 7}]
+)
+def test_metrics_of_another_form_are_told(found: dict[str, object]) -> None:
+    with pytest.raises(DarkroomError, match=r"metrics\.json: not an evaluation of this version"):
+        parse_evidence({"test_digest": "t", **found}, "metrics.json")

@@ -75,6 +75,8 @@ def verify_shelf(shelf: Path, names: list[str]) -> None:
         if name not in known:
             there = ", ".join(known) or "none"
             raise DarkroomError(f"weights verify: {shelf}: no network {name}; there: {there}")
+    if not known:
+        raise DarkroomError(f"weights verify: {shelf}: nothing there; weights fetch NAME brings it")
     wrong = []
     for one in (known[name] for name in names or known):
         faults = list(_find_faults(one))
