@@ -228,7 +228,7 @@ def test_names_that_mean_harm_do_none(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (["nowhere"], "not one of 1 images could be read"),
         (["empty"], "no images in empty: nothing to choose among"),
-        (["pool", "--count", "0"], "0 is no number of photos: legal are 1 to 100000"),
+        (["pool", "--count", "0"], "argument --count: '0': legal is a whole number, 1 to 100000"),
         (["pool", "--page", "s.csv"], "--page s.csv: that is --output"),
         (["pool", "--known", "none.parquet"], "none.parquet: no manifest there"),
         (["pool", "--metrics", "none.json"], "--metrics none.json: no such file"),
