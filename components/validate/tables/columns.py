@@ -156,7 +156,9 @@ def _find_path(file: object, table: pd.DataFrame, share: Share, notes: list[str]
     best = max(shares, key=lambda name: shares[name], default="")
     if named or (best and shares[best]):
         best = best if shares.get(best) else next((n for n in named if n in shares), named[0])
-        notes.append(f"file names from column {best}, a guess: few of them are files")
+        is_number = best not in shares and share(samples[best]) >= SHARE
+        why = "its numbers are names of files" if is_number else "few of them are files"
+        notes.append(f"file names from column {best}, a guess: {why}")
         return best
     raise DarkroomError(
         f"{file}: has no column `path`, only {', '.join(names[:8])}; name the column of file "

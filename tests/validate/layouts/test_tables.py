@@ -265,6 +265,14 @@ def test_numbers_of_rows_are_no_names_where_names_of_images_stand(tmp_path):
     assert "4 of 4 rows find no file, such as 'elsewhere-0.jpg'" in refuse(tmp_path)
 
 
+def test_numbers_are_names_where_nothing_else_finds_a_file(tmp_path):
+    touch(tmp_path, *(f"{i:04d}.jpg" for i in range(1, 5)))
+    rows = "".join(f"{i},IMG_{i + 3}.jpg,{'ab'[i % 2]}\n" for i in range(1, 5))
+    layout = read(write(tmp_path, "metadata.csv", f"image_id,original,label\n{rows}"))
+    assert list(labels(layout).values()) == list("baba")
+    assert any("image_id, a guess: its numbers are names" in note for note in layout.notes)
+
+
 @pytest.mark.parametrize(
     ("file", "row"),
     [
