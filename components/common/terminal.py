@@ -63,10 +63,28 @@ codecs.register_error("darkroom_plain", _write_plainly)
 
 
 def speak_any_encoding() -> None:
-    """Let both streams write what their encoding lacks: a log may know no UTF-8, a name be none."""
+    """Let both streams write what their encoding lacks: a log may know no UTF-8, a name be none.
+
+    A stream that is closed (``>&-``) is there afterwards, and leads nowhere.
+    """
+    _fill_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="darkroom_plain")
+
+
+def _fill_closed() -> None:
+    """Open what is closed of standard input, output and error.
+
+    Or the next file that is opened would get its number, and whatever a library in C prints.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def heading(room: str, purpose: str) -> None:

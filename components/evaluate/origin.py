@@ -47,7 +47,7 @@ def read_earlier(file: Path) -> dict[str, Any]:
 
 def read_probe(file: Path, predictions: Predictions) -> Predictions:
     """Return what the probe says of the same images."""
-    probe = read_predictions(file)
+    probe = read_predictions(file, "train")
     same = (probe.paths, probe.sha256, probe.class_names) == (
         predictions.paths,
         predictions.sha256,

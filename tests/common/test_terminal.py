@@ -110,3 +110,20 @@ def test_a_python_without_what_the_project_needs_is_told_which_one_to_use() -> N
     assert f"is not installed in {sys.executable}; run the command with .venv/bin/python" in (
         done.stderr
     )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["components.train --list-backbones", "pipelines compile"])
+def test_a_closed_stream_is_no_failure(closed: str, words: str, tmp_path: Path) -> None:
+    """The work was done, and the end was a traceback; a file might have got what is printed."""
+    more = f"--output {tmp_path / 'p.yaml'}" if "compile" in words else ""
+    done = subprocess.run(
+        f"{sys.executable} -m {words} {more} {closed}",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ">&-" in closed.replace("2>&-", "") or done.stdout

@@ -93,13 +93,28 @@ def read_card(file: Path) -> ModelCard:
     try:
         with zipfile.ZipFile(file) as archive:
             found = SCHEMA.take_off(file, json.loads(archive.read(CARD)))
-        return ModelCard(**(found | {"form": ImageForm(**found["form"])}))
+        card = ModelCard(**(found | {"form": ImageForm(**found["form"])}))
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no model there; run train first") from None
     except DarkroomError:
         raise
     except Exception as error:  # of damaged zips it is nearly anything
         raise DarkroomError(f"{file}: not a model that Darkroom trained ({error!r})") from None
+    if wrong := _find_wrong(card):
+        raise DarkroomError(f"{file}: not a model that Darkroom trained ({wrong})")
+    return card
+
+
+def _find_wrong(card: ModelCard) -> str:
+    """Return what of a card no training wrote; empty where all is well."""
+    names, form = card.class_names, card.form
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        return "its class names are no list of texts"
+    if len(set(names)) < len(names):
+        return "two of its classes have one name"
+    if not all(isinstance(one, int) and one > 0 for one in (form.size_px, form.max_pixels)):
+        return "its images have no size"
+    return ""
 
 
 def load_model(file: Path) -> keras.Model:

@@ -83,33 +83,38 @@ def create_table(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def read_predictions(file: Path) -> Predictions:
-    """Read predictions.parquet; raise DarkroomError where it is missing or damaged."""
+def read_predictions(file: Path, stage: str = SCHEMA.stage) -> Predictions:
+    """Read predictions.parquet; raise DarkroomError where it is missing or damaged.
+
+    Args:
+        file: what the model says, or in the same form what the probe of train says.
+        stage: that wrote it, for messages.
+    """
     needed = ("path", "sha256", "label")
-    table = read_table(file, "table of predictions", needed, "evaluate", schema=SCHEMA)
+    table = read_table(file, "table of predictions", needed, stage, schema=SCHEMA)
     names = [str(c).removeprefix(PROBABILITY) for c in table if str(c).startswith(PROBABILITY)]
     logits = [f"{LOGIT}{name}" for name in names]
     missing = set(logits) - set(table.columns)
     if missing or not names:
         lacking = ", ".join(sorted(missing)) or f"{PROBABILITY}<class>"
-        raise DarkroomError(f"{file}: predictions lack {lacking}; run evaluate again")
+        raise DarkroomError(f"{file}: predictions lack {lacking}; run {stage} again")
     positions = {name: position for position, name in enumerate(names)}
     strange = sorted({str(label) for label in table["label"] if label not in positions})
     if strange:
         raise DarkroomError(
             f"{file}: labels without a column of probabilities: {', '.join(strange[:5])}; run "
-            "evaluate again"
+            f"{stage} again"
         )
     decided = table["predicted"].map(positions) if "predicted" in table else None
     if decided is not None and decided.isna().any():
-        raise DarkroomError(f"{file}: answers that are no class of it; run evaluate again")
+        raise DarkroomError(f"{file}: answers that are no class of it; run {stage} again")
     try:
         probabilities = table[[f"{PROBABILITY}{name}" for name in names]].to_numpy(np.float64)
         found = table[logits].to_numpy(np.float32)
     except (ValueError, TypeError) as error:
-        raise DarkroomError(f"{file}: no numbers ({error}); run evaluate again") from None
+        raise DarkroomError(f"{file}: no numbers ({error}); run {stage} again") from None
     if wrong := _find_wrong(table, probabilities, found):
-        raise DarkroomError(f"{file}: {wrong}; run evaluate again")
+        raise DarkroomError(f"{file}: {wrong}; run {stage} again")
     return Predictions(
         class_names=names,
         paths=list(table["path"]),

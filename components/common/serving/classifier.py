@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,34 @@ class Classifier:
         self.card = read_card(file)
         allowed = self.card.form.max_pixels
         self._form = replace(self.card.form, max_pixels=min(allowed, max_pixels or allowed))
-        self._model = split_outputs(load_model(file), with_features)
+        self._file = file
+        self._model = self._take_outputs(with_features)
         self._channels = int(self._model.outputs[2].shape[-1]) if with_features else 0
+
+    def _take_outputs(self, with_features: bool) -> Any:
+        """Return the network with all its outputs, if it is the one that the card is about."""
+        try:
+            found = split_outputs(load_model(self._file), with_features)
+        except ValueError as error:
+            raise DarkroomError(f"{self._file}: no network of train's ({error})") from None
+        classes, size = found.outputs[1].shape[-1], found.inputs[0].shape[1]
+        known, wanted = len(self.class_names), self.card.form.size_px
+        if classes != known or size not in (None, wanted):
+            raise DarkroomError(
+                f"{self._file}: its network gives {classes} classes of {size} px, and what it says "
+                f"of itself is {known} of {wanted} px; run train again"
+            )
+        return found
+
+    def _ask(self, pixels: np.ndarray) -> list[np.ndarray]:
+        """Return all outputs for decoded images; no answer is better than one that is no number."""
+        found = [np.asarray(one) for one in self._model.predict_on_batch(pixels)]
+        if not all(np.isfinite(one).all() for one in found[:2]):
+            raise DarkroomError(
+                f"{self._file}: its answers are not numbers, so its weights are damaged or its "
+                "training diverged; run train again, or name another model"
+            )
+        return found
 
     @property
     def class_names(self) -> list[str]:
@@ -83,7 +110,7 @@ class Classifier:
 
     def infer(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return probabilities and logits of decoded images, both float64 (images, classes)."""
-        probabilities, logits, *_ = self._model.predict_on_batch(pixels)
+        probabilities, logits, *_ = self._ask(pixels)
         return np.asarray(probabilities, np.float64), np.asarray(logits, np.float64)
 
     def classify(self, images: Sequence[bytes | Path]) -> Answers:
@@ -123,9 +150,7 @@ class Classifier:
         features = np.full((len(reasons), self._channels), np.nan, np.float32)
         readable = np.array([not reason for reason in reasons], bool)
         if readable.any():
-            probabilities[readable], logits[readable], *more = self._model.predict_on_batch(
-                pixels[readable]
-            )
+            probabilities[readable], logits[readable], *more = self._ask(pixels[readable])
             if more:
                 features[readable] = more[0]
         return Answers(probabilities, reasons, logits, features if self._channels else None)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import zipfile
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from components.common.artifacts.model import load_model, save_model
 from components.common.errors import DarkroomError
-from tests.tiny_model import make_card
+from components.common.images.pixels import ImageForm
+from components.common.serving.classifier import Classifier
+from tests.tiny_model import make_card, make_model
 
 
 def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
@@ -57,3 +64,46 @@ def test_a_config_of_anything_is_told_in_words(config: str, tmp_path: Path) -> N
         made.writestr("model.weights.h5", "")
     with pytest.raises(DarkroomError, match=r"odd\.keras: not a readable Keras model"):
         load_model(tmp_path / "odd.keras")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"class_names": ["cat", "cat"]}, "two of its classes have one name"),
+        ({"class_names": [1, 2]}, "no list of texts"),
+        ({"class_names": "cat"}, "no list of texts"),
+        ({"class_names": []}, "no list of texts"),
+        ({"form": ImageForm(-1, "crop", "#ffffff")}, "have no size"),
+        ({"class_names": ["cat", "cow", "dog"]}, "gives 2 classes of 16 px.* 3 of 16 px"),
+        ({"form": ImageForm(8, "crop", "#ffffff")}, "gives 2 classes of 16 px.* 2 of 8 px"),
+    ],
+)
+def test_a_card_that_no_training_wrote_is_refused(
+    change: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    file = make_model(tmp_path / "model.keras")
+    with zipfile.ZipFile(file) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    card = replace(make_card(), **change)
+    held["darkroom.json"] = json.dumps(asdict(card)).encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in held.items():
+            archive.writestr(name, data)
+    with pytest.raises(DarkroomError, match=rf"model\.keras: .*{words}"):
+        Classifier(file)
+
+
+def test_weights_that_are_no_numbers_give_no_answer(tmp_path: Path) -> None:
+    """The first class was answered, with the probability nan."""
+    from components.common.backend import keras
+
+    file = make_model(tmp_path / "model.keras")
+    network = keras.models.load_model(file)
+    network.set_weights([np.full_like(one, np.nan) for one in network.get_weights()])
+    save_model(tmp_path / "nan.keras", network, make_card())
+    Image.new("RGB", (20, 20)).save(tmp_path / "photo.png")
+    classifier = Classifier(tmp_path / "nan.keras")
+    with pytest.raises(DarkroomError, match=r"nan\.keras: its answers are not numbers"):
+        classifier.classify([tmp_path / "photo.png"])
+    with pytest.raises(DarkroomError, match="are not numbers"):
+        classifier.warm_up()

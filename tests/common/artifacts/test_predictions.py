@@ -56,8 +56,9 @@ def test_what_no_evaluation_wrote_is_refused(
 ) -> None:
     file = tmp_path / "p.parquet"
     change(create_table(FOUND)).to_parquet(file)
-    with pytest.raises(DarkroomError) as told:
-        read_predictions(file)
-    assert words in str(told.value)
-    assert str(told.value).startswith(f"{file}: ")
-    assert "run evaluate again" in str(told.value)
+    for stage in ("evaluate", "train"):  # the probe's lie in the same form
+        with pytest.raises(DarkroomError) as told:
+            read_predictions(file, stage)
+        assert words in str(told.value)
+        assert str(told.value).startswith(f"{file}: ")
+        assert f"run {stage} again" in str(told.value)
