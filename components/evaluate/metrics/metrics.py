@@ -261,8 +261,11 @@ def describe_gaps(classes: list[ClassScore]) -> list[str]:
 
 
 def describe_few(intervals: Mapping[str, object], figures: Mapping[str, Any]) -> list[str]:
-    """Return in words which averages have too few images for an interval."""
-    words = {"macro.f1": "macro averages", "roc_auc": "ROC-AUC", "log_loss": "log loss"}
+    """Return in words which averages have too few images for an interval.
+
+    The log loss is none to mind: of a good model it seldom has one, and no page shows it.
+    """
+    words = {"macro.f1": "macro averages", "roc_auc": "ROC-AUC"}
     names = [name for figure, name in words.items() if figure not in intervals]
     names = [name for name in names if name != "ROC-AUC" or "roc_auc" in figures]
     if not names:

@@ -115,4 +115,3 @@ def test_a_very_good_models_log_loss_rests_on_too_few_mistakes_for_an_interval()
         found = create_metrics(predictions_of(labels, logits), "d", alone(500), 2)
         assert ("log_loss" in found["intervals"]) is is_sure
         assert ("log_loss" in found["without_interval"]) is not is_sure
-        assert any("log loss" in note for note in found["notes"]) is not is_sure
