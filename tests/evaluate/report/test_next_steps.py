@@ -92,7 +92,7 @@ def test_labels_are_mended_where_there_is_a_page_for_it() -> None:
 
 def test_the_commands_are_legal_whatever_classes_are_called() -> None:
     command = list_steps(POINTS, make_metrics(), PAGE)[1].command
-    words = shlex.split(command)
+    words = shlex.split(command.replace("\\\n", " "))  # as a shell joins the lines
     assert words[words.index("--of") + 1] == HOSTILE
     assert words[:3] == ["python", "-m", "components.predict"]
     done = subprocess.run(
