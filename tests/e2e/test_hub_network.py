@@ -36,7 +36,7 @@ from tests.e2e.walk import (
 from tests.train.networks.tiny_hub import make_hub
 
 KINDS = ["ViT"]
-PER_CLASS, SIZE_PX, EPOCHS = 40, 32, 12
+PER_CLASS, SIZE_PX, EPOCHS = 80, 32, 12
 FINETUNE = {
     "epochs": EPOCHS, "batch_size": 8, "learning_rate": 0.001, "ema_momentum": 0.9,
     "label_smoothing": 0.0, "dropout": 0.0,
