@@ -112,15 +112,9 @@ def _find_imbalance(usable: pd.DataFrame, max_imbalance: float) -> list[Finding]
 
 def _find_similar_labels(usable: pd.DataFrame) -> list[Finding]:
     """Find labels that differ only in case, spaces or punctuation."""
-    labels = usable["label"].drop_duplicates()
-    forms = labels.map(plain)
-    alike = labels[forms.duplicated(keep=False) & (forms != "")]
-    if not len(alike):
-        return []
-    message = f"labels that differ only in case, spaces or punctuation: {_list(sorted(alike))}"
+    forms = usable["label"].drop_duplicates().map(plain)
     advice = "give them one name, unless they are meant to be different classes"
-    rows = usable[usable["label"].isin(alike)].drop_duplicates("label")
-    return [Finding("similar labels", WARNING, message, advice, len(alike), _examples(rows))]
+    return _find_similar(usable, forms, "case, spaces or punctuation", advice)
 
 
 def _find_similar_groups(usable: pd.DataFrame) -> list[Finding]:
@@ -129,13 +123,28 @@ def _find_similar_groups(usable: pd.DataFrame) -> list[Finding]:
     # Punctuation and zeros count: 1.0 and 10, 01 and 1 may well be two.
     wide = groups.map(lambda name: name if name.isascii() else normalize("NFKC", name))
     forms = wide.map(lambda name: "".join(fold(name).split()))
-    alike = groups[forms.duplicated(keep=False)]
+    advice = "give them one name, or one person, thing or burst lies in two splits"
+    return _find_similar(usable, forms, "case, spaces or width", advice)
+
+
+def _find_similar(
+    usable: pd.DataFrame, forms: pd.Series, differing: str, advice: str
+) -> list[Finding]:
+    """Find names of a column that are one but for how they are written.
+
+    Args:
+        usable: rows of the manifest.
+        forms: of each name its form, called as the column, at the index of a row that has it.
+        differing: in what the names differ, in words.
+        advice: of the finding.
+    """
+    column = str(forms.name)
+    alike = usable.loc[forms.index[forms.duplicated(keep=False) & (forms != "")], column]
     if not len(alike):
         return []
-    message = f"groups that differ only in case, spaces or width: {_list(sorted(alike))}"
-    advice = "give them one name, or one person, thing or burst lies in two splits"
-    rows = usable[usable["group"].isin(alike)].drop_duplicates("group")
-    return [Finding("similar groups", WARNING, message, advice, len(alike), _examples(rows))]
+    message = f"{column}s that differ only in {differing}: {_list(sorted(alike))}"
+    rows = usable[usable[column].isin(alike)].drop_duplicates(column)
+    return [Finding(f"similar {column}s", WARNING, message, advice, len(alike), _examples(rows))]
 
 
 def _find_missing_in_splits(usable: pd.DataFrame) -> list[Finding]:
