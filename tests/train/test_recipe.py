@@ -208,6 +208,7 @@ def test_rare_classes_pull_harder_with_weights(finetune: dict[str, Any], rare: f
     assert bias[1] == pytest.approx(-bias[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_of_one_image_each(tmp_path: Path, mlflow_store: Path) -> None:
     few = (1,) * 50
     counts = {"train": (1,) * 1000, "val": few + (0,) * 950, "test": (0,) * 50 + few + (0,) * 900}

@@ -41,15 +41,25 @@ class Feed:
             epoch: 1, 2, …
             steps: which batches of the epoch; by default all.
         """
-        self._orders = {epoch: create_order(self.train.labels, self.recipe, epoch)} | {
-            number: order for number, order in self._orders.items() if number == epoch - 1
-        }
+        self._begin(epoch)
         count = self.recipe.count_steps(len(self.train.labels))
         wanted = np.array(range(count) if steps is None else list(steps), np.int64)
         epochs = np.full(len(wanted), epoch, np.int64)
         batches = tf.data.Dataset.from_tensor_slices((epochs, wanted))
         made = batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return made.prefetch(tf.data.AUTOTUNE)
+
+    def make_batch(self, epoch: int, step: int) -> tuple[Any, ...]:
+        """Return one batch, without the pipeline around it, which takes longer than a batch."""
+        self._begin(epoch)
+        numbers = (tf.constant(number, tf.int64) for number in (epoch, step))
+        return tuple(self._make(*numbers))
+
+    def _begin(self, epoch: int) -> None:
+        """Draw an epoch's order; a pipeline may still be busy with the one before."""
+        self._orders = {epoch: create_order(self.train.labels, self.recipe, epoch)} | {
+            number: order for number, order in self._orders.items() if number == epoch - 1
+        }
 
     def _make_batch(self, epoch: Any, step: Any) -> tuple[Any, ...]:
         """Return this machine's rows of a batch."""

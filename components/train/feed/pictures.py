@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.common.files.writing import writing
 from components.common.shards.examples import Examples
-from components.train.feed.batches import create_batches, create_order
+from components.train.feed.batches import Feed, create_order
 from components.train.feed.material import Material
 
 ROWS, COLUMNS, GAP_PX, LARGEST_PX = 6, 8, 4, 128
@@ -26,11 +26,11 @@ def write_augmented(file: Path, material: Material) -> None:
     train, own = material.train, replace(material.recipe, process=0, processes=1, passes=1)
     rows = create_order(train.labels, own, 1)[: min(ROWS, own.finetune.batch_size)]
     few = choose_examples(train, rows)
-    versions = [few.pixels]
+    versions, feed = [few.pixels], Feed(few, own)
     columns = COLUMNS if own.finetune.epochs else 1  # without a second phase nobody changes them
     for epoch in range(1, columns):
         order = create_order(few.labels, own, epoch)[: len(rows)]
-        pixels = next(iter(create_batches(few, own, epoch, [0])))[0].numpy()[: len(rows)]
+        pixels = feed.make_batch(epoch, 0)[0].numpy()[: len(rows)]
         placed = few.pixels.copy()  # a batch has an order of its own
         placed[order] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         versions.append(placed)

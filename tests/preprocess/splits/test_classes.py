@@ -70,7 +70,7 @@ def test_classes_that_have_their_share_keep_the_plain_draw() -> None:
     pd.testing.assert_frame_equal(fill(rows), drawn)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_small_classes_are_filled_and_nothing_ever_moves(data: st.DataObject) -> None:
     """Over three generations of groups, near-duplicates and images of several classes."""

@@ -10,7 +10,12 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from components.common.shards.examples import Examples
-from components.train.feed.batches import compute_class_weights, create_batches, create_order
+from components.train.feed.batches import (
+    Feed,
+    compute_class_weights,
+    create_batches,
+    create_order,
+)
 from components.train.feed.recipe import Recipe
 from components.train.spec import Augment, Finetune
 
@@ -62,7 +67,18 @@ def test_a_part_of_an_epoch_is_what_the_whole_has_there() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("mixing", [{"mixup": 0.4, "cutmix": 1.0}, {}], ids=str)
+def test_one_batch_alone_is_that_of_the_pipeline() -> None:
+    recipe = make_recipe({"mixup": 0.4, "colour": 0.3, "erase": 0.5, "policy": "randaugment"})
+    feed = Feed(make_examples(), recipe)
+    for epoch, step in ((1, 0), (3, 2), (2, 1)):
+        alone = feed.make_batch(epoch, step)
+        for one, other in zip(alone, read(make_examples(), recipe, epoch, [step])[0], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "mixing", [{"mixup": 0.4, "cutmix": 1.0}, pytest.param({}, marks=pytest.mark.slow)], ids=str
+)
 def test_machines_make_equal_shares_of_the_same_batch(mixing: dict[str, float]) -> None:
     changes: dict[str, Any] = {"colour": 0.3, "erase": 0.5, "policy": "trivialaugment", **mixing}
     recipe = make_recipe(changes, balance="weights")

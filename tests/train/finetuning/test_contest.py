@@ -58,7 +58,7 @@ def test_what_gains_nothing_is_tried_once_more_and_ended(
     assert all(np.array_equal(before[path], after) for path, after in read_weights(network).items())
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3])
+@pytest.mark.parametrize("stopped_after", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_blend_of_probe_and_outcome_is_kept_where_it_is_better(
     create: Any, shards: Path, tmp_path: Path, stopped_after: int
 ) -> None:

@@ -89,7 +89,10 @@ def test_loss_that_is_no_number_is_refused(create: Any, shards: Path, tmp_path: 
         train(network, shards, tmp_path, make_recipe())
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "precision",
+    ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bfloat16", "float16"))],
+)
 def test_a_state_holds_all_that_the_next_step_depends_on(
     create: Any, shards: Path, precision: str
 ) -> None:

@@ -37,7 +37,9 @@ def read_kernels(network: Any) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize(("unfrozen", "blocks"), [("all", DEPTH), (1, 1)])
+@pytest.mark.parametrize(
+    ("unfrozen", "blocks"), [("all", DEPTH), pytest.param(1, 1, marks=pytest.mark.slow)]
+)
 def test_updates_of_low_rank_train_and_are_saved_in_the_kernels(
     shards: Path, tmp_path: Path, unfrozen: int | str, blocks: int
 ) -> None:

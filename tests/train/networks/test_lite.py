@@ -26,7 +26,13 @@ PALACE, DAISY, HONEYCOMB = 698, 985, 599  # among the 1,000 classes of ImageNet
 NAME = "EfficientNetLite0"  # where one of them tells enough
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
+@pytest.fixture(
+    scope="module",
+    params=[
+        NAME,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED if name != NAME),
+    ],
+)
 def body(request: pytest.FixtureRequest) -> Any:
     return create_body(CATALOGUE[request.param], "imagenet", SIZE_PX)
 

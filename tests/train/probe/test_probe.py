@@ -19,16 +19,15 @@ from threadpoolctl import threadpool_info
 
 from components.common import host
 from components.common.artifacts.model import load_model, read_card
-from components.common.settings.spec import Mlflow
 from components.train.probe.choice import FEW, PENALTIES, Known, choose_head
 from components.train.probe.folds import deal
 from components.train.probe.heads import LOGISTIC, MEANS, Way, fit_way
-from components.train.run import run
 from components.train.selection.calibration import fit_temperature
 from components.train.selection.scores import compute_accuracy, compute_log_loss
-from components.train.spec import Finetune, Inputs, Outputs, Params
+from components.train.spec import Augment, Finetune, Params
 from tests.conftest import load_digits
 from tests.train.digit_shards import write_digits
+from tests.train.tiny_run import make_outputs, run_tiny
 
 
 def take(classes: list[int], per_class: int, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +149,6 @@ def test_a_fit_that_is_done_is_not_done_again(
     from components.train.networks.network import create_network
     from components.train.probe import probe
     from components.train.runtime.checkpoint import Checkpoint
-    from components.train.spec import Augment
     from tests.train.tiny_run import create_tiny, register_tiny
 
     write_digits(tmp_path / "shards", {"train": (9, 9), "val": (4, 4), "test": (2, 2)})
@@ -194,15 +192,9 @@ def test_small_data_sets_train(
 ) -> None:
     tested = {"test": (3,) * len(counts["train"])}
     dataset = write_digits(tmp_path / "shards", counts | tested)
-    outputs = Outputs(
-        model=tmp_path / "model.keras",
-        history=tmp_path / "history.csv",
-        findings=tmp_path / "training",
-        run=tmp_path / "run.json",
-    )
-    finetune = Finetune(epochs=1, batch_size=4, unfreeze=0)
-    params = Params(backbone="VGG16", weights="none", finetune=finetune, mlflow=Mlflow())
-    run(Inputs(tmp_path / "shards"), outputs, params)
+    outputs = make_outputs(tmp_path)
+    settings = {"epochs": 1, "batch_size": 4, "unfreeze": 0}
+    run_tiny(tmp_path / "shards", tmp_path, finetune=settings)
     assert read_card(outputs.model).class_names == dataset.class_names
     answers = load_model(outputs.model).predict(np.zeros((1, 32, 32, 3)), verbose=0)
     assert answers.shape == (1, len(dataset.class_names))

@@ -119,12 +119,12 @@ def test_a_decoder_that_wants_too_much_memory_is_told(tmp_path: Path) -> None:
 def test_no_worker_outlives_a_killed_stage(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for number in range(400):
+    for number in range(20):
         (folder / f"{number}.png").write_bytes(encode("PNG", 700))
     code = (
         "import sys; from pathlib import Path\n"
         "from components.validate.scan.scan import scan_files\n"
-        "f = Path(sys.argv[1]); scan_files(f, [p.name for p in f.iterdir()] * 20, 8, 400)"
+        "f = Path(sys.argv[1]); scan_files(f, [p.name for p in f.iterdir()] * 400, 8, 400)"
     )
     stage = subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], env=os.environ | {"PYTHONPATH": str(ROOT)}
