@@ -215,6 +215,8 @@ def test_clean_lists_first_and_closes_what_a_killed_pod_left_open(
 
     (mount / ".darkroom").mkdir()
     (mount / "runs" / "gone").mkdir(parents=True)
+    (mount / "runs" / "new").mkdir()  # of a run that KFP was not yet asked of, perhaps
+    os.utime(mount / "runs" / "gone", (0, 0))
     mlflow.set_experiment("flowers")  # is not called as KFP's is
     client = mlflow.MlflowClient()
     ids = {
@@ -230,9 +232,34 @@ def test_clean_lists_first_and_closes_what_a_killed_pod_left_open(
     assert mlflow.get_run(ids["r1"]).info.status == "RUNNING"
     assert call(*words, "--remove")[0] == 0
     assert not (mount / "runs" / "gone").exists()
+    assert (mount / "runs" / "new").exists()
     assert mlflow.get_run(ids["r1"]).info.status == "FAILED"
     assert mlflow.get_run(ids["r1"]).data.tags["darkroom.kfp_state"] == "FAILED"
     assert mlflow.get_run(ids["r2"]).info.status == "RUNNING"
+
+
+def test_runs_of_every_experiment_of_the_namespace_are_asked_for(
+    mount: Path, mlflow_store: Path, kfp: Any, call: Callable[..., Any]
+) -> None:
+    """The checkpoints of a run of another experiment were called unneeded, and removed."""
+    (mount / ".darkroom").mkdir()
+    kfp.experiments = [{"experiment_id": "e1", "display_name": "darkroom"}]
+    kfp.runs = [
+        {"run_id": "nightly", "state": "FAILED", "experiment_id": "e2", "namespace": "team-a"},
+        {"run_id": "theirs", "state": "FAILED", "experiment_id": "e3", "namespace": "team-b"},
+    ]
+    for name in ("nightly", "theirs"):
+        (mount / "runs" / name).mkdir(parents=True)
+        os.utime(mount / "runs" / name, (0, 0))
+    code, out, _ = call("clean", "--volume", str(mount))
+    assert code == 0
+    assert "unneeded" not in out
+    assert "Experiment" not in out
+    kfp.multi_user = True  # then a volume is one namespace's, and so are the runs on it
+    _, out, _ = call("clean", "--volume", str(mount), "--namespace", "team-a")
+    assert "stays    runs/nightly: its run is failed" in out
+    assert "unneeded runs/theirs" in out
+    assert not kfp.bodies("POST", "/experiments")
 
 
 def test_no_other_folder_is_taken_for_a_volume(
