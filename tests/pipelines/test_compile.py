@@ -316,10 +316,13 @@ def test_a_secret_reaches_the_tasks_that_need_it_alone(compiled: str) -> None:
     assert with_it == {"fetch", "train", "evaluate", "promote"}
 
 
-@pytest.mark.parametrize("claim", ["", "photos"])
-def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
+NODES = ("kubeflow.volume.claim=photos", "kubeflow.distributed.nodes=4")
+
+
+@pytest.mark.parametrize("changes", [(), NODES[:1], NODES, (STORE,), (*NODES, STORE)])
+def test_the_page_shows_the_rooms_on_one_screen(changes: tuple[str, ...]) -> None:
     """Of dagre itself, on these graphs: 1,338 x 1,028 px, and with a volume 1,642 x 930."""
-    spec, _ = load(compile_with(f"kubeflow.volume.claim={claim}"))
+    spec, _ = load(compile_with(*changes))
     graph = page.read_graph(spec)
     tasks = [graph.labels[key] for key, kind in graph.kinds.items() if kind != "artifact"]
     rooms = {"fetch", "validate", "preprocess", "train", "evaluate", "promote"}
@@ -327,9 +330,14 @@ def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
     layout = page.lay_out(graph)
     assert layout.height_px <= 1100
     assert layout.width_px <= 1100  # dagre's is up to twice as wide
-    inside = page.read_graph(spec, "preprocess")
-    assert {"plan shards", "write shards", "collect shards"} <= set(inside.labels.values())
-    for label in (*graph.labels.values(), *inside.labels.values()):
+    groups = [key for key, kind in graph.kinds.items() if kind == "group"]
+    insides = [page.read_graph(spec, key.removeprefix("task.")) for key in groups]
+    shown = {label for one in insides for label in one.labels.values()}
+    assert {"plan shards", "write shards", "collect shards"} <= shown
+    assert ("find images" in shown) == (changes == (STORE,))
+    for one in insides:
+        assert max(page.lay_out(one).width_px, page.lay_out(one).height_px) <= 1100
+    for label in (*graph.labels.values(), *shown):
         if not label.startswith("pipelinechannel"):
             assert len(label) <= page.LABEL_CHARACTERS, label
     assert page.draw(graph).count("<rect") == len(graph.labels)
