@@ -114,22 +114,28 @@ def clean(connection: Connection, mount: Path, experiment: str, keep: int, remov
 
 
 def _clean_volume(volume: Volume, found: list[Found], remove: bool) -> None:
+    kept = []
     for one in found:
         name = one.folder.relative_to(volume.mount)
         if one.reason:
             say(f"stays    {name}: {one.reason}")
         elif remove:
-            volume.remove(one.folder)
-            say(f"removed  {name}")
+            try:
+                volume.remove(one.folder)
+                say(f"removed  {name}")
+            except OSError as error:  # of another user, perhaps: the others can go all the same
+                kept.append(f"{name} ({error.strerror})")
         else:
             say(f"unneeded {name}")
     if not remove and any(not one.reason for one in found):
         say("--remove removes what is unneeded")
+    if kept:
+        raise DarkroomError(f"{volume.mount}: cannot be removed: {', '.join(kept)}")
 
 
 def close_open_runs(runs: Mapping[str, str], name: str, remove: bool) -> None:
     """End MLflow's runs that are open though their KFP run has ended: a killed pod left them."""
-    mlflow = import_mlflow()
+    mlflow = import_mlflow(create=False)  # a new one would have no runs
     experiment = mlflow.get_experiment_by_name(name)
     if experiment is None:
         return

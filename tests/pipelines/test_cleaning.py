@@ -110,6 +110,38 @@ def test_runs_of_every_experiment_of_the_namespace_are_asked_for(
     assert not kfp.bodies("POST", "/experiments")
 
 
+def test_what_cannot_be_removed_does_not_keep_the_rest(
+    mount: Path, kfp: Any, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mount / ".darkroom").mkdir()
+    for name in ("theirs", "ours"):
+        (mount / "runs" / name).mkdir(parents=True)
+        os.utime(mount / "runs" / name, (0, 0))
+    remove = Volume.remove
+
+    def refuse(self: Volume, folder: Path) -> None:
+        if folder.name == "theirs":
+            raise PermissionError(13, "Permission denied")
+        remove(self, folder)
+
+    monkeypatch.setattr(Volume, "remove", refuse)
+    code, out, err = call("clean", "--volume", str(mount), "--remove")
+    assert code == 1
+    assert "removed  runs/ours" in out
+    assert "cannot be removed: runs/theirs (Permission denied)" in err
+
+
+def test_without_mlflow_nothing_is_made_to_look_into(
+    kfp: Any, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code, _, err = call("clean", "--volume", str(tmp_path / "gone"))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "mlflow.db: no MLflow database here" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_other_folder_is_taken_for_a_volume(
     tmp_path: Path, kfp: Any, call: Callable[..., Any]
 ) -> None:
