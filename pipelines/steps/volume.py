@@ -62,16 +62,7 @@ class Volume:
             digest = compute_digest(around / "new")[:16]
             target = self.mount / kind / digest
             count = count_files(around / "new")
-            if target.is_dir() and count_files(target) != count:
-                say(f"{target} is not whole: replaced")
-                with suppress(OSError):  # another run was faster
-                    target.rename(around / "broken")
-            try:
-                (around / "new").rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
-                say(f"{target} is there already, the same")
+            _put(around / "new", target, count)
             entry = {"folder": f"{kind}/{digest}", "images": images or digest, "files": count}
             self._write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
             self.note_use(target)
@@ -229,6 +220,25 @@ def _read_entry(file: Path) -> dict[str, Any] | None:
 def count_files(folder: Path) -> int:
     """Return how many files are in a folder and below."""
     return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _put(new: Path, target: Path, count: int) -> None:
+    """Move a folder of some files into its place, unless what is there is as whole."""
+    for is_last in (False, True):
+        try:
+            new.rename(target)
+            return
+        except OSError:  # another folder is there
+            if not target.is_dir():
+                raise
+            if count_files(target) == count:
+                say(f"{target} is there already, the same")
+                return
+            if is_last:
+                raise
+        say(f"{target} lacks files of its own: replaced")
+        with suppress(OSError):  # another run was faster
+            target.rename(new.with_name("broken"))
 
 
 def _tell_age(file: Path) -> float:
