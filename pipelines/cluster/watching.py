@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from components.common.errors import DarkroomError
-from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.kubeflow import ALL_TASKS, DEFAULT, Kubeflow
 from components.common.terminal import Stopwatch, describe_seconds, say
 from pipelines.cluster import progress
 from pipelines.cluster.connection import Connection, Run, explain_failures
@@ -122,6 +122,7 @@ def describe_end(
     line = read_last_line(connection, run.run_id, failed.node_id, kubernetes)
     if settings and not line.startswith("error: "):  # a task that is stopped has no last words
         name = failed.name.replace(" ", "_")
+        name = name if name in ALL_TASKS else DEFAULT  # what makes a TrainJob has none of its own
         limit = settings.find_resources(name).timeout_seconds or 0
         if limit and failed.attempt_seconds >= limit:
             words = describe_limit(f"kubeflow.tasks.{name}.timeout_seconds", limit)

@@ -78,6 +78,31 @@ def test_of_a_group_that_fails_the_task_in_it_is_named_with_its_own_log(
     assert f"/nodes/{ids[-1]}/" in asked
 
 
+def test_a_batch_is_followed_by_its_own_tasks_too() -> None:
+    story = Story()
+    story.task(ROOT, "plan-answers", "SUCCEEDED")
+    loop = story.group(ROOT, "for-loop-1", "RUNNING")
+    for number, state in enumerate(("SUCCEEDED", "PENDING", "RUNNING")):
+        around = story.item(loop, number, "SUCCEEDED" if state == "SUCCEEDED" else "RUNNING")
+        story.task(around, "write-answers", state)
+    assert describe(read(story)) == {
+        "plan answers": "done",
+        "write answers": "waiting, 1 of 3 partitions",
+    }
+
+
+def test_drivers_that_fail_now_and_then_end_a_run_once(kfp: Any, call: Callable[..., Any]) -> None:
+    story = Story()
+    story.task(ROOT, "fetch", "SUCCEEDED")
+    story.driver(ROOT, "validate", "FAILED", "FAILED")
+    kfp.answers = [story.answer("RUNNING"), story.answer("FAILED")]
+    code, out, err = call("submit", "--wait")
+    assert code == 1
+    assert "warning: KFP's own" not in out  # twice is no habit
+    assert "KFP's own driver of validate failed 2 times: a fault of the cluster" in err
+    assert "when that is mended, `python -m pipelines retry" in err
+
+
 def test_partitions_in_any_order_of_which_one_tries_again() -> None:
     story = Story()
     loop = story.group(story.group(ROOT, "preprocess", "RUNNING"), "for-loop-1", "RUNNING")
