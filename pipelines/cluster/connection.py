@@ -17,6 +17,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.addresses import check_address, refuse_credentials
 from components.common.tracking.failures import hide_password
+from pipelines.cluster.answers import check_answers, describe_stranger, read_answer
 from pipelines.cluster.names import check_namespace
 
 IN_CLUSTER = "http://ml-pipeline.{}.svc.cluster.local:8888"
@@ -52,13 +53,19 @@ class Connection:
     def check_id(self, made: str | None) -> str:
         """Return the id of what was made; raise DarkroomError if the server gave it none."""
         if not made:
-            raise _describe_stranger(self.page, "it made something without an id")
+            raise describe_stranger(self.page, "it made something without an id")
         return str(made)
 
     def find_experiment(self) -> str:
         """Return the id of the experiment, which is made if it is not there."""
         if not self._experiment_id:
-            made = self.client.create_experiment(self.experiment, namespace=self.namespace or None)
+            namespace = self.namespace or None
+            try:
+                made = self.client.create_experiment(self.experiment, namespace=namespace)
+            except ValueError as error:  # kfp's client, of a name that several have
+                raise DarkroomError(
+                    f"{self.page}: {error} Give another with --experiment, or the --namespace"
+                ) from None
             self._experiment_id = self.check_id(made.experiment_id)
         return self._experiment_id
 
@@ -104,7 +111,7 @@ def connect(
         namespace = ""
     client = _create_client(host, namespace, "" if credentials else token, credentials)
     _limit_time(client, limits)
-    _check_answers(client, hide_password(host))
+    check_answers(client, hide_password(host))
     return Connection(client, hide_password(host), namespace, experiment)
 
 
@@ -131,33 +138,6 @@ def ask_health(host: str, token: str, limits: tuple[float, float]) -> bool:
             "port-forward, if it goes through one, still stands"
         ) from None
     return bool(read_answer(name, data).get("multi_user"))
-
-
-def read_answer(name: str, data: bytes | str) -> dict[str, Any]:
-    """Return what KFP answered; raise DarkroomError if that is no answer of KFP's.
-
-    A proxy that wants a login answers with its page and calls that a success, and so does whatever
-    else is behind a wrong port: kfp's client would make an empty run of it.
-
-    Args:
-        name: address of KFP.
-        data: body of an answer that was no error.
-    """
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        text = (data if isinstance(data, str) else data.decode("utf-8", "replace")).lstrip()
-        raise _describe_stranger(
-            name,
-            "with a page for people"
-            if text.startswith("<")
-            else "with JSON that breaks off or is none"
-            if text
-            else "with nothing",
-        ) from None
-    if not isinstance(found, dict):
-        raise _describe_stranger(name, f"with {' '.join(str(found).split())[:60]}")
-    return found
 
 
 def check_token(token: str) -> str:
@@ -235,26 +215,6 @@ def _limit_time(client: Any, limits: tuple[float, float]) -> None:
     rest.request = request
 
 
-def _check_answers(client: Any, name: str) -> None:
-    """Let no answer pass that is none of KFP's: kfp's client takes any, and fills in nothing."""
-    api = client._run_api.api_client
-    read, send = api.deserialize, api.rest_client.request
-
-    def request(*args: Any, **kwargs: Any) -> Any:
-        found = send(*args, **kwargs)
-        read_answer(name, found.data)
-        return found
-
-    def deserialize(response: Any, response_type: Any) -> Any:
-        try:
-            return read(response, response_type)
-        # The client raises whatever it stumbles over, where a list is a number or a text a list.
-        except Exception as error:
-            raise _describe_stranger(name, f"with other fields ({error})") from None
-
-    api.rest_client.request, api.deserialize = request, deserialize
-
-
 def _describe_status(name: str, status: int, reason: str) -> DarkroomError:
     if status == UNAUTHORIZED:
         return DarkroomError(
@@ -267,13 +227,6 @@ def _describe_status(name: str, status: int, reason: str) -> DarkroomError:
             "another with --namespace"
         )
     return DarkroomError(f"KFP at {name} answered {status}: {reason}")
-
-
-def _describe_stranger(name: str, how: str) -> DarkroomError:
-    return DarkroomError(
-        f"{name} answers, but not as KFP's API does: {how}. Is it KFP's address, and does it want "
-        "a login? Then set KFP_TOKEN to a token, or go by a port-forward (docs/kubeflow.md)"
-    )
 
 
 def _describe_silence(name: str) -> DarkroomError:

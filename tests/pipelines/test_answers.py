@@ -215,6 +215,13 @@ def test_a_run_that_is_not_there_is_said_in_kfps_words(
     assert f"answered 404: {words}" in err
 
 
+def test_several_experiments_of_a_name_are_one_line(kfp: Kfp, call: Callable[..., Any]) -> None:
+    kfp.experiments = [{"experiment_id": f"e{i}", "display_name": "darkroom"} for i in range(2)]
+    code, _, err = call("schedule", "--disable")
+    assert code == 1
+    assert "Multiple experiments is found with name darkroom. Give another" in err
+
+
 @pytest.mark.parametrize("token", ["two words", "a\nb", "s\xfc\xdf"])
 def test_a_token_that_no_header_can_hold_is_not_shown(
     kfp: Kfp, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, token: str
