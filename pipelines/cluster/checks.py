@@ -143,7 +143,8 @@ def find_no_retries(settings: Kubeflow, kubernetes: Kubernetes) -> Iterator[str]
     found = kubernetes.read_controller()
     if not found or not any(settings.find_resources(task).retries for task in ALL_TASKS):
         return
-    defaults = "\n".join([found.get("workflowDefaults", ""), found.get("config", "")])
+    defaults = "\n".join([found.get("workflowDefaults") or "", found.get("config") or ""])
+    defaults = re.sub(r"#.*", "", defaults)  # what was tried once, perhaps
     if "retryPolicy" in defaults and not ON_FAILURE.search(defaults):
         yield (
             "kubeflow.tasks.*.retries: Argo's controller has retryPolicy OnError, as KFP ships it, "

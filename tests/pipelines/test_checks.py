@@ -160,6 +160,11 @@ def test_sizes_and_retries_that_will_not_be_are_said(
     assert code == 0
     assert "validate asks for 4 CPU, and no node has more than 1930m" in out
     assert "deploy/operator/retries.yaml changes that" in out
+    tried = SHIPPED.replace("OnError", "OnError # retryPolicy: Always")
+    objects["namespaces/kubeflow/configmaps/workflow-controller-configmap"]["data"] = {
+        "workflowDefaults": tried
+    }
+    assert "deploy/operator/retries.yaml changes that" in call("submit")[1]
     assert "no GPU is asked for" in out
     patched = yaml.safe_load(Path("deploy/operator/retries.yaml").read_text())["data"]
     objects["namespaces/kubeflow/configmaps/workflow-controller-configmap"] = {"data": patched}
