@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -142,9 +143,16 @@ def _add_wait(parser: argparse.ArgumentParser) -> None:
 def _add_retry(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     parser = _add(actions, "retry", "go on with a run that failed or was terminated")
     _add_server(parser)
-    parser.add_argument("run", type=read_word, metavar="RUN", help="its id: the end of its address")
+    parser.add_argument("run", type=_read_run, metavar="RUN", help="its id, or its page's address")
     _add_wait(parser)
     parser.set_defaults(action=_retry)
+
+
+def _read_run(text: str) -> str:
+    found = text.rpartition("#")[2].partition("?")[0].strip().rstrip("/").rpartition("/")[2]
+    if not re.fullmatch(r"[\w-]+", found, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r}: give the run's id, the end of its address")
+    return found
 
 
 def _add_schedule(actions: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -225,7 +233,7 @@ def _retry(settings: Settings, options: argparse.Namespace) -> None:
     from pipelines import cluster
 
     connection = _connect(settings, options)
-    run = cluster.retry(connection, options.run.rpartition("/")[2])
+    run = cluster.retry(connection, options.run)
     print(run.address, flush=True)
     if options.wait:
         cluster.wait(connection, run, options.timeout, settings.kubeflow, retried=True)

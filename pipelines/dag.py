@@ -2,8 +2,9 @@
 
 fetch → validate → preprocess (plan → write shards, one pod a partition → collect) → train →
 evaluate → promote. Where images are many, validate is a group as well (plan → check, one pod a
-partition → judge); where a source may hold others tomorrow, `find images` comes first. KFP's page
-draws tasks and what they hand on, so each room is one node there, and preprocess a group. There is
+partition → judge); where a source may hold others tomorrow, fetch is one too (find images → fetch).
+KFP's page draws tasks and what they hand on, so each room is one node there, or a group: one node
+more below the others, and the page would no longer be one screen. There is
 no exit task: KFP gives one only to a group, and a group of all tasks would be all that the first
 graph shows; `steps.runs.recording_end` says what does its work.
 """
@@ -32,6 +33,12 @@ class Shards(NamedTuple):
     shards: Dataset
 
 
+class Brought(NamedTuple):
+    """What the group `fetch` hands on."""
+
+    images: Dataset
+
+
 class Checked(NamedTuple):
     """What the group `validate` hands on."""
 
@@ -52,7 +59,12 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
     start = Starter(settings, (*TASKS, "train_on_nodes"))
     preprocessing = create_preprocess(start, settings)
     # A source is asked each time what it holds; what was made of the same images is in the cache.
+    pinned = is_pinned(sections["fetch"], sections["ingest"])
     is_found = bool(sections["fetch"]["source"]) and not on_volume
+    # On a volume fetch looks each time whether what it promises is there: never from the cache.
+    bringing = partial(start, "fetch", pinned and not on_volume, volume=volume, found="")
+    if is_found:
+        bringing = create_fetch(start, pinned)
     is_many = on_volume or (is_found and sections["fetch"].get("images") != "copies")
     checking = create_validate(start, settings) if is_many else partial(start, "validate")
 
@@ -67,14 +79,8 @@ def create_pipeline(settings: Kubeflow, sections: Mapping[str, Mapping[str, Any]
         data: dict,
         mlflow: dict,
     ):
-        # On a volume fetch looks each time whether what it promises is there: never from the cache.
-        pinned = is_pinned(sections["fetch"], sections["ingest"])
-        found: Any = ""
-        if is_found:
-            found = start("find_images", pinned, fetch=fetch, mlflow=mlflow).output
-        own = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow, "found": found}
-        cached = (pinned or is_found) and not on_volume
-        brought = start("fetch", cached, volume=volume, **own).outputs
+        own = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow}
+        brought = bringing(**own).set_display_name("fetch").outputs
         # There images go by a parameter: an artifact that is made anew would never hit the cache.
         place = brought["Output"] if on_volume else ""
         images: dict[str, Any] = {} if on_volume else {"images": brought["images"]}
@@ -130,6 +136,23 @@ class Starter:
     def __call__(self, name: str, cached: bool = True, **arguments: Any) -> Any:
         """Return a task by the name of its function; `cached` is false if it looks at the world."""
         return equip(self._made[name](**arguments), name, self._settings, cached)
+
+
+def create_fetch(start: Starter, pinned: bool) -> Any:
+    """Return the group `fetch`: ask the source what it holds, bring that.
+
+    Args:
+        start: makes the tasks.
+        pinned: the source holds the same for ever.
+    """
+
+    def bring(fetch: dict, ingest: dict, mlflow: dict) -> Brought:
+        found = start("find_images", pinned, fetch=fetch, mlflow=mlflow).output
+        own: dict[str, Any] = {"fetch": fetch, "ingest": ingest, "mlflow": mlflow}
+        return Brought(start("fetch", volume="", found=found, **own).outputs["images"])
+
+    # Not called `fetch` as the task in it is: who follows a run knows tasks by their names.
+    return dsl.pipeline(name="bring")(bring)
 
 
 def create_validate(start: Starter, settings: Kubeflow) -> Any:

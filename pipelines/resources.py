@@ -8,6 +8,7 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from components.common.settings.amounts import measure, write_bytes, write_cores
 from components.common.settings.kubeflow import Kubeflow
 from components.common.tracking.runs import KFP_RUN_ID
 
@@ -34,8 +35,10 @@ def equip(task: Any, name: str, settings: Kubeflow, cached: bool = True) -> Any:
     # The page cuts a name after some 14 characters.
     task.set_display_name(name.replace("_", " ").removesuffix(" on nodes"))
     task.set_caching_options(cached and bool(wanted.cache))
-    task.set_cpu_request(wanted.cpu_request).set_cpu_limit(wanted.cpu)
-    task.set_memory_request(wanted.memory_request).set_memory_limit(wanted.memory)
+    task.set_cpu_request(write_cores(str(wanted.cpu_request)))
+    task.set_cpu_limit(write_cores(str(wanted.cpu)))
+    task.set_memory_request(write_bytes(str(wanted.memory_request)))
+    task.set_memory_limit(write_bytes(str(wanted.memory)))
     if wanted.gpus:
         task.set_accelerator_type(wanted.gpu_type).set_accelerator_limit(wanted.gpus)
     if wanted.retries:
@@ -89,14 +92,14 @@ def _place(task: Any, wanted: Any) -> None:
 
 
 def _mount(task: Any, wanted: Any, settings: Kubeflow) -> None:
-    size = None if wanted.tmp_size == "0" else wanted.tmp_size
+    size = wanted.tmp_size if measure(wanted.tmp_size) else None
     kubernetes.empty_dir_mount(
         task,
         "tmp",
         "/tmp",  # noqa: S108 - the image has a read-only root
         size_limit=size,
     )
-    if wanted.shared_memory != "0":
+    if measure(wanted.shared_memory):
         kubernetes.empty_dir_mount(
             task,
             "shm",

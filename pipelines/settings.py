@@ -12,7 +12,7 @@ from typing import Any
 
 from components.common.cli import create_schema
 from components.common.errors import DarkroomError
-from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.kubeflow import ALL_TASKS, DEFAULT, Kubeflow
 from components.common.settings.missing import fill_missing
 from components.common.settings.params import (
     check_params,
@@ -35,6 +35,8 @@ SECTIONS = (
     "data",
     "mlflow",
 )
+
+FREE = ("labels", "annotations")  # of kubeflow.pods: mappings of any keys
 
 # Names of the pipelines: from photos to a judged model; from photos and a model to answers.
 DARKROOM, BATCH = "darkroom", "darkroom-predict"
@@ -77,22 +79,54 @@ def read_settings(file: Path, changes: Sequence[str] = ()) -> Settings:
 def apply_change(found: dict[str, Any], change: str) -> None:
     """Set one key of a read params file: `section.key=value`, the value in YAML.
 
+    Where only text can stand, the value is what was typed, and YAML's quotes are all that is taken
+    off it: a path may have a # in it, and a name an @ before it.
+
     Raises:
         DarkroomError: if it has no such key.
     """
     name, equals, text = change.partition("=")
-    key = name.strip()
+    key, text = name.strip(), text.strip()
     if not equals or "." not in key:
         raise DarkroomError(f"--set {change}: must be section.key=value")
-    try:
-        value = load_yaml(text)
-    except ValueError as error:
-        raise DarkroomError(f"--set {key}: {error} in the value {text!r}") from None
-    # What tasks ask for is a mapping of their names, and may leave out any of its keys.
-    is_free = key.startswith(("kubeflow.tasks.", "kubeflow.pods.labels.", "kubeflow.pods.annot"))
-    if not isinstance(value, (str, list, dict)) and is_text(create_schema(), key):
-        value = text.strip()  # a commit of digits, a name like 2024 or `on`
-    set_key(found, key, "" if value is None else value, "--set", is_free)
+    value: Any = text
+    if not is_text(create_schema(), key) or text[:1] in ("'", '"'):
+        try:
+            value = load_yaml(text)
+        except ValueError as error:
+            raise DarkroomError(f"--set {key}: {error} in the value {text!r}") from None
+    value = "" if value is None else value
+    place, last = _find_free(found, key)
+    if place is None:
+        set_key(found, key, value, "--set")
+    else:
+        place[last] = value
+
+
+def _find_free(found: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the mapping of any keys that a dotted key leads into, and the key in it; else None.
+
+    What a task asks for may leave out any of its keys, the task itself may be left out, and a label
+    has dots and slashes of its own: ``kubeflow.pods.labels.kueue.x-k8s.io/queue-name``.
+    """
+    for start in FREE:
+        if key.startswith(f"kubeflow.pods.{start}."):
+            place = found["kubeflow"]["pods"].get(start)
+            return (place if isinstance(place, dict) else None), key.split(".", 3)[3].strip("\"'")
+    if not key.startswith("kubeflow.tasks."):
+        return None, ""
+    tasks = found["kubeflow"].get("tasks")
+    _, _, task, *rest = key.split(".", 4)
+    if not isinstance(tasks, dict):
+        return None, ""
+    if not rest:
+        return tasks, task
+    if task not in (DEFAULT, *ALL_TASKS):
+        return None, ""
+    place = tasks.setdefault(task, {})
+    if len(rest) == 2 and rest[0] == "node_selector" and isinstance(place, dict):
+        place, rest = place.setdefault("node_selector", {}), [rest[1].strip("\"'")]
+    return (place if isinstance(place, dict) and len(rest) == 1 else None), rest[0]
 
 
 def is_text(schema: Mapping[str, Any], key: str) -> bool:

@@ -2,8 +2,10 @@
 
 ==============  ==========================================================================
 `connection`    KFP's API: address, credentials, time limits, errors in words
+`answers`       that what comes back is KFP's, and no login page
 `kube`          Kubernetes' own API, where a person's `kubectl` reaches the same cluster
 `checks`        what can be seen to be wrong before anything is sent
+`names`         names, labels and paths that Kubernetes would not take
 `actions`       submit, schedule, upload, retry
 `nodes`         the tree of Argo's nodes, from the heap of them that KFP answers with
 `progress`      the pipeline's tasks, from that tree: states, attempts, partitions

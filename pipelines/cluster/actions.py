@@ -20,6 +20,14 @@ from pipelines.compiler import write_pipeline
 from pipelines.settings import Settings
 
 CONFLICT = 409
+# States of a run that there is nothing to retry of, and what that means for who asks for it.
+NOT_ENDED = {
+    "PENDING": "has not begun yet: there is nothing to retry",
+    "RUNNING": "still goes on: there is nothing to retry",
+    "PAUSED": "is paused and has not ended: there is nothing to retry",
+    "CANCELING": "is being terminated: try again when it has ended",
+    "SUCCEEDED": "succeeded: there is nothing to retry; `submit` starts another",
+}
 
 
 def submit(
@@ -38,7 +46,7 @@ def submit(
         allow_mutable_tag: take an image that is named by a tag.
         checked: ask Kubernetes, if there is a way to it, for what the settings name.
     """
-    check_settings(settings.kubeflow, allow_mutable_tag, checked)
+    check_settings(settings, connection.namespace, allow_mutable_tag, checked)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         run = connection.client.create_run_from_pipeline_package(
             str(file),
@@ -49,14 +57,18 @@ def submit(
             pipeline_root=settings.kubeflow.pipeline_root or None,
             service_account=settings.kubeflow.service_account or None,
         )
-    return connection.describe_run(run.run_id)
+    return connection.describe_run(connection.check_id(run.run_id))
 
 
 def retry(connection: Connection, run_id: str) -> Run:
     """Go on with a run that failed or was terminated: KFP starts again what is not done."""
+    run = connection.describe_run(run_id)
     with explain_failures(connection), _quiet():
+        state = str(connection.client.get_run(run_id).state or "")
+        if state in NOT_ENDED:
+            raise DarkroomError(f"run {run_id} {NOT_ENDED[state]}: {run.address}")
         connection.client._run_api.run_service_retry_run(run_id=run_id)
-    return connection.describe_run(run_id)
+    return run
 
 
 def schedule(
@@ -70,7 +82,7 @@ def schedule(
     checked: bool = True,
 ) -> None:
     """Start the pipeline by a cron expression; an earlier schedule of that name is disabled."""
-    check_settings(settings.kubeflow, allow_mutable_tag, checked)
+    check_settings(settings, connection.namespace, allow_mutable_tag, checked)
     check_cron(cron)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         experiment = connection.find_experiment()
@@ -87,11 +99,13 @@ def schedule(
             pipeline_root=settings.kubeflow.pipeline_root or None,
             service_account=settings.kubeflow.service_account or None,
         )
+        found = connection.check_id(made.recurring_run_id)
         for one in earlier:
             connection.client.disable_recurring_run(one.recurring_run_id)
     if earlier:
-        say(f"{len(earlier)} earlier schedule of the name {name} is disabled")
-    print(f"{connection.page}/#/recurringrun/details/{made.recurring_run_id}", flush=True)
+        which = "1 earlier schedule" if len(earlier) == 1 else f"{len(earlier)} earlier schedules"
+        say(f"{which} of the name {name}: disabled")
+    print(f"{connection.page}/#/recurringrun/details/{found}", flush=True)
 
 
 def switch_schedule(connection: Connection, name: str, enabled: bool) -> None:
@@ -119,15 +133,14 @@ def upload(
     """Upload a version of the pipeline, and the pipeline if it is new; return its address."""
     from kfp_server_api import ApiException
 
-    check_settings(settings.kubeflow, allow_mutable_tag, checked)
+    check_settings(settings, connection.namespace, allow_mutable_tag, checked)
     with _compiled(settings) as file, explain_failures(connection), _quiet():
         client = connection.client
         found = _find_pipeline(connection, name)
         if not found:
             namespace = connection.namespace or None
-            found = client.upload_pipeline(
-                str(file), pipeline_name=name, namespace=namespace
-            ).pipeline_id
+            new = client.upload_pipeline(str(file), pipeline_name=name, namespace=namespace)
+            found = connection.check_id(new.pipeline_id)
         try:
             made = client.upload_pipeline_version(str(file), version, pipeline_id=found)
         except ApiException as error:
@@ -138,7 +151,8 @@ def upload(
                 f"pipeline {name} has a version {version} already, and versions do not change: "
                 f"{page}; give another name with --version ({describe_reason(error)})"
             ) from None
-    return f"{connection.page}/#/pipelines/details/{found}/version/{made.pipeline_version_id}"
+    version_id = connection.check_id(made.pipeline_version_id)
+    return f"{connection.page}/#/pipelines/details/{found}/version/{version_id}"
 
 
 def _find_pipeline(connection: Connection, name: str) -> str:
@@ -148,7 +162,7 @@ def _find_pipeline(connection: Connection, name: str) -> str:
     found = connection.client._pipelines_api.pipeline_service_list_pipelines(
         filter=json.dumps({"predicates": [wanted]}), **options
     )
-    return str(found.pipelines[0].pipeline_id) if found.pipelines else ""
+    return connection.check_id(found.pipelines[0].pipeline_id) if found.pipelines else ""
 
 
 def check_cron(cron: str) -> None:

@@ -30,14 +30,16 @@ class Found:
 
 
 def read_runs(connection: Connection) -> dict[str, str]:
-    """Return the runs that KFP has in the experiment: id → state; archived ones are left out."""
+    """Return the runs that KFP has in the namespace: id → state; archived ones are left out.
+
+    Of all experiments: the volume is the namespace's, and runs of any of them may be on it.
+    """
     found: dict[str, str] = {}
     token = ""
     with explain_failures(connection):
-        experiment = connection.find_experiment()
         while True:
             page = connection.client.list_runs(
-                page_token=token, page_size=100, experiment_id=experiment
+                page_token=token, page_size=100, namespace=connection.namespace or None
             )
             for run in page.runs or []:
                 if run.storage_state != "ARCHIVED":
@@ -83,7 +85,11 @@ def find_folders(
             yield Found(folder, reason)
     for folder in sorted(one for one in (volume.mount / "runs").glob("*") if one.is_dir()):
         state = runs.get(folder.name, "")
-        yield Found(folder, f"its run is {state.lower()}" if state not in ("", *WENT_WELL) else "")
+        reason = f"its run is {state.lower()}" if state not in ("", *WENT_WELL) else ""
+        # A run may have begun since KFP was asked for its runs.
+        if not reason and now - _read_age(folder) < DAY_SECONDS:
+            reason = "written within a day"
+        yield Found(folder, reason)
 
 
 def clean(connection: Connection, mount: Path, experiment: str, keep: int, remove: bool) -> None:
@@ -108,22 +114,28 @@ def clean(connection: Connection, mount: Path, experiment: str, keep: int, remov
 
 
 def _clean_volume(volume: Volume, found: list[Found], remove: bool) -> None:
+    kept = []
     for one in found:
         name = one.folder.relative_to(volume.mount)
         if one.reason:
             say(f"stays    {name}: {one.reason}")
         elif remove:
-            volume.remove(one.folder)
-            say(f"removed  {name}")
+            try:
+                volume.remove(one.folder)
+                say(f"removed  {name}")
+            except OSError as error:  # of another user, perhaps: the others can go all the same
+                kept.append(f"{name} ({error.strerror})")
         else:
             say(f"unneeded {name}")
     if not remove and any(not one.reason for one in found):
         say("--remove removes what is unneeded")
+    if kept:
+        raise DarkroomError(f"{volume.mount}: cannot be removed: {', '.join(kept)}")
 
 
 def close_open_runs(runs: Mapping[str, str], name: str, remove: bool) -> None:
     """End MLflow's runs that are open though their KFP run has ended: a killed pod left them."""
-    mlflow = import_mlflow()
+    mlflow = import_mlflow(create=False)  # a new one would have no runs
     experiment = mlflow.get_experiment_by_name(name)
     if experiment is None:
         return
@@ -147,5 +159,12 @@ def _list_users(volume: Volume, folder: Path) -> list[str]:
 
 
 def _last_use(volume: Volume, folder: Path) -> float:
-    files = list(volume.find_uses(folder).glob("[!.]*"))
-    return max((one.stat().st_mtime for one in (*files, folder)), default=0.0)
+    return max(map(_read_age, (*volume.find_uses(folder).glob("[!.]*"), folder)))
+
+
+def _read_age(file: Path) -> float:
+    """Return when a file was written last, seconds since the epoch; 0: it is gone by now."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import urllib.error
@@ -16,6 +17,8 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.addresses import check_address, refuse_credentials
 from components.common.tracking.failures import hide_password
+from pipelines.cluster.answers import check_answers, describe_stranger, read_answer
+from pipelines.cluster.names import check_namespace
 
 IN_CLUSTER = "http://ml-pipeline.{}.svc.cluster.local:8888"
 # The kubelet writes it where a pod asks for a token with the audience of KFP.
@@ -47,11 +50,23 @@ class Connection:
         """Return a run with the address of its page."""
         return Run(run_id, f"{self.page}/#/runs/details/{run_id}")
 
+    def check_id(self, made: str | None) -> str:
+        """Return the id of what was made; raise DarkroomError if the server gave it none."""
+        if not made:
+            raise describe_stranger(self.page, "it made something without an id")
+        return str(made)
+
     def find_experiment(self) -> str:
         """Return the id of the experiment, which is made if it is not there."""
         if not self._experiment_id:
-            made = self.client.create_experiment(self.experiment, namespace=self.namespace or None)
-            self._experiment_id = made.experiment_id
+            namespace = self.namespace or None
+            try:
+                made = self.client.create_experiment(self.experiment, namespace=namespace)
+            except ValueError as error:  # kfp's client, of a name that several have
+                raise DarkroomError(
+                    f"{self.page}: {error} Give another with --experiment, or the --namespace"
+                ) from None
+            self._experiment_id = self.check_id(made.experiment_id)
         return self._experiment_id
 
 
@@ -71,6 +86,8 @@ def connect(
         token: bearer token; empty: the pod's own, if there is one.
         limits: seconds until a connection stands, and until an answer comes.
     """
+    if namespace:
+        check_namespace(namespace)
     credentials = None
     token_file = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", TOKEN_FILE))
     if not host:
@@ -87,12 +104,14 @@ def connect(
     check_address(host, "the address of KFP")
     host = host.rstrip("/")
     if not token and token_file.is_file():
-        token = token_file.read_text(encoding="utf-8").strip()
+        token = _read_token(token_file)
         credentials = str(token_file)
+    token = check_token(token)
     if not ask_health(host, token, limits):
         namespace = ""
     client = _create_client(host, namespace, "" if credentials else token, credentials)
     _limit_time(client, limits)
+    check_answers(client, hide_password(host))
     return Connection(client, hide_password(host), namespace, experiment)
 
 
@@ -105,12 +124,12 @@ def ask_health(host: str, token: str, limits: tuple[float, float]) -> bool:
     name = hide_password(host)
     try:
         with urllib.request.urlopen(request, timeout=sum(limits)) as answer:  # noqa: S310
-            found = json.loads(answer.read())
+            data = answer.read()
     except urllib.error.HTTPError as error:
         raise _describe_status(name, error.code, error.reason) from None
     except TimeoutError:
         raise _describe_silence(name) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
             raise _describe_silence(name) from None
@@ -118,7 +137,29 @@ def ask_health(host: str, token: str, limits: tuple[float, float]) -> bool:
             f"KFP at {name} cannot be reached ({reason}); check the address, and that a "
             "port-forward, if it goes through one, still stands"
         ) from None
-    return bool(isinstance(found, dict) and found.get("multi_user"))
+    return bool(read_answer(name, data).get("multi_user"))
+
+
+def check_token(token: str) -> str:
+    """Return a bearer token without white space around it; refuse what no header may hold."""
+    token = token.strip()
+    if not all("!" <= letter <= "~" for letter in token):
+        raise DarkroomError(
+            "the token for KFP (KFP_TOKEN, --token) has spaces, line breaks or letters that none "
+            "has; copy it again, alone"
+        )
+    return token
+
+
+def _read_token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise DarkroomError(
+            f"{file}: the token for KFP cannot be read ({reason}); see KF_PIPELINES_SA_TOKEN_PATH, "
+            "or set KFP_TOKEN"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -133,11 +174,11 @@ def explain_failures(connection: Connection) -> Iterator[None]:
     except ApiException as error:
         connection.refused = error.status in (UNAUTHORIZED, FORBIDDEN)
         raise _describe_status(name, error.status, describe_reason(error)) from None
-    except urllib3.exceptions.TimeoutError:
-        raise _describe_silence(name) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         reason = getattr(error, "reason", None) or error
-        if isinstance(reason, urllib3.exceptions.TimeoutError):
+        # A refused connection is a TimeoutError to urllib3, but nobody waited for it.
+        is_refused = isinstance(reason, urllib3.exceptions.NewConnectionError)
+        if isinstance(reason, urllib3.exceptions.TimeoutError) and not is_refused:
             raise _describe_silence(name) from None
         raise DarkroomError(
             f"KFP at {name} is no longer reached ({_last_words(reason)}); try again"

@@ -63,30 +63,41 @@ class Kubernetes:
             return dict(found.data or {})
         return None
 
-    def find_largest_node(self) -> tuple[str, str] | None:
-        """Return the most CPU and the most memory that a node has; None if that cannot be seen."""
+    def list_nodes(self) -> list[dict[str, str]]:
+        """Return what each node that takes pods has for them; empty if that cannot be seen."""
+        found = []
         with contextlib.suppress(Exception):
-            nodes = self.core.list_node(_request_timeout=LIMITS).items
-            amounts = [one.status.allocatable for one in nodes if not one.spec.unschedulable]
-            if amounts:
-                return (
-                    max((one["cpu"] for one in amounts), key=measure),
-                    max((one["memory"] for one in amounts), key=measure),
-                )
-        return None
+            for node in self.core.list_node(_request_timeout=LIMITS).items:
+                amounts = dict(node.status.allocatable or {})
+                if not node.spec.unschedulable and {"cpu", "memory"} <= amounts.keys():
+                    found.append({name: one for name, one in amounts.items() if _is_amount(one)})
+        return found
 
-    def find_reason(self, run_id: str) -> str:
-        """Return why a pod of a run does not start, in the words of the scheduler or kubelet."""
+    def find_reason(self, run_id: str, node_id: str = "") -> str:
+        """Return why a pod of a run does not start, in the words of scheduler, kubelet or events.
+
+        Args:
+            run_id: of the run.
+            node_id: Argo's, of the task; empty: any pod of the run that waits.
+        """
         for pod in self._list_pods(run_id):
-            if pod.status.phase != "Pending":
+            own = (pod.metadata.annotations or {}).get(NODE_ID, "")
+            if pod.status.phase != "Pending" or node_id not in ("", own):
                 continue
-            for one in pod.status.container_statuses or []:
-                waits = one.state.waiting if one.state else None
-                if waits and waits.reason not in (None, "PodInitializing", "ContainerCreating"):
-                    return f"{waits.reason}: {waits.message or ''}".strip(": ")
-            for one in pod.status.conditions or []:
-                if one.type == "PodScheduled" and one.status == "False" and one.message:
-                    return str(one.message)
+            if reason := _read_reason(pod.status) or self._read_event(pod.metadata.name):
+                return reason
+        return ""
+
+    def _read_event(self, pod: str) -> str:
+        """Return the last warning about a pod: of a volume that cannot be mounted, only these."""
+        with contextlib.suppress(Exception):
+            found = self.core.list_namespaced_event(
+                self.namespace,
+                field_selector=f"involvedObject.name={pod},type=Warning",
+                _request_timeout=LIMITS,
+            ).items
+            if found:
+                return f"{found[-1].reason or ''}: {found[-1].message or ''}".strip(": ")
         return ""
 
     def read_log(self, run_id: str, node_id: str, lines: int) -> str:
@@ -114,11 +125,31 @@ class Kubernetes:
         return []
 
 
+def _is_amount(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        measure(text)
+        return True
+    return False
+
+
+def _read_reason(status: Any) -> str:
+    """Return what a pod's status says of why it does not start."""
+    # An image that cannot be pulled may be that of a container which comes before ours.
+    for one in (*(status.init_container_statuses or []), *(status.container_statuses or [])):
+        waits = one.state.waiting if one.state else None
+        if waits and waits.reason not in (None, "PodInitializing", "ContainerCreating"):
+            return f"{waits.reason}: {waits.message or ''}".strip(": ")
+    for one in status.conditions or []:
+        if one.type == "PodScheduled" and one.status == "False" and one.message:
+            return str(one.message)
+    return ""
+
+
 def connect_kubernetes(namespace: str) -> Kubernetes | None:
     """Return the way to the cluster, if there is one and KFP runs there.
 
     Args:
-        namespace: of the runs.
+        namespace: of the runs; empty: KFP's own.
     """
     file = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
     inside = "KUBERNETES_SERVICE_HOST" in os.environ

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import re
 import tarfile
+import zlib
 from typing import Any
 
 from pipelines.cluster.connection import Connection
 from pipelines.cluster.kube import Kubernetes
 
 LOG = "main-logs"  # Argo's name for the log that it archives
-MOST_LINES = 400
+MOST_LINES, MOST_BYTES = 400, 2_000_000  # the end of a log is all that is wanted
+MOST_UNPACKED = 512_000_000
 # Lines of KFP's launcher and of Argo's executor around those of the task.
 _FOREIGN = re.compile(
     r'^([IWEF]\d{4} \d\d:\d\d:\d\d|time="|\{"level"|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d '
     r"|(Error: )?exit status \d+$)"
+)
+
+# Colours, and what moves the cursor: in a message they would redraw the reader's terminal.
+_UNSEEN = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x1f\x7f-\x9f]"
 )
 
 
@@ -40,7 +46,8 @@ def read_last_line(
 
 def find_last_line(text: str) -> str:
     """Return the last line of a log that tells something, without what KFP wrote around it."""
-    lines = [line.strip() for line in text.splitlines()[-MOST_LINES:]]
+    text = text.replace("\t", " ")
+    lines = [_UNSEEN.sub("", line).strip() for line in text.splitlines()[-MOST_LINES:]]
     own = [line for line in lines if line and not _FOREIGN.match(line)]
     errors = [line for line in own if line.startswith("error:")]
     return (errors or own or [""])[-1][:1000]
@@ -67,10 +74,19 @@ def unpack(data: bytes) -> str:
     """Return the text of an archived log: as it is, or in a tar with gzip, as Argo may write it."""
     try:
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            data = _unzip(data)
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             files: list[Any] = [tar.extractfile(one) for one in tar if one.isfile()]
             data = b"".join(one.read() for one in files)
     except (tarfile.TarError, OSError, EOFError):
         pass
-    return data.decode("utf-8", "replace")
+    return data[-MOST_BYTES:].decode("utf-8", "replace")
+
+
+def _unzip(data: bytes) -> bytes:
+    """Return what can be unpacked: an archive may break off, and unpacked be of any size."""
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        return reader.decompress(data, MOST_UNPACKED)
+    except zlib.error:
+        return b""

@@ -19,6 +19,7 @@ from typing import Any
 _ATTEMPT = re.compile(r"^(.*)\((\d+)\)$")
 # The end of a full name; what Argo runs at the end of a node is called for it.
 _OWN = re.compile(r"(?:^|\.)([^.]+(?:\.onExit(?:\(\d+\))?)?)$")
+_ID = re.compile(r".+-[0-9]{1,10}")  # a workflow's name and 32 bits
 _DEEPEST = 12  # groups in groups
 
 
@@ -75,6 +76,11 @@ class Tree:
         attempts = self.find_attempts(node)
         return self.nodes.get(f"{(attempts or [node])[-1].name}.{own_name}")
 
+    def has_inside(self, node: Node) -> bool:
+        """Whether a node is a group: whether others are in its newest attempt."""
+        begin = f"{(self.find_attempts(node) or [node])[-1].name}."
+        return any(name.startswith(begin) for name in self.nodes)
+
     def _is_current(self, name: str) -> bool:
         parts = name.split(".")
         for end in range(1, len(parts)):
@@ -103,9 +109,9 @@ def read_tree(details: Iterable[Mapping[str, Any]]) -> Tree:
     Args:
         details: `run_details.task_details` of KFP's answer.
     """
-    entries = [one for one in details if one.get("display_name")]
+    entries = [one for one in details if one and one.get("display_name")]
     children = {child for one in entries for child in _children(one)}
-    workflow = next(iter(children), "").rpartition("-")[0]
+    workflow = min((child.rpartition("-")[0] for child in children), default="")
     if not workflow:  # another KFP, whose entries know no children: names must do
         return Tree({one["display_name"]: _create(one["display_name"], "", one) for one in entries})
     names = _find_names(entries, children, workflow)
@@ -113,7 +119,9 @@ def read_tree(details: Iterable[Mapping[str, Any]]) -> Tree:
 
 
 def _children(entry: Mapping[str, Any]) -> list[str]:
-    return [one["pod_name"] for one in entry.get("child_tasks") or [] if one.get("pod_name")]
+    """Return the ids of a node's children; what is no id of Argo's tells nothing."""
+    names = [str(one.get("pod_name") or "") for one in entry.get("child_tasks") or [] if one]
+    return [name for name in names if _ID.fullmatch(name)]
 
 
 def _find_names(
@@ -193,7 +201,7 @@ def _give_entries(
 
 def _create(name: str, node_id: str, entry: Mapping[str, Any]) -> Node:
     began, ended = (str(entry.get(key) or "") for key in ("start_time", "end_time"))
-    states = [str(one.get("state") or "") for one in entry.get("state_history") or []]
+    states = [str(one.get("state") or "") for one in entry.get("state_history") or [] if one]
     return Node(
         name,
         node_id,

@@ -42,6 +42,7 @@ class Task:
     seconds: float = 0.0  # since it began, until it ended
     node_id: str = ""  # of its last attempt: whose log it is
     attempt_seconds: float = 0.0  # of that attempt, its wait for a node included
+    is_group: bool = False  # other tasks are in it, and have the logs
 
     def describe(self) -> str:
         """Return its state as a person reads it: ``running, attempt 2, 1 of 3 partitions``."""
@@ -73,7 +74,11 @@ def _read_task(tree: Tree, name: str, now: datetime.datetime) -> Iterator[Task]:
     if not nodes:
         drivers = [one for one in tree.find(f"{own}-driver") if one.state in ("RUNNING", "PENDING")]
         if drivers:
-            yield Task(shown, STARTING, seconds=_measure(drivers, now), partitions=len(drivers))
+            begun = _measure(drivers, now)
+            last = (tree.find_attempts(drivers[0]) or drivers)[-1]
+            yield Task(
+                shown, STARTING, seconds=begun, partitions=len(drivers), node_id=last.node_id
+            )
         return
     states = [_find_state(tree, node) for node in nodes]
     worst = min(states, key=STATES.index)
@@ -89,6 +94,7 @@ def _read_task(tree: Tree, name: str, now: datetime.datetime) -> Iterator[Task]:
         _measure([node for node in nodes if node.state], now),
         last.node_id,
         _measure([last] if last.started else [], now),
+        is_group=tree.find_inside(shown_node, "executor") is None and tree.has_inside(shown_node),
     )
 
 
@@ -118,6 +124,12 @@ def _count_attempts(tree: Tree, node: Node) -> int:
     return max(count, 1) + node.restarts
 
 
+def find_failed(tasks: Sequence[Task]) -> Task | None:
+    """Return the task that failed: of a group the one in it, for only that has a log."""
+    failed = [one for one in tasks if one.state == FAILED]
+    return next((one for one in failed if not one.is_group), failed[0] if failed else None)
+
+
 def count_failed_drivers(tree: Tree) -> tuple[str, int]:
     """Return the driver of KFP's own that failed most, and how often: 0 where none did."""
     counts: dict[str, int] = {}
@@ -128,6 +140,16 @@ def count_failed_drivers(tree: Tree) -> tuple[str, int]:
     return max(counts.items(), key=lambda one: one[1], default=("", 0))
 
 
+def read_history(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the states that a run has had, the first one first, however KFP lists them."""
+    states = [one for one in found.get("state_history") or [] if one and one.get("state")]
+    times = [_parse(str(one.get("update_time") or "")) for one in states]
+    if None in times:
+        return states
+    order = sorted(range(len(states)), key=lambda place: (times[place], place))  # type: ignore[arg-type, return-value]
+    return [states[place] for place in order]
+
+
 def measure_run(found: dict[str, Any]) -> float:
     """Return how long a run went on that has ended, seconds, since it was started or retried.
 
@@ -136,8 +158,8 @@ def measure_run(found: dict[str, Any]) -> float:
     """
     began = [
         str(one.get("update_time") or "")
-        for one in found.get("state_history") or []
-        if one.get("state") == "RUNNING"
+        for one in read_history(found)
+        if one["state"] == "RUNNING"
     ]
     begin, end = _parse(began[-1] if began else ""), _parse(str(found.get("finished_at") or ""))
     return (end - begin).total_seconds() if begin and end else 0.0

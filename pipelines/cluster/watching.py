@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from components.common.errors import DarkroomError
-from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.kubeflow import ALL_TASKS, DEFAULT, Kubeflow
 from components.common.terminal import Stopwatch, describe_seconds, say
 from pipelines.cluster import progress
 from pipelines.cluster.connection import Connection, Run, explain_failures
@@ -47,8 +48,8 @@ def wait(
     """
     watch = Stopwatch()
     screen = Screen(sys.stdout)
-    kubernetes = connect_kubernetes(settings.namespace if settings else connection.namespace)
-    warnings = Warnings(run, settings, kubernetes)
+    kubernetes = connect_kubernetes(connection.namespace)
+    warnings = Warnings(run, settings, kubernetes, connection.namespace)
     failures, grace = 0, GRACE_SECONDS if retried else 0.0
     while True:
         try:
@@ -107,7 +108,7 @@ def describe_end(
     if was_terminated(found):
         return f"the run was terminated; {go_on}"
     driver, count = progress.count_failed_drivers(tree)
-    failed = next((one for one in tasks if one.state == progress.FAILED), None)
+    failed = progress.find_failed(tasks)
     # KFP calls failed what a limit of time ended, and gives no reason: the times must tell.
     limit = settings.timeout_seconds if settings else 0
     if limit and limit <= progress.measure_run(found) <= limit + LATE_SECONDS:
@@ -121,6 +122,7 @@ def describe_end(
     line = read_last_line(connection, run.run_id, failed.node_id, kubernetes)
     if settings and not line.startswith("error: "):  # a task that is stopped has no last words
         name = failed.name.replace(" ", "_")
+        name = name if name in ALL_TASKS else DEFAULT  # what makes a TrainJob has none of its own
         limit = settings.find_resources(name).timeout_seconds or 0
         if limit and failed.attempt_seconds >= limit:
             words = describe_limit(f"kubeflow.tasks.{name}.timeout_seconds", limit)
@@ -139,7 +141,7 @@ def describe_limit(setting: str, limit: int) -> str:
 
 def was_terminated(found: dict[str, Any]) -> bool:
     """Whether somebody ended a run: KFP calls it failed, after it was canceling."""
-    states = [one.get("state") for one in found.get("state_history") or []]
+    states = [one["state"] for one in progress.read_history(found)]
     last = max((place for place, state in enumerate(states) if state == "RUNNING"), default=0)
     return "CANCELING" in states[last:] or found.get("state") == "CANCELED"
 
@@ -147,8 +149,9 @@ def was_terminated(found: dict[str, Any]) -> bool:
 def describe_driver(driver: str, count: int) -> str:
     """Return what it means that KFP's own pods fail."""
     whose = "the pipeline" if driver == "root" else driver.replace("-", " ")
+    often = "once" if count == 1 else f"{count} times"
     return (
-        f"KFP's own driver of {whose} failed {count} times: a fault of the cluster and not of the "
+        f"KFP's own driver of {whose} failed {often}: a fault of the cluster and not of the "
         "pipeline, such as a store of artifacts or metadata that does not answer; look at the log "
         "of a pod of the run whose name has `driver` in it, and at the pods of KFP itself"
     )
@@ -161,6 +164,8 @@ class Warnings:
     run: Run
     settings: Kubeflow | None
     kubernetes: Kubernetes | None
+    namespace: str = ""  # of the run; empty: KFP's own
+    watch: Stopwatch = field(default_factory=Stopwatch)
     said: set[str] = field(default_factory=set)
 
     def find(self, tasks: Sequence[Task], tree: Tree) -> list[str]:
@@ -169,26 +174,57 @@ class Warnings:
         found = []
         if count >= MOST_DRIVER_FAILURES:
             found.append((f"driver {driver}", describe_driver(driver, count)))
+        elif all(one.state == progress.NOT_RUN for one in tasks):
+            found += self._find_beginning()
         for task in tasks:
-            if task.state == progress.WAITING:
-                reason = self._find_reason(task)
-                if reason:
-                    found.append((f"{task.name} {task.attempt} {reason[:40]}", reason))
+            if task.state in (progress.WAITING, progress.STARTING):
+                found += self._find_wait(task)
         new = [words for key, words in found if key not in self.said]
         self.said |= {key for key, _ in found}
         return new
 
-    def _find_reason(self, task: Task) -> str:
+    def _find_beginning(self) -> Iterator[tuple[str, str]]:
+        """Yield that no task has begun: the first pod of a run is KFP's own, and may wait too."""
         why = self.kubernetes.find_reason(self.run.run_id) if self.kubernetes else ""
         if why:
-            return f"{task.name} waits: {why}; it asks for {self._describe(task)}"
-        if task.seconds < WAIT_SECONDS:
-            return ""
-        namespace = self.settings.namespace if self.settings else "NAMESPACE"
+            words = f"no task has begun: the run's first pod waits: {why}"
+            yield f"begin {_drop_numbers(why)}", words
+        elif self.watch.seconds >= WAIT_SECONDS:
+            yield (
+                "begin",
+                f"no task has begun for {describe_seconds(self.watch.seconds)}, and KFP does not "
+                f"say why: its own first pod may wait for a node. {self._describe_look()}",
+            )
+
+    def _find_wait(self, task: Task) -> Iterator[tuple[str, str]]:
+        """Yield why a task waits, with what tells this reason from another."""
+        key = f"{task.name} {task.attempt}"
+        why = ""
+        if self.kubernetes:
+            why = self.kubernetes.find_reason(self.run.run_id, task.node_id)
+        asked = f"it asks for {self._describe(task)}"
+        if task.state == progress.STARTING:
+            asked = "that is KFP's own pod before it, which asks for little"
+        if why:
+            yield f"{key} {_drop_numbers(why)}", f"{task.name} waits: {why}; {asked}"
+        elif task.seconds >= WAIT_SECONDS and task.state == progress.WAITING:
+            yield (
+                key,
+                f"{task.name} has been waiting for a node for {describe_seconds(task.seconds)}, "
+                f"and KFP does not say why; {asked}. {self._describe_look()}",
+            )
+        elif task.seconds >= WAIT_SECONDS:
+            yield (
+                key,
+                f"{task.name} has not started for {describe_seconds(task.seconds)}, and KFP does "
+                f"not say why: its own pod before it may wait for a node. {self._describe_look()}",
+            )
+
+    def _describe_look(self) -> str:
+        namespace = self.namespace or "kubeflow"
         return (
-            f"{task.name} has been waiting for a node for {describe_seconds(task.seconds)}, and "
-            f"KFP does not say why; it asks for {self._describe(task)}. Look with `kubectl get "
-            f"events -n {namespace} --field-selector reason=FailedScheduling`"
+            f"Look with `kubectl get events -n {namespace} --field-selector "
+            "reason=FailedScheduling`"
         )
 
     def _describe(self, task: Task) -> str:
@@ -198,6 +234,11 @@ class Warnings:
         gpus = f", {wanted.gpus} x {wanted.gpu_type}" if wanted.gpus else ""
         asked = wanted.cpu_request, wanted.memory_request
         return f"{asked[0] or wanted.cpu} CPU and {asked[1] or wanted.memory} memory{gpus}"
+
+
+def _drop_numbers(reason: str) -> str:
+    """Return a reason without what changes while it stays: how many nodes, how often."""
+    return re.sub(r"\d+", "", reason)
 
 
 class Screen:
@@ -242,7 +283,8 @@ class Screen:
         self.close()
         line = " · ".join(f"{one.name} {one.describe()} {one.describe_time()}" for one in tasks)
         if line:
-            width = shutil.get_terminal_size().columns - 3  # a line that wraps cannot be redrawn
+            # A line that wraps cannot be redrawn.
+            width = max(shutil.get_terminal_size().columns - 3, 1)
             self._stream.write(f"  {line[:width]}")
             self._stream.flush()
             self._drawn = True

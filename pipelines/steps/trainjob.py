@@ -34,7 +34,9 @@ from pipelines.steps.rooms import (
 from pipelines.steps.trainjob_manifest import GROUP, PLURAL, VERSION, create_manifest
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-NOT_FOUND = 404
+NOT_FOUND, TOO_MANY, SERVER_ERROR = 404, 429, 500
+LIMITS = (10.0, 60.0)  # seconds until a connection stands, and until an answer comes
+PATIENCE_SECONDS = 600.0  # without an answer of the API, while the nodes train on
 
 
 @one_line
@@ -127,14 +129,14 @@ def follow(api: Any, namespace: str, manifest: Mapping[str, Any], poll_seconds: 
     where = (GROUP, VERSION, namespace, PLURAL)
     with _explaining(name):
         _delete(api, where, name)  # of an earlier attempt
-        api.create_namespaced_custom_object(*where, body=dict(manifest))
+        api.create_namespaced_custom_object(*where, body=dict(manifest), _request_timeout=LIMITS)
     say(f"TrainJob {namespace}/{name}: {manifest['spec']['trainer']['numNodes']} nodes")
     ended, seen = False, ""
     try:
         with exiting_on_sigterm():
             while True:
                 with _explaining(name):
-                    found = api.get_namespaced_custom_object(*where, name)
+                    found = _look(api, where, name, poll_seconds)
                 state, message = read_state(found)
                 if state != seen:
                     say(f"TrainJob {name}: {state} {message}".rstrip() + f" ({watch})")
@@ -152,6 +154,23 @@ def follow(api: Any, namespace: str, manifest: Mapping[str, Any], poll_seconds: 
             f"TrainJob {namespace}/{name} failed ({message}); its pods' logs: kubectl logs -n "
             f"{namespace} -l jobset.sigs.k8s.io/jobset-name={name}"
         )
+
+
+def _look(api: Any, where: tuple[str, ...], name: str, poll_seconds: float) -> Any:
+    """Return a TrainJob as it stands; an API that is away for a while ends no training of hours."""
+    import urllib3
+    from kubernetes.client import ApiException
+
+    watch = Stopwatch()
+    while True:
+        try:
+            return api.get_namespaced_custom_object(*where, name, _request_timeout=LIMITS)
+        except (ApiException, urllib3.exceptions.HTTPError) as error:
+            status = getattr(error, "status", None) or SERVER_ERROR
+            is_passing = status >= SERVER_ERROR or status == TOO_MANY
+            if not is_passing or watch.seconds >= PATIENCE_SECONDS:
+                raise
+        time.sleep(poll_seconds)
 
 
 def read_state(found: Mapping[str, Any]) -> tuple[str, str]:
@@ -185,14 +204,16 @@ def _delete(api: Any, where: tuple[str, ...], name: str) -> None:
     from kubernetes.client import ApiException
 
     try:
-        api.delete_namespaced_custom_object(*where, name, propagation_policy="Foreground")
+        api.delete_namespaced_custom_object(
+            *where, name, propagation_policy="Foreground", _request_timeout=LIMITS
+        )
     except ApiException as error:
         if error.status != NOT_FOUND:
             raise
         return
     for _ in range(600):
         try:
-            api.get_namespaced_custom_object(*where, name)
+            api.get_namespaced_custom_object(*where, name, _request_timeout=LIMITS)
         except ApiException as error:
             if error.status == NOT_FOUND:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.common.settings.amounts import measure
 from components.common.tracking.runs import KFP_RUN_ID
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
@@ -45,7 +46,7 @@ def create_manifest(
             {"name": NODE, "volumeMounts": [{"name": VOLUME, "mountPath": job["mount"]}]}
         ],
     }
-    if job["shared_memory"] != "0":
+    if measure(job["shared_memory"]):
         size = {"medium": "Memory", "sizeLimit": job["shared_memory"]}
         pod["volumes"].append({"name": "shm", "emptyDir": size})
         mount = {"name": "shm", "mountPath": "/dev/shm"}  # noqa: S108

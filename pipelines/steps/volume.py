@@ -16,11 +16,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
@@ -60,13 +61,9 @@ class Volume:
             yield around / "new"
             digest = compute_digest(around / "new")[:16]
             target = self.mount / kind / digest
-            try:
-                (around / "new").rename(target)
-            except OSError:
-                if not target.is_dir():
-                    raise
-                say(f"{target} is there already, the same")
-            entry = {"folder": f"{kind}/{digest}", "images": images or digest}
+            count = count_files(around / "new")
+            _put(around / "new", target, count)
+            entry = {"folder": f"{kind}/{digest}", "images": images or digest, "files": count}
             self._write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
             self.note_use(target)
             found.append(target)
@@ -85,7 +82,8 @@ class Volume:
         """Return the folder of images that a source became, if it is there."""
         name = self._read(f"sources/{recipe}")
         folder = self.mount / "images" / name
-        return folder if name and folder.is_dir() and self._is_listed(folder) else None
+        entry = self._read_entry(folder) if name.isalnum() else None
+        return folder if entry and self._is_whole(entry) else None
 
     def note_source(self, recipe: str, folder: Path) -> None:
         """Note which folder of images a source became."""
@@ -106,11 +104,13 @@ class Volume:
         listings = sorted((self.mount / BOOKS / LISTINGS).glob("*.parquet"), key=_tell_age)
         for listing in listings:
             folder = self.mount / "images" / listing.stem
-            if read_note(listing)["source"] == address and folder.is_dir():
+            try:
+                if read_note(listing)["source"] != address or not folder.is_dir():
+                    continue
                 known = set(read_entries(listing))
-                return [
-                    one for one in entries if one not in known or not _link(one, folder, target)
-                ]
+            except (OSError, ValueError, LookupError, DarkroomError):
+                continue  # a help that somebody damaged: then all is fetched
+            return [one for one in entries if one not in known or not _link(one, folder, target)]
         return list(entries)
 
     def check_generation(self, images: str) -> str:
@@ -124,7 +124,7 @@ class Volume:
         gone = [
             (file, entry["folder"])
             for file, entry in self.list_inventory()
-            if entry["images"] == images and not (self.mount / entry["folder"]).is_dir()
+            if entry["images"] == images and not self._is_whole(entry)
         ]
         for file, _ in gone:
             file.unlink(missing_ok=True)
@@ -135,13 +135,11 @@ class Volume:
             say(f"{', '.join(sorted(one for _, one in gone))}: gone from the volume, made anew")
         return generation
 
-    def list_inventory(self) -> list[tuple[Path, dict[str, str]]]:
+    def list_inventory(self) -> list[tuple[Path, dict[str, Any]]]:
         """Return what is listed: the file that lists it, and its entry."""
-        found = []
-        for file in sorted((self.mount / BOOKS / "inventory").glob("*.json")):
-            with suppress(OSError, ValueError, RecursionError):
-                found.append((file, json.loads(file.read_text(encoding="utf-8"))))
-        return found
+        files = sorted((self.mount / BOOKS / "inventory").glob("*.json"))
+        entries = ((file, _read_entry(file)) for file in files)
+        return [(file, entry) for file, entry in entries if entry]
 
     def note_use(self, folder: Path) -> None:
         """Note that the present KFP run uses a folder, for who would remove it."""
@@ -183,14 +181,23 @@ class Volume:
                 "deploy/operator/volume-owner.yaml` mends that once"
             ) from None
 
-    def _is_listed(self, folder: Path) -> bool:
+    def _read_entry(self, folder: Path) -> dict[str, Any] | None:
         name = "-".join(folder.relative_to(self.mount).parts)
-        return (self.mount / BOOKS / "inventory" / f"{name}.json").is_file()
+        return _read_entry(self.mount / BOOKS / "inventory" / f"{name}.json")
+
+    def _is_whole(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a listed folder is there with as many files as it was written with.
+
+        Files are counted and not read: seconds for a hundred thousand.
+        """
+        folder = self.mount / entry["folder"]
+        wanted = entry.get("files")  # of an earlier version's folder nobody counted them
+        return folder.is_dir() and (wanted is None or count_files(folder) == wanted)
 
     def _read(self, name: str) -> str:
         try:
             return (self.mount / BOOKS / name).read_text(encoding="utf-8").strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return ""
 
     def _write(self, name: str, text: str) -> None:
@@ -199,6 +206,39 @@ class Volume:
         temporary = target.with_name(f".{secrets.token_hex(8)}")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(target)
+
+
+def _read_entry(file: Path) -> dict[str, Any] | None:
+    """Return an entry of the inventory; None if it is not there, or damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"folder", "images"} <= found.keys():
+            return found
+    return None
+
+
+def count_files(folder: Path) -> int:
+    """Return how many files are in a folder and below."""
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def _put(new: Path, target: Path, count: int) -> None:
+    """Move a folder of some files into its place, unless what is there is as whole."""
+    for is_last in (False, True):
+        try:
+            new.rename(target)
+            return
+        except OSError:  # another folder is there
+            if not target.is_dir():
+                raise
+            if count_files(target) == count:
+                say(f"{target} is there already, the same")
+                return
+            if is_last:
+                raise
+        say(f"{target} lacks files of its own: replaced")
+        with suppress(OSError):  # another run was faster
+            target.rename(new.with_name("broken"))
 
 
 def _tell_age(file: Path) -> float:

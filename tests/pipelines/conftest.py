@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from pipelines import compiler
 from pipelines.cli import main
 from pipelines.cluster import watching
 from pipelines.settings import Settings
+from pipelines.steps import fetch as fetching
+from pipelines.steps.source import Source
 from tests.pipelines.server import Kfp, create_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -93,3 +96,28 @@ def call(host: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[i
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(params=["volume", 'the team\'s "photos" äß #2'])
+def mount(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    folder = tmp_path / request.param
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def branch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Return what a branch holds, images of a number; each fetch takes it as it is then."""
+    holds = {"count": 3}
+
+    def look(_: Any) -> Source:
+        return Source(f"of {holds['count']}", "")
+
+    def get(_: Any, folder: Path) -> None:
+        (folder / "class").mkdir(parents=True)
+        for number in range(holds["count"]):
+            (folder / "class" / f"{number}.png").write_bytes(b"png %d" % number)
+
+    monkeypatch.setattr(fetching, "look", look)
+    monkeypatch.setattr(fetching, "copy_project", get)
+    return holds

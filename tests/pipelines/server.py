@@ -87,7 +87,10 @@ def create_run(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
 
 @route("GET", "/runs")
 def list_runs(kfp: Kfp, query: dict[str, str], body: Any) -> tuple[int, Any]:
-    return 200, {"runs": kfp.runs, "total_size": len(kfp.runs)}
+    wanted = query.get("experiment_id") or query.get("namespace", "")
+    names = ("experiment_id", "namespace")
+    own = [one for one in kfp.runs if not wanted or wanted in map(one.get, names)]
+    return 200, {"runs": own, "total_size": len(own)}
 
 
 @route("POST", "/runs/(.+):retry")

@@ -129,6 +129,20 @@ def test_what_is_not_in_the_namespace_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.usefixtures("kubectl")
+def test_it_is_the_namespace_of_the_run_that_is_looked_into(
+    objects: dict[str, Any], kfp: Any, call: Callable[..., Any]
+) -> None:
+    """With --namespace the claim was looked for where params.yaml says, and refused."""
+    change = ("--set", "kubeflow.volume.claim=photos")
+    objects["namespaces/team-a/persistentvolumeclaims/photos"] = {}
+    words = "no claim photos in kubeflow"
+    assert words in call("submit", "--namespace", "team-a", *change)[2]  # KFP knows one user here
+    kfp.multi_user = True
+    assert call("submit", "--namespace", "team-a", *change)[0] == 0
+    assert "no claim photos in team-b" in call("submit", "--namespace", "team-b", *change)[2]
+
+
+@pytest.mark.usefixtures("kubectl")
 def test_what_may_not_be_read_is_no_fault(
     objects: dict[str, Any], call: Callable[..., Any]
 ) -> None:
@@ -146,6 +160,11 @@ def test_sizes_and_retries_that_will_not_be_are_said(
     assert code == 0
     assert "validate asks for 4 CPU, and no node has more than 1930m" in out
     assert "deploy/operator/retries.yaml changes that" in out
+    tried = SHIPPED.replace("OnError", "OnError # retryPolicy: Always")
+    objects["namespaces/kubeflow/configmaps/workflow-controller-configmap"]["data"] = {
+        "workflowDefaults": tried
+    }
+    assert "deploy/operator/retries.yaml changes that" in call("submit")[1]
     assert "no GPU is asked for" in out
     patched = yaml.safe_load(Path("deploy/operator/retries.yaml").read_text())["data"]
     objects["namespaces/kubeflow/configmaps/workflow-controller-configmap"] = {"data": patched}
@@ -193,6 +212,38 @@ def test_the_schedulers_reason_is_told(objects: dict[str, Any]) -> None:
     }  # fmt: skip
     objects["namespaces/kubeflow/pods"] = {"items": [pulling]}
     assert connect().find_reason("r1") == "ImagePullBackOff: no such image"
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_a_pods_own_reason_is_found_wherever_kubernetes_tells_it(objects: dict[str, Any]) -> None:
+    def wait(name: str, node: str, **status: Any) -> dict[str, Any]:
+        about = {"name": name, "annotations": {"workflows.argoproj.io/node-id": node}}
+        return {"metadata": about, "status": {"phase": "Pending", **status}}
+
+    def state(name: str, reason: str, **more: str) -> dict[str, Any]:
+        waiting = {"reason": reason, **more}
+        about = {"image": "x", "imageID": "", "ready": False, "restartCount": 0}
+        return {"name": name, **about, "state": {"waiting": waiting}}
+
+    creating = [state("main", "PodInitializing")]
+    pulling = [state("kfp-launcher", "ErrImagePull", message="no route to ghcr.io")]
+    objects["namespaces/kubeflow/pods"] = {
+        "items": [
+            PENDING,
+            wait("p2", "n2", containerStatuses=creating, initContainerStatuses=pulling),
+            wait("p3", "n3", containerStatuses=[state("main", "ContainerCreating")]),
+        ]
+    }
+    event = {
+        "metadata": {"name": "e"}, "involvedObject": {"name": "p3"}, "reason": "FailedMount",
+        "message": "mount failed: no such volume",
+    }  # fmt: skip
+    assert connect().find_reason("r1", "n3") == ""
+    objects["namespaces/kubeflow/events"] = {"items": [event]}
+    assert connect().find_reason("r1", "n1") == "0/1 nodes are available: 1 Insufficient cpu."
+    assert connect().find_reason("r1", "n2") == "ErrImagePull: no route to ghcr.io"
+    assert connect().find_reason("r1", "n3") == "FailedMount: mount failed: no such volume"
+    assert connect().find_reason("r1", "n4") == ""
 
 
 @pytest.mark.usefixtures("kubectl")

@@ -314,12 +314,19 @@ def test_a_secret_reaches_the_tasks_that_need_it_alone(compiled: str) -> None:
     pods = on_kubernetes(load(compiled)[1])
     with_it = {name for name, pod in pods.items() if "secretAsEnv" in pod}
     assert with_it == {"fetch", "train", "evaluate", "promote"}
+    # What makes a TrainJob notes in MLflow how it ended.
+    pods = on_kubernetes(load(compile_with(*NODES))[1])
+    with_it = {name for name, pod in pods.items() if "secretAsEnv" in pod}
+    assert with_it == {"fetch", "train_on_nodes", "evaluate", "promote"}
 
 
-@pytest.mark.parametrize("claim", ["", "photos"])
-def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
-    """Of dagre itself, on these graphs: 1,338 x 1,028 px, and with a volume 1,642 x 930."""
-    spec, _ = load(compile_with(f"kubeflow.volume.claim={claim}"))
+NODES = ("kubeflow.volume.claim=photos", "kubeflow.distributed.nodes=4")
+
+
+@pytest.mark.parametrize("changes", [(), NODES[:1], NODES, (STORE,), (*NODES, STORE)])
+def test_the_page_shows_the_rooms_on_one_screen(changes: tuple[str, ...]) -> None:
+    """Of dagre 0.8.5, with its edges: 1,569 x 1,028 px, and with a volume 1,390 x 930."""
+    spec, _ = load(compile_with(*changes))
     graph = page.read_graph(spec)
     tasks = [graph.labels[key] for key, kind in graph.kinds.items() if kind != "artifact"]
     rooms = {"fetch", "validate", "preprocess", "train", "evaluate", "promote"}
@@ -327,9 +334,14 @@ def test_the_page_shows_the_rooms_on_one_screen(claim: str) -> None:
     layout = page.lay_out(graph)
     assert layout.height_px <= 1100
     assert layout.width_px <= 1100  # dagre's is up to twice as wide
-    inside = page.read_graph(spec, "preprocess")
-    assert {"plan shards", "write shards", "collect shards"} <= set(inside.labels.values())
-    for label in (*graph.labels.values(), *inside.labels.values()):
+    groups = [key for key, kind in graph.kinds.items() if kind == "group"]
+    insides = [page.read_graph(spec, key.removeprefix("task.")) for key in groups]
+    shown = {label for one in insides for label in one.labels.values()}
+    assert {"plan shards", "write shards", "collect shards"} <= shown
+    assert ("find images" in shown) == (changes == (STORE,))
+    for one in insides:
+        assert max(page.lay_out(one).width_px, page.lay_out(one).height_px) <= 1100
+    for label in (*graph.labels.values(), *shown):
         if not label.startswith("pipelinechannel"):
             assert len(label) <= page.LABEL_CHARACTERS, label
     assert page.draw(graph).count("<rect") == len(graph.labels)

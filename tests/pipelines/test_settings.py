@@ -27,6 +27,12 @@ from tests.pipelines.test_compile import compile_with, executors, load
         ("kubeflow.tasks.train={cpus: '1'}", "left out, it is no legal key"),
         ("kubeflow.tasks.train={memory: lots}", "Kubernetes quantity"),
         ("kubeflow.distributed.nodes=2", "volume.claim"),
+        ("kubeflow.tasks.trian.cpu=1", "did you mean `kubeflow.tasks.train.cpu`"),
+        ("kubeflow.tasks.train.cpu.x=1", "unknown key"),
+        ("kubeflow.tasks.train=5", "must be an object"),
+        ("kubeflow.pods.labels.a=[1]", "kubeflow.pods.labels.a must be a valid string"),
+        ('kubeflow.experiment="a', "found unexpected end of stream"),
+        ("train.finetune.epochs=*x", "found undefined alias"),
         ("nonsense", "section.key=value"),
         (
             "validate.near_duplicate_bits=3",
@@ -55,6 +61,27 @@ def test_a_wrong_setting_is_refused(change: str, words: str) -> None:
             lambda one: one.tasks["train"].node_selector == {"gpu": "true", "zone": "3"},
         ),
         ("kubeflow.pods.labels.queue=7", lambda one: one.pods.labels == {"queue": "7"}),
+        ("kubeflow.experiment=*stars", lambda one: one.experiment == "*stars"),
+        ("kubeflow.experiment=@home: 50 %", lambda one: one.experiment == "@home: 50 %"),
+        ("kubeflow.experiment=photos #2", lambda one: one.experiment == "photos #2"),
+        ("kubeflow.experiment=[a]", lambda one: one.experiment == "[a]"),
+        ("kubeflow.experiment= a=b ", lambda one: one.experiment == "a=b"),
+        ('kubeflow.experiment="it\'s: \\u00e4 "', lambda one: one.experiment == "it's: \xe4 "),
+        # A task that params.yaml does not name, and keys of their own with dots and slashes.
+        ("kubeflow.tasks.fetch.memory=2Gi", lambda one: one.tasks["fetch"].memory == "2Gi"),
+        ("kubeflow.tasks.plan_shards.retries=5", lambda one: one.tasks["plan_shards"].retries == 5),
+        (
+            "kubeflow.tasks.fetch.node_selector.kubernetes.io/arch=arm64",
+            lambda one: one.tasks["fetch"].node_selector == {"kubernetes.io/arch": "arm64"},
+        ),
+        (
+            "kubeflow.pods.labels.kueue.x-k8s.io/queue-name=photos",
+            lambda one: one.pods.labels == {"kueue.x-k8s.io/queue-name": "photos"},
+        ),
+        (
+            "kubeflow.pods.annotations.'sidecar.istio.io/inject'=false",
+            lambda one: one.pods.annotations == {"sidecar.istio.io/inject": "false"},
+        ),
         ("preprocess.size_px=64", lambda one: True),  # `auto` or a number: a number stays one
     ],
 )

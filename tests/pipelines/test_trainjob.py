@@ -126,6 +126,8 @@ class Cluster:
         self.log: list[str] = []
         self.status = 201
 
+        self.away = 0  # the next so many looks are answered with 503
+
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         name = path.removeprefix(JOBS).strip("/")
         self.log.append(f"{method} {name}".strip())
@@ -137,6 +139,9 @@ class Cluster:
             return 404, {"reason": "NotFound"}
         if method == "DELETE":
             return 200, self.jobs.pop(name)
+        if self.away:
+            self.away -= 1
+            return 503, {"reason": "ServiceUnavailable"}
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         status: dict[str, Any] = {"jobsStatus": [{"name": "node", "active": 2}]}
         if state in ("Complete", "Failed"):
@@ -218,6 +223,20 @@ def test_a_job_that_disappears_is_an_error(cluster: Cluster, address: str) -> No
     threading.Timer(0.2, cluster.jobs.clear).start()
     with pytest.raises(DarkroomError, match="it was deleted"):
         follow(create_api(address), "team-a", MANIFEST, 0.01)
+
+
+def test_an_api_that_is_away_for_a_while_ends_no_training(
+    cluster: Cluster, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer of 503 while a control plane was renewed ended the TrainJob of hours."""
+    cluster.away = 5
+    follow(create_api(address), "team-a", MANIFEST, 0.01)
+    assert "darkroom-1" in cluster.jobs
+    cluster.away, cluster.states = 10_000, ["Running"]
+    monkeypatch.setattr(trainjob, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(DarkroomError, match="Kubernetes answered 503"):
+        follow(create_api(address), "team-a", MANIFEST, 0.01)
+    assert not cluster.jobs
 
 
 def test_a_task_that_is_stopped_takes_its_job_with_it(cluster: Cluster, address: str) -> None:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from components.common.errors import DarkroomError
-from pipelines.cluster import cleaning
 from pipelines.steps import fetch as fetching
 from pipelines.steps.bundles import ELSEWHERE, check_place, find_input
 from pipelines.steps.fetch import fetch
-from pipelines.steps.source import Source
 from pipelines.steps.volume import Volume, compute_folder_digest, read_place
 from tests.pipelines.conftest import Stub
 
@@ -26,31 +21,6 @@ INGEST = {"source": "digits", "sha256": ""}
 MLFLOW = {"experiment": "darkroom", "registered_model": "darkroom"}
 NOWHERE = {"source": "", "revision": "", "path": "data/images", "images": "auto"}
 BRANCH = {"source": "https://host/photos.git", "revision": "main", "path": "data/images"}
-
-
-@pytest.fixture(params=["volume", 'the team\'s "photos" äß #2'])
-def mount(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    folder = tmp_path / request.param
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def branch(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Return what a branch holds, images of a number; each fetch takes it as it is then."""
-    holds = {"count": 3}
-
-    def look(_: Any) -> Source:
-        return Source(f"of {holds['count']}", "")
-
-    def get(_: Any, folder: Path) -> None:
-        (folder / "class").mkdir(parents=True)
-        for number in range(holds["count"]):
-            (folder / "class" / f"{number}.png").write_bytes(b"png %d" % number)
-
-    monkeypatch.setattr(fetching, "look", look)
-    monkeypatch.setattr(fetching, "copy_project", get)
-    return holds
 
 
 def call(mount: Path, artifact: Path, **wanted: str) -> str:
@@ -145,6 +115,50 @@ def test_what_somebody_removed_is_seen_and_made_anew(
     assert call(mount, tmp_path / "d" / "images", **BRANCH) == again
 
 
+@pytest.mark.parametrize("kind", ["images", "shards"])
+@pytest.mark.parametrize("how", ["emptied", "one file"])
+def test_a_folder_of_which_a_part_was_removed_is_not_trusted(
+    mount: Path, tmp_path: Path, branch: dict[str, int], kind: str, how: str
+) -> None:
+    """A folder that is there, but not whole, was taken for what the cache promised."""
+    first = call(mount, tmp_path / "a" / "images", **BRANCH)
+    volume, images = Volume(mount), read_place(first)
+
+    def write_shards() -> Path:
+        placed: list[Path] = []
+        with volume.writing_once("shards", images.name, compute_folder_digest, placed) as folder:
+            folder.mkdir()
+            for number in range(3):
+                (folder / f"{number}.tfrecord").write_bytes(b"shard %d" % number)
+        return placed[0]
+
+    shards = write_shards()
+    whole = {folder: sorted(folder.rglob("*")) for folder in (images, shards)}
+    broken = images if kind == "images" else shards
+    for file in [one for one in whole[broken] if one.is_file()][: 1 if how == "one file" else None]:
+        file.unlink()
+    again = call(mount, tmp_path / "b" / "images", **BRANCH)
+    assert read_place(again) == images
+    assert (again == first) == (kind == "images")  # else the tasks behind get another key
+    assert write_shards() == shards
+    assert {folder: sorted(folder.rglob("*")) for folder in whole} == whole
+    assert call(mount, tmp_path / "c" / "images", **BRANCH) == again
+    assert [one for one in (mount / kind).iterdir() if one != broken] == []
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", "\xff"])
+def test_books_that_somebody_damaged_are_written_anew(
+    mount: Path, tmp_path: Path, branch: dict[str, int], damage: str
+) -> None:
+    first = call(mount, tmp_path / "a" / "images", **BRANCH)
+    for file in (mount / ".darkroom").rglob("*"):
+        if file.is_file():
+            file.write_bytes(damage.encode("latin-1"))
+    again = call(mount, tmp_path / "b" / "images", **BRANCH)
+    assert read_place(again) == read_place(first)
+    assert call(mount, tmp_path / "c" / "images", **BRANCH) == again
+
+
 def test_other_images_keep_their_generation(
     mount: Path, tmp_path: Path, branch: dict[str, int]
 ) -> None:
@@ -165,82 +179,6 @@ def test_a_volume_of_roots_is_explained(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(DarkroomError, match="volume-owner"):
         Volume(tmp_path).check_writable()
-
-
-RUNS = {"going": "RUNNING", "failed": "FAILED", "well": "SUCCEEDED"}
-
-
-def test_the_cleaner_removes_what_no_run_needs(
-    mount: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, branch: dict[str, int]
-) -> None:
-    volume = Volume(mount)
-    made = {}
-    for count, run in enumerate([*RUNS, "deleted", "newest"]):
-        monkeypatch.setenv("DARKROOM_KFP_RUN_ID", run)
-        branch["count"] = count + 1
-        made[run] = read_place(call(mount, tmp_path / run / "images", **BRANCH))
-        (mount / "runs" / run / "train").mkdir(parents=True)
-    later = time.time() + 2 * cleaning.DAY_SECONDS
-    os.utime(next(volume.find_uses(made["newest"]).iterdir()), (later - 1, later - 1))
-    found = list(cleaning.find_folders(volume, RUNS, keep=1, now=later))
-    unneeded = {one.folder for one in found if not one.reason}
-    assert unneeded == {
-        made["well"],
-        made["deleted"],
-        *(mount / "runs" / run for run in ("well", "deleted", "newest")),
-    }
-    half = mount / "images" / f"{'0' * 16}.partial"
-    half.mkdir()
-    for runs, stays in ((RUNS, True), ({"failed": "FAILED"}, False)):
-        (one,) = [f for f in cleaning.find_folders(volume, runs, 0, later) if f.folder == half]
-        assert bool(one.reason) == stays
-    soon = cleaning.find_folders(volume, RUNS, keep=0)
-    assert all(one.reason for one in soon if one.folder.parent.name == "images")
-    for folder in unneeded:
-        volume.remove(folder)
-    assert {one for one in made.values() if one.is_dir()} == {
-        made[run] for run in ("going", "failed", "newest")
-    }
-    # What was removed is fetched again, and the cache is told.
-    branch["count"] = 3
-    again = read_place(call(mount, tmp_path / "again" / "images", **BRANCH))
-    assert again == made["well"]
-    assert len(list_images(again)) == 3
-
-
-def test_clean_lists_first_and_closes_what_a_killed_pod_left_open(
-    mount: Path, mlflow_store: Path, kfp: Any, call: Callable[..., Any]
-) -> None:
-    import mlflow
-
-    (mount / ".darkroom").mkdir()
-    (mount / "runs" / "gone").mkdir(parents=True)
-    mlflow.set_experiment("flowers")  # is not called as KFP's is
-    client = mlflow.MlflowClient()
-    ids = {
-        run: client.create_run("1", tags={"darkroom.kfp_run_id": run}).info.run_id
-        for run in ("r1", "r2")
-    }
-    kfp.runs = [{"run_id": "r1", "state": "FAILED"}, {"run_id": "r2", "state": "RUNNING"}]
-    words = ("clean", "--volume", str(mount), "--set", "mlflow.experiment=flowers")
-    code, out, _ = call(*words)
-    assert code == 0
-    assert "unneeded runs/gone" in out
-    assert (mount / "runs" / "gone").is_dir()
-    assert mlflow.get_run(ids["r1"]).info.status == "RUNNING"
-    assert call(*words, "--remove")[0] == 0
-    assert not (mount / "runs" / "gone").exists()
-    assert mlflow.get_run(ids["r1"]).info.status == "FAILED"
-    assert mlflow.get_run(ids["r1"]).data.tags["darkroom.kfp_state"] == "FAILED"
-    assert mlflow.get_run(ids["r2"]).info.status == "RUNNING"
-
-
-def test_no_other_folder_is_taken_for_a_volume(
-    tmp_path: Path, kfp: Any, call: Callable[..., Any]
-) -> None:
-    code, _, err = call("clean", "--volume", str(tmp_path), "--remove")
-    assert code == 1
-    assert "no volume of Darkroom's" in err
 
 
 def test_mlflow_that_does_not_answer_ends_the_first_task(

@@ -282,10 +282,11 @@ def test_drivers_that_fail_are_said_while_the_run_goes_on(
 
 
 def test_retry_goes_on_with_a_run(kfp: Any, host: str, call: Callable[..., Any]) -> None:
+    kfp.states = ["FAILED"]
     code, out, _ = call("retry", f"{host}/#/runs/details/r7")
     assert (code, out.splitlines()[-1]) == (0, f"{host}/#/runs/details/r7")
     assert kfp.bodies("POST", "/runs/r7:retry") != []
-    kfp.states = ["FAILED", "RUNNING", "SUCCEEDED"]  # as it still stands at the first look
+    kfp.states = ["FAILED", "FAILED", "RUNNING", "SUCCEEDED"]  # first it still stands as it did
     code, out, _ = call("retry", "r7", "--wait")
     assert code == 0
     assert "the run succeeded" in out

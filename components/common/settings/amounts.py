@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
-_UNITS |= {f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate("KMGTP")}
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(m|k|[KMGTP]i?)?")
+_UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+_UNITS |= {f"{unit}i": 1024.0 ** (power + 1) for power, unit in enumerate("KMGTPE")}
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][0-9]{1,2}(?![0-9]))?"  # 1E alone is a unit
+_AMOUNT = re.compile(rf"({_NUMBER})(m|k|[KMGTPE]i?)?")
 
 
 def measure(amount: str) -> float:
@@ -22,6 +24,20 @@ def measure(amount: str) -> float:
     if match is None or (match[2] or "") not in _UNITS:
         raise ValueError("must be a Kubernetes quantity such as '500m', '2' or '8Gi'")
     return float(match[1]) * _UNITS[match[2] or ""]
+
+
+def write_cores(amount: str) -> str:
+    """Return an amount of CPU in the one form that KFP takes: cores, or thousandths of one."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?m?", amount):
+        return amount
+    return f"{measure(amount):.3f}".rstrip("0").rstrip(".")
+
+
+def write_bytes(amount: str) -> str:
+    """Return an amount of memory as KFP takes it, whose numbers are whole: 1.5Gi are bytes."""
+    if re.fullmatch(r"[0-9]+([EPTGMK]i?)?", amount):
+        return amount
+    return str(math.ceil(measure(amount)))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Resources:
     backoff_seconds: Annotated[int, Between(1, 3600)] | None = param(
         None, "wait before the first further attempt, doubled each time, seconds (30)"
     )
-    timeout_seconds: Annotated[int, Between(0)] | None = param(
+    timeout_seconds: Annotated[int, Between(0, 2**31 - 1)] | None = param(
         None, "a longer attempt is ended, seconds; 0: never (0)"
     )
     cache: bool | None = param(None, "take the result of an equal earlier task (true)")
@@ -255,7 +255,8 @@ class Kubeflow:
 
     def find_secrets(self, task: str) -> list[Secret]:
         """Return the secrets that a task gets."""
-        names = {task, PART_OF.get(task, task)}
+        # What starts a TrainJob notes in MLflow how it ended, as the task train does.
+        names = {task, PART_OF.get(task, task), task.removesuffix("_on_nodes")}
         return [one for one in self.secrets if not one.tasks or names & set(one.tasks)]
 
     def find_image(self, task: str) -> str:
