@@ -160,6 +160,8 @@ def time_history(folder: Path, count: int = 500) -> tuple[float, float]:
 
 def main(words: list[str]) -> None:
     """Print the table, or the time."""
+    if words and words[0] != "history" and not all(word.isdecimal() for word in words):
+        raise SystemExit(__doc__)
     with tempfile.TemporaryDirectory() as name:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{name}/mlflow.db"
         os.chdir(name)
