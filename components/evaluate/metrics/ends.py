@@ -10,9 +10,9 @@ from components.common.statistics.shares import blend_counts, compute_wilson
 
 Ends = tuple[float, float]
 
-# Which bins are off is read from the same images, which costs some coverage: tails of 0.6 times
+# Which bins are off is read from the same images, which costs some coverage: tails of 0.4 times
 # their size give it back (benchmarks/coverage.py).
-TAILS = 0.6
+TAILS = 0.4
 HALVINGS = 20  # to a millionth of the ECE
 
 

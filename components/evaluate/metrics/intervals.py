@@ -10,7 +10,14 @@ from components.common.artifacts.predictions import Predictions
 from components.common.statistics.bootstrap import create_strata, draw_weights
 from components.common.statistics.losses import compute_losses
 from components.common.statistics.means import compute_bounded_interval, compute_mean_interval
-from components.common.statistics.shares import Sampling, compute_share_interval
+from components.common.statistics.shares import (
+    Sampling,
+    combine_shares,
+    compute_share_interval,
+    compute_wilson,
+    count_effective,
+    count_sure,
+)
 from components.common.statistics.weighted import score_classes
 from components.evaluate.metrics.areas import (
     AREAS,
@@ -29,6 +36,9 @@ MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
 # What rests on fewer groups has no interval that holds: an average over classes, an ECE of grouped
 # images and a log loss with fewer mistakes (benchmarks/coverage.py).
 FEWEST_CARRYING, FEWEST_MISTAKES, FEWEST_LOSSES = 20, 100, 15
+# Classes so unlike in size that the images would tell half as much of a macro average as of as many
+# in equal classes: a weighted average is then no share of all images.
+LOPSIDED = 0.5
 AVERAGES = (
     "macro.precision", "macro.recall", "macro.f1", "weighted.precision", "weighted.f1",
 )  # fmt: skip
@@ -50,9 +60,10 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     """Return the intervals of all figures.
 
     Shares (accuracy, top-k accuracy, and of a class recall, precision and F1, which is a share in
-    disguise) after Wilson, and the Brier score, which lies between 0 and 2; the log loss by the
-    bootstrap-t; averages of classes by a bootstrap that draws as many groups of each class as there
-    are, and Wilson's interval of as many images as its spread speaks for.
+    disguise) after Wilson, with an exact end where mistakes are few, and the Brier score, which
+    lies between 0 and 2; the log loss by the bootstrap-t; averages of classes by a bootstrap that
+    draws as many groups of each class as there are, and Wilson's interval of as many images as its
+    spread speaks for.
 
     Args:
         predictions: of the test split.
@@ -120,6 +131,7 @@ def _compute_averages(
     estimates = compute_weighted(predictions, np.ones((1, len(predictions))))
     independent = len(np.unique(sampling.groups))
     spare = max(1, independent - len(np.unique(predictions.labels)))
+    is_lopsided = evidence.weigh("macro.f1")[0] < LOPSIDED * evidence.weigh("weighted.f1")[0]
     found = {}
     for name in AVERAGES:
         alike, carrying, mistakes = evidence.weigh(name)
@@ -127,12 +139,34 @@ def _compute_averages(
             counts = Counts(
                 sure=alike,
                 evidence=mistakes,
-                most=len(predictions),
+                most=np.inf if is_lopsided and name == "weighted.f1" else len(predictions),
                 freedom=spare if independent < len(predictions) else None,
             )
             estimate = float(estimates[name][0])
             found[name] = take_share_ends(estimate, resampled[name], sampling.level, counts)
+    if is_lopsided and (wide := found.get("weighted.precision")):
+        # Most of what it misses comes from the rare classes, and most of its spread from the few of
+        # them that are taken for a frequent one.
+        narrow = combine_precisions(predictions, sampling)
+        found["weighted.precision"] = min(wide, narrow, key=lambda ends: ends[1] - ends[0])
     return found
+
+
+def combine_precisions(predictions: Predictions, sampling: Sampling) -> Ends:
+    """Return the interval of the weighted precision from the precision of each class.
+
+    Each class counts by its share of the images; one that nothing is taken for, with a precision
+    of 0 of which nothing is known.
+    """
+    classes = len(predictions.class_names)
+    shares, counts = np.zeros(classes), np.zeros(classes)
+    for i in np.unique(predictions.predicted):
+        taken = predictions.predicted == i
+        hits = predictions.correct[taken]
+        shares[i] = hits.mean()
+        counts[i] = count_effective(hits, sampling.groups[taken])
+    weights = np.bincount(predictions.labels, minlength=classes) / len(predictions)
+    return combine_shares(shares, counts, weights, sampling.level)
 
 
 def compute_ece_interval(predictions: Predictions, sampling: Sampling) -> Ends | None:
@@ -165,20 +199,32 @@ def _compute_class_ends(
     groups, level = sampling.groups, sampling.level
     own, taken = predictions.labels == label, predictions.predicted == label
     ends = {}
-    for name, of in (("recall", own), ("precision", taken)):
-        if of.any():
-            ends[name] = compute_share_interval(predictions.correct[of], groups[of], level)
+    if own.any():
+        ends["recall"] = compute_share_interval(predictions.correct[own], groups[own], level)
+    if taken.any():
+        ends["precision"] = _compute_wilson(predictions, taken, sampling)
     if not own.any():
         return ends
     # F1 = 2J / (1 + J), where J is the share of hits among all images that are of the class or are
     # taken for it (Jaccard).
-    either = own | taken
-    low, high = compute_share_interval(predictions.correct[either], groups[either], level)
+    low, high = _compute_wilson(predictions, own | taken, sampling)
     ends["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
     if ranking is not None:
         drawn = {name: _drop_nan(resampled[f"class.{name}"][:, label]) for name in AREAS}
         ends |= compute_class_areas(ranking, own, groups, drawn, level)
     return ends
+
+
+def _compute_wilson(predictions: Predictions, of: np.ndarray, sampling: Sampling) -> Ends:
+    """Return Wilson's interval of the share of hits among images that the answers choose.
+
+    How many these are differs from split to split, so it does not jump with the truth as the share
+    of a fixed number of images does.
+    """
+    hits, groups = predictions.correct[of], sampling.groups[of]
+    return compute_wilson(
+        float(hits.mean()), count_sure(hits, groups, sampling.level), sampling.level
+    )
 
 
 def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,7 +11,12 @@ from sklearn import metrics as sklearn_metrics
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.bootstrap import draw_weights
 from components.common.statistics.holm import correct_holm
-from components.common.statistics.shares import Sampling, compute_share_interval, compute_wilson
+from components.common.statistics.shares import (
+    Sampling,
+    combine_shares,
+    compute_share_interval,
+    compute_wilson,
+)
 from components.evaluate.checks.slices import judge_slices
 from components.evaluate.metrics.areas import compute_ranked, create_rankings
 from components.evaluate.metrics.calibration import compute_ece, compute_gaps
@@ -142,16 +147,80 @@ def test_images_in_groups_tell_less(make_predictions: Make) -> None:
     assert np.ptp(blind["accuracy"]) < 0.6 * np.ptp(grouped["accuracy"])
 
 
-def test_wilson_is_scipys() -> None:
+def test_intervals_of_shares_are_scipys() -> None:
+    """Wilson's, but for the end near 0 or 1, which is no nearer than that of an exact test."""
     from scipy.stats import binomtest
 
-    for hits, images in ((0, 10), (3, 10), (10, 10), (57, 60)):
-        theirs = binomtest(hits, images).proportion_ci(0.95, method="wilson")
-        assert compute_wilson(hits / images, images, 0.95) == pytest.approx(tuple(theirs))
+    moved = []
+    for hits, images in ((0, 10), (1, 10), (3, 10), (9, 10), (10, 10), (57, 60), (55, 60), (1, 2)):
+        test = binomtest(hits, images)
+        wilson = test.proportion_ci(0.95, method="wilson")
+        assert compute_wilson(hits / images, images, 0.95) == pytest.approx(tuple(wilson))
+        exact = test.proportion_ci(0.85, method="exact")  # tails of 7.5 %
+        low, high = wilson
+        if 2 * hits <= images:
+            low = min(low, exact.low)
+        if 2 * hits >= images:
+            high = max(high, exact.high)
         flags = np.arange(images) < hits
-        assert compute_share_interval(flags, np.arange(images), 0.95) == pytest.approx(
-            tuple(theirs)
-        )
+        found = compute_share_interval(flags, np.arange(images), 0.95)
+        assert found == pytest.approx((low, high))
+        if (low, high) != tuple(wilson):
+            moved.append((hits, images))
+    # Of no more than three mistakes, or hits, does it make a difference.
+    assert moved == [(1, 10), (3, 10), (9, 10), (57, 60), (1, 2)]
+
+
+@pytest.mark.parametrize("images", [20, 300])
+def test_an_interval_of_a_share_near_1_holds_it(images: int) -> None:
+    """Reckoned without chance: what all numbers of hits together hold of each truth."""
+    from scipy.stats import binom
+
+    groups, hits = np.arange(images), np.arange(images + 1)
+    ends = np.array([compute_share_interval(groups < one, groups, 0.95) for one in hits])
+    wilson = np.array([compute_wilson(one / images, images, 0.95) for one in hits])
+    expected = np.arange(0.02, 5, 0.01)  # mistakes
+    held = {}
+    for name, (low, high) in (("ours", ends.T), ("wilson", wilson.T)):
+        truth = 1 - expected[:, None] / images
+        within = (low <= truth) & (truth <= high)
+        held[name] = (binom.pmf(hits, images, truth) * within).sum(axis=1)
+    assert held["ours"].min() > 0.92
+    assert 0.95 < held["ours"].mean() < 0.97
+    assert held["wilson"].min() < 0.85  # so there was something to mend
+
+
+def test_a_weighted_precision_of_lopsided_classes_holds_the_truth() -> None:
+    """2 classes at 1 : 10; the truth is known: a share of each class is taken for the other."""
+    labels = np.repeat([0, 1], [40, 400])
+    wrong = np.array([0.15, 0.02])  # of the class
+    counts = np.array([[40 * 0.85, 40 * 0.15], [400 * 0.02, 400 * 0.98]])
+    truth = float((counts.sum(axis=1) / 440 * np.diag(counts) / counts.sum(axis=0)).sum())
+    held, narrower = 0, 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        taken = np.where(random.random(440) < wrong[labels], 1 - labels, labels)
+        found = predictions_of(labels, 3.0 * np.eye(2)[taken])
+        low, high = compute_intervals(found, alone(440, 50), 1).overall["weighted.precision"]
+        value = compute_figures(found, 1)["weighted"]["precision"]
+        assert low <= value <= high
+        held += low <= truth <= high
+        narrower += high - low < np.subtract(*compute_wilson(value, 440, 0.95)[::-1])
+    assert 182 <= held <= 199  # 93 to 97 % of 200, and chance
+    assert narrower > 180
+
+
+def test_independent_shares_are_combined_by_hand() -> None:
+    from scipy.stats import beta
+
+    found = combine_shares(np.array([0.9, 1.0]), np.array([20, 5]), np.array([0.75, 0.25]), 0.95)
+    (low, high), flawless = beta.ppf([0.025, 0.975], 18.5, 2.5), beta.ppf(0.025, 5.5, 0.5)
+    below = np.hypot(0.75 * (0.9 - low), 0.25 * (1 - flawless))
+    assert found == pytest.approx((0.925 - below, 0.925 + 0.75 * (high - 0.9)))
+    # Of a class that nothing is taken for, nothing is known.
+    empty = combine_shares(np.array([0.0, 1.0]), np.array([0, 5]), np.array([0.1, 0.9]), 0.95)
+    assert empty[0] == pytest.approx(0.9 - 0.9 * (1 - flawless))
+    assert empty[1] == 1.0
 
 
 def test_holm_by_hand() -> None:
