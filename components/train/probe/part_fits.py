@@ -100,7 +100,7 @@ def measure_all(pool: Pool, way: Way, seed: int, rounds: int) -> Measured:
                 rows = nested[: max(2, round(share * len(nested)))]
                 wrong[round_, i, judged] = judge(pool, way, rows, judged)
                 sizes[i] += len(rows)
-    return _sum_up(sizes / (rounds * FOLDS), wrong)
+    return sum_up(sizes / (rounds * FOLDS), wrong)
 
 
 def measure_class(
@@ -146,7 +146,7 @@ def judge(pool: Pool, way: Way, rows: np.ndarray, judged: np.ndarray) -> np.ndar
     return np.asarray(answers != pool.labels[judged], float)
 
 
-def _sum_up(sizes: np.ndarray, wrong: np.ndarray) -> Measured:
+def sum_up(sizes: np.ndarray, wrong: np.ndarray) -> Measured:
     """Return the errors of all rounds, (rounds, points, images), put together."""
     seen = ~np.isnan(wrong).any(axis=(0, 1))
     last = wrong[:, -2:][:, :, seen]
