@@ -35,7 +35,7 @@ from components.train.probe.curve import ROUNDS
 from components.train.probe.heads import LOGISTIC, Head, Way, fit_way
 from components.train.probe.part_fits import (
     Pool,
-    draw_laws,
+    draw_curves,
     forecast,
     forecast_class,
     measure_all,
@@ -132,7 +132,7 @@ def try_half(one: Set, seed: int, with_classes: bool) -> list[tuple[str, Outcome
     )
     pool, way = reduce_features(pool, head.way)
     whole = measure_all(pool, way, seed, ROUNDS)
-    laws, _ = draw_laws(whole, pool, seed)
+    laws = draw_curves(whole, pool, seed).laws
     said = forecast(laws, len(half), len(rest), whole.flips, len(test))[1]
     seen = now.mean() - find_wrong(both).mean()
     found = [(EVERYTHING, (said.value, said.low, said.high, float(seen)))]

@@ -29,8 +29,9 @@ from components.train.finetuning.preflight import LOOKS_AFTER
 from components.train.networks.network import set_head
 from components.train.probe.curve import describe_all
 from components.train.probe.folds import number_groups
-from components.train.probe.part_fits import Pool, order_nested, sum_up
+from components.train.probe.part_fits import order_nested
 from components.train.probe.probe import Probe, fit_part
+from components.train.probe.scarce import draw_curves
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward, within_memory
 from components.train.runtime.passes import run_forward
@@ -70,14 +71,13 @@ class _View:
 
 
 def create_curve(
-    trained: Trained, params: Params, names: Sequence[str], tests: int, checkpoint: Checkpoint
+    trained: Trained, params: Params, tests: int, checkpoint: Checkpoint
 ) -> tuple[list[CurvePoint], str]:
     """Return the points of the fine-tuned network for learning_curve.csv, or why there are none.
 
     Args:
         trained: the training on all images; its network is left with weights of a part.
         params: of the room.
-        names: of the classes.
         tests: images of the test that is to show a gain.
         checkpoint: of the run; what an earlier run that was killed has trained is taken over.
     """
@@ -94,11 +94,10 @@ def create_curve(
         return [], reason
     wrong.append(answers)
     sizes = np.array([*(len(rows) for rows in parts[: len(wrong) - 1]), len(train.labels)])
-    judged = Pool(trained.probe.val_features, val.labels, number_groups(val.units), names)
+    curves = draw_curves(sizes, np.stack(wrong), number_groups(val.units), params.seed)
     counts = len(train.labels) + len(val.labels), len(train.labels)
-    measured = sum_up(sizes, np.stack(wrong)[None])
-    points = describe_all(judged, measured, counts, tests=tests, seed=params.seed, of=FINETUNED)
-    return list(points), ""
+    classes = trained.material.recipe.classes
+    return list(describe_all(curves, counts, classes, tests, FINETUNED)), ""
 
 
 def choose_parts(

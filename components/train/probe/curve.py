@@ -29,9 +29,9 @@ from components.train.probe.part_fits import (
     DRAWS,
     FOLDS,
     SHARES,
-    Measured,
+    Curves,
     Pool,
-    draw_laws,
+    draw_curves,
     forecast,
     forecast_class,
     judge,
@@ -82,7 +82,8 @@ def create_curve(
     pool, kept = reduce_features(pool, way)
     whole = measure_all(pool, kept, seed, rounds)
     tested = sum(tests.values())
-    points = list(describe_all(pool, whole, (images, images), tests=tested, seed=seed))
+    curves = draw_curves(whole, pool, seed)
+    points = list(describe_all(curves, (images, images), len(names), tested))
     for label in _choose_classes(pool, whole.first[-1]):
         measured = measure_class(pool, kept, label, whole, seed)
         points += _describe_class(
@@ -109,35 +110,29 @@ def _choose_classes(pool: Pool, wrong: np.ndarray) -> list[int]:
 
 
 def describe_all(
-    pool: Pool,
-    measured: Measured,
-    counts: tuple[int, int],
-    *,
-    tests: int,
-    seed: int,
-    of: str = EVERYTHING,
+    curves: Curves, counts: tuple[int, int], classes: int, tests: int, of: str = EVERYTHING
 ) -> Iterator[CurvePoint]:
     """Yield the points of all classes together.
 
     Args:
-        pool: the images that were judged.
-        measured: how often each was named wrongly.
+        curves: how the error falls.
         counts: labelled images that there are, and how many of them are learnt by what the curve is
             about; of those that come as large a share will be.
+        classes: how many there are.
         tests: images of the test that is to show a gain.
-        seed: of the draws.
         of: what the points are about.
     """
     images, learnt = counts
-    laws, errors = draw_laws(measured, pool, seed)
     blank = Estimate(0.0, 0.0, 0.0)
-    for size, drawn in zip(measured.sizes, errors.T, strict=True):
-        seen = estimate(1 - drawn)
+    for size, error, drawn in zip(curves.sizes, curves.seen, curves.errors.T, strict=True):
+        ends = estimate(1 - drawn)
+        right = float(1 - error)
+        seen = Estimate(right, min(right, ends.low), max(right, ends.high))
         yield _point((of, "", MEASURED), (round(size), 0), seen, blank)
-    amounts = {round_amount(images / len(pool.class_names)), round_amount(images / 2), images}
+    amounts = {round_amount(images / classes), round_amount(images / 2), images}
     for more in sorted(amounts):
         its = more * learnt / images
-        found = forecast(laws, learnt, its, measured.flips, tests)
+        found = forecast(curves.laws, learnt, its, curves.flips, tests)
         yield _point((of, "", FORECAST), (round(learnt + its), more), *found)
 
 

@@ -126,8 +126,7 @@ class Delivery:
         tests = sum(dataset.splits["test"].examples_per_class.values())
         points, reason = list[CurvePoint](), "as the probe has none"
         if probe:
-            names = dataset.class_names
-            points, reason = create_tuned_curve(trained, params, names, tests, checkpoint)
+            points, reason = create_tuned_curve(trained, params, tests, checkpoint)
         say(describe_curve(points, reason, FINETUNED))
         if not points:
             return

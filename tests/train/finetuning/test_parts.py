@@ -35,7 +35,6 @@ from components.train.spec import Finetune, Params
 from tests.train.finetuning.steps import PROBE, make_material, make_recipe
 from tests.train.tiny_run import run_tiny
 
-NAMES = list("abcd")
 EPOCHS, RATE = 3, 0.01
 PARAMS = Params(
     recipe="fixed",
@@ -93,7 +92,7 @@ def test_each_point_is_a_training_of_its_own(
     trained, checkpoint = train(create(), shards), Checkpoint(tmp_path / "model.keras", {})
     learnt, val = trained.material.train, trained.material.val
     answers = trained.network.predict(val.pixels, verbose=0).argmax(axis=1)
-    points, reason = create_curve(trained, PARAMS, NAMES, 400, checkpoint)
+    points, reason = create_curve(trained, PARAMS, 400, checkpoint)
     assert reason == ""
     measured = [one for one in points if one.kind == MEASURED]
     assert [one.images for one in measured] == [10, 20, 40, 80]
@@ -142,7 +141,7 @@ def test_too_few_minutes_are_told_before_anything_is_trained(
     trained = pretend(create(), shards)
     monkeypatch.setattr(parts, "_train_part", lambda *given: pytest.fail("trained"))
     few = replace(PARAMS, curve_minutes=1.0)
-    points, reason = create_curve(trained, few, NAMES, 400, nowhere())
+    points, reason = create_curve(trained, few, 400, nowhere())
     assert points == []
     assert "trains 0 of at least 2 parts" in reason
     # Three parts want 7/8 of 3 epochs of 8 s, and 2 s of judging after each and five times at the
@@ -168,7 +167,7 @@ def test_the_larger_parts_are_left_out_first(
     monkeypatch.setattr(parts, "_train_part", train)
     # The last would fit if it were no slower than was thought.
     params = replace(PARAMS, curve_minutes=(2 * sum(guesses[:2]) + 1.5 * guesses[2]) / 60)
-    points, reason = create_curve(trained, params, NAMES, 400, nowhere())
+    points, reason = create_curve(trained, params, 400, nowhere())
     assert reason == ""
     assert [one.images for one in points if one.kind == MEASURED] == [10, 20, 80]
 
@@ -195,9 +194,9 @@ def test_a_kept_probe_and_several_machines_have_none(create: Any, shards: Path) 
     trained = pretend(create(), shards)
     recipe = replace(trained.material.recipe, processes=2)
     several = replace(trained, material=replace(trained.material, recipe=recipe))
-    assert create_curve(several, PARAMS, NAMES, 400, nowhere())[1] == "several machines train none"
+    assert create_curve(several, PARAMS, 400, nowhere())[1] == "several machines train none"
     trained.contest.begin_anew()
-    points, reason = create_curve(trained, PARAMS, NAMES, 400, nowhere())
+    points, reason = create_curve(trained, PARAMS, 400, nowhere())
     assert (points, reason) == ([], "the probe was kept, and has its own")
 
 
