@@ -23,9 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from components.train.parts import choose_parts
 from components.train.probe.part_fits import forecast
 from components.train.probe.scarce import draw_curves
+from components.train.records.parts import choose_parts
 
 AXES, VAL, PASSES = 6, 5, 120
 

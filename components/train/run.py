@@ -24,11 +24,11 @@ from components.train.networks.backbones import NO_WEIGHTS, create_body, find_ba
 from components.train.networks.lora import check_lora
 from components.train.networks.network import HEAD_INPUT, create_network, find_bodies, unfreeze
 from components.train.networks.weights.start import find_weights, settle_start
-from components.train.parts import Trained
 from components.train.probe.harm import drop_harmful
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
 from components.train.records.delivery import Delivery
+from components.train.records.parts import Trained
 from components.train.records.trial import Trial
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward, set_precision

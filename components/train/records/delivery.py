@@ -25,8 +25,6 @@ from components.train.feed.material import Material
 from components.train.feed.pictures import write_augmented
 from components.train.networks.backbones import find_backbone
 from components.train.networks.network import to_float32
-from components.train.parts import Trained, compute_val_logits
-from components.train.parts import create_curve as create_tuned_curve
 from components.train.probe.curve import create_curve, describe_curve
 from components.train.probe.folds import number_groups
 from components.train.probe.label_issues import (
@@ -37,6 +35,8 @@ from components.train.probe.label_issues import (
 from components.train.probe.part_fits import Pool
 from components.train.probe.probe import Probe, answer_test
 from components.train.records import records
+from components.train.records.parts import Trained, compute_val_logits
+from components.train.records.parts import create_curve as create_tuned_curve
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.selection.calibration import fit_calibration
 from components.train.selection.kept import Contest, Judged

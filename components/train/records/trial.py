@@ -11,8 +11,8 @@ from typing import Any
 
 from components.common.backend import keras
 from components.train.feed.material import Material
-from components.train.parts import Trained
 from components.train.probe.probe import Probe
+from components.train.records.parts import Trained
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.selection.kept import Contest, Judged
 from components.train.selection.rules import Plan

@@ -20,14 +20,14 @@ from components.common.artifacts.curve import (
 )
 from components.common.backend import keras
 from components.common.shards.examples import Examples
-from components.train import parts
 from components.train.feed.material import Material
 from components.train.finetuning import preflight
 from components.train.finetuning.blend import read_weights
 from components.train.finetuning.finetune import run_finetuning
-from components.train.parts import PART, Trained, choose_parts, create_curve
 from components.train.probe.folds import number_groups
 from components.train.probe.probe import Probe, run_probe
+from components.train.records import parts
+from components.train.records.parts import PART, Trained, choose_parts, create_curve
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.selection.kept import Contest, Judged
 from components.train.selection.rules import Plan
