@@ -24,6 +24,7 @@ from components.train.feed.material import Material
 from components.train.finetuning import preflight
 from components.train.finetuning.blend import read_weights
 from components.train.finetuning.finetune import run_finetuning
+from components.train.probe import choice
 from components.train.probe.folds import number_groups
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import parts
@@ -45,9 +46,11 @@ PARAMS = Params(
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train two parts, measure no speed for long, and keep what gains too little so soon."""
+    """Train two parts, try two heads and no speed, and keep what gains too little so soon."""
     monkeypatch.setattr(parts, "SHARES", (1 / 4, 1 / 2))
-    monkeypatch.setattr(preflight, "TRIAL_SECONDS", 0.1)
+    monkeypatch.setattr(choice, "PENALTIES", {False: (1.0,), True: (0.1,)})
+    speed = preflight.Speed(1000, 1000, 80, 24, shared=True, memory_mb=1.0)
+    monkeypatch.setattr(preflight, "measure_speed", lambda phase: speed)
     monkeypatch.setattr(Contest, "kept", property(lambda own: own.tuned or own.probe))
 
 
