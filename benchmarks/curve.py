@@ -2,11 +2,16 @@
 
     python benchmarks/curve.py                                     # digits: nothing to download
     python benchmarks/curve.py --clothing clothing-photos.tar --signs sign-digits.tar
+    python benchmarks/curve.py --sets digits --finetune --seeds 6  # … of the fine-tuned network
 
 A third of a set is the test, the rest is halved, by chance. Of one half the curve is made, as train
 makes it, from features of the default backbone. Then the other half is added: all of it, to probes
 whose head is chosen anew; or its images of one class alone. What the test then shows is
 compared with what the curve said. Features are extracted once and kept (--cache).
+
+With --finetune the room trains: the half with train.curve_minutes, then both halves, each with a
+fifth for validation. Beside what its curve said stands what the probe's says, times the model's
+share of the probe's mistakes: the way without that curve.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks._curve_finetune import try_half_tuned
 from benchmarks._features import Set, add_flags, read_sets
 from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
 from components.train.probe.choice import Known, choose_head
@@ -29,7 +35,7 @@ from components.train.probe.curve import ROUNDS
 from components.train.probe.heads import LOGISTIC, Head, Way, fit_way
 from components.train.probe.part_fits import (
     Pool,
-    draw_laws,
+    draw_curves,
     forecast,
     forecast_class,
     measure_all,
@@ -49,8 +55,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="halves of each set")
     parser.add_argument("--class-seeds", type=int, default=3, help="of them with single classes")
     parser.add_argument("--sets", nargs="+", help="by name; default: all that can be had")
+    parser.add_argument("--finetune", action="store_true", help="of the fine-tuned network instead")
+    parser.add_argument("--log", type=Path, help="file that gets what the trainings print")
     flags = parser.parse_args()
     print(f"{'set':<10}{'more of':<10}{'cases':>6}{'said':>8}{'seen':>8}{'width':>8}{'held':>7}")
+    if flags.finetune:
+        archives = {"digits": Path(), "clothing": flags.clothing, "signs": flags.signs}
+        for name, file in archives.items():
+            if file is not None and name in (flags.sets or archives):
+                show_tuned(name, file, flags.seeds, flags.log)
+        return
     for whole in read_sets(flags.clothing, flags.signs, flags.cache, flags.sets):
         one, found, start = turn(whole), defaultdict(list), time.perf_counter()
         for seed in range(flags.seeds):
@@ -59,6 +73,17 @@ def main() -> None:
         for what, outcomes in found.items():
             show(one.name, what, np.array(outcomes))
         print(f"  {(time.perf_counter() - start) / flags.seeds:.0f} s a half", flush=True)
+
+
+def show_tuned(name: str, archive: Path, seeds: int, log: Path | None) -> None:
+    """Print a line for the curve of the fine-tuned network, and one for the way without it."""
+    found, start = defaultdict(list), time.perf_counter()
+    for seed in range(seeds):
+        for what, outcome in try_half_tuned(name, archive, seed, log):
+            found[what].append(outcome)
+    for what, outcomes in found.items():
+        show(name, what, np.array(outcomes))
+    print(f"  {(time.perf_counter() - start) / seeds:.0f} s a half", flush=True)
 
 
 def turn(one: Set) -> Set:
@@ -107,7 +132,7 @@ def try_half(one: Set, seed: int, with_classes: bool) -> list[tuple[str, Outcome
     )
     pool, way = reduce_features(pool, head.way)
     whole = measure_all(pool, way, seed, ROUNDS)
-    laws, _ = draw_laws(whole, pool, seed)
+    laws = draw_curves(whole, pool, seed).laws
     said = forecast(laws, len(half), len(rest), whole.flips, len(test))[1]
     seen = now.mean() - find_wrong(both).mean()
     found = [(EVERYTHING, (said.value, said.low, said.high, float(seen)))]

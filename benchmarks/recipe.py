@@ -111,41 +111,20 @@ def run(shards: Path, settings: dict[str, object], log: Path | None) -> Outcome:
     from components.common.artifacts.model import load_model
     from components.common.artifacts.predictions import read_predictions
     from components.common.shards.examples import read_split
-    from components.train.search.settings import change_params
 
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        shutil.copy(ROOT / "params.yaml", here)
-        changes = {key: _read(value) for key, value in settings.items()}
-        change_params(here / "params.yaml", changes)
-        outputs = {name: here / name for name in ("model.keras", "history.csv", "training")}
-        words = ["--model", outputs["model.keras"], "--history", outputs["history.csv"]]
-        words += ["--findings", outputs["training"], "--run", here / "run.json"]
-        command = [sys.executable, "-m", "components.train", "--shards", shards, *words]
-        command += ["--params", here / "params.yaml"]
         start = time.perf_counter()
-        done = subprocess.run(  # noqa: S603
-            [str(word) for word in command],
-            cwd=ROOT,
-            env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{here / 'mlflow.db'}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        printed = train_room(shards, settings, here, log)
         seconds = time.perf_counter() - start
-        if log is not None:
-            with log.open("a") as stream:
-                stream.write(f"\n### {shards.name} {settings}\n{done.stdout}{done.stderr[-2000:]}")
-        if done.returncode:
-            sys.exit(done.stdout + done.stderr)
-        with outputs["history.csv"].open() as stream:
+        with (here / "history.csv").open() as stream:
             rows = list(csv.DictReader(stream))
         kept = next(row for row in rows if row["is_best"] == "1")
         test = read_split(shards, "test")
-        answers = load_model(outputs["model.keras"]).predict(test.pixels, 64, verbose=0)
+        answers = load_model(here / "model.keras").predict(test.pixels, 64, verbose=0)
         own = answers[np.arange(len(test.labels)), test.labels]
         right = answers.argmax(axis=1) == test.labels
-        probe = read_predictions(outputs["training"] / "probe.parquet")
+        probe = read_predictions(here / "training" / "probe.parquet")
         mark = f" ({float(kept['blend']):.0%})" if kept["blend"] else ""
         return Outcome(
             accuracy=float(right.mean()),
@@ -153,9 +132,45 @@ def run(shards: Path, settings: dict[str, object], log: Path | None) -> Outcome:
             ece=compute_ece(answers.max(axis=1), right),
             probe=float((probe.logits.argmax(axis=1) == probe.labels).mean()),
             seconds=seconds,
-            said=compare_times(rows, done.stdout),
+            said=compare_times(rows, printed),
             kept=f"{kept['phase']} {kept['epoch']}{mark}",
         )
+
+
+def train_room(
+    shards: Path, settings: dict[str, object], here: Path, log: Path | None = None
+) -> str:
+    """Train in a process of its own; return what it printed.
+
+    Args:
+        shards: of the set.
+        settings: dotted key → value, other than params.yaml has them.
+        here: folder that gets model.keras, history.csv and training/.
+        log: file that gets what is printed as well.
+    """
+    from components.train.search.settings import change_params
+
+    shutil.copy(ROOT / "params.yaml", here)
+    changes = {key: _read(value) for key, value in settings.items()}
+    change_params(here / "params.yaml", changes)
+    words = ["--model", here / "model.keras", "--history", here / "history.csv"]
+    words += ["--findings", here / "training", "--run", here / "run.json"]
+    command = [sys.executable, "-m", "components.train", "--shards", shards, *words]
+    command += ["--params", here / "params.yaml"]
+    done = subprocess.run(  # noqa: S603
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{here / 'mlflow.db'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if log is not None:
+        with log.open("a") as stream:
+            stream.write(f"\n### {shards.name} {settings}\n{done.stdout}{done.stderr[-2000:]}")
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return done.stdout
 
 
 def compute_ece(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:

@@ -16,6 +16,7 @@ from components.train.augmentation.mirror import choose_flip
 from components.train.feed.material import Material
 from components.train.feed.memory import read_train_and_val
 from components.train.feed.recipe import Recipe
+from components.train.finetuning.blend import Weights, read_weights
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.optimizers import has_batchnorm
 from components.train.finetuning.remat import check_remat
@@ -27,6 +28,7 @@ from components.train.probe.harm import drop_harmful
 from components.train.probe.probe import Probe, run_probe
 from components.train.records import records
 from components.train.records.delivery import Delivery
+from components.train.records.parts import Trained
 from components.train.records.trial import Trial
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.devices import create_forward, set_precision
@@ -70,12 +72,13 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
             plan, material = _plan(network, material, params, probe, dataset.class_names)
             records.track_choices(mlflow, plan.choices)
             purpose.leave_findings(network, material, probe, plan, mlflow)
-            contest = Contest(probe.judged)
+            contest, start = Contest(probe.judged), Weights()
             if plan.finetune.epochs:
                 scratch = params.weights == NO_WEIGHTS
                 layers, rank = params.finetune.unfreeze, params.finetune.lora_rank
                 trainable = unfreeze(network, layers, scratch, rank)
                 say(f"fine-tuning {trainable / 1e6:.1f} M parameters")
+                start = read_weights(network) if params.curve_minutes else start
                 for epoch in run_finetuning(
                     network,
                     material,
@@ -87,11 +90,13 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
                     records.track_epoch(mlflow, epochs, epoch)
                     purpose.tell(contest.epochs[-1], mlflow)
             kept = purpose.finish(network, material, contest, mlflow)
-        if kept is not None:
-            say(
-                f"kept {kept.phase} epoch {kept.epoch}: validation accuracy "
-                f"{kept.val_accuracy:.1%} ({watch})"
-            )
+            if kept is not None:
+                say(
+                    f"kept {kept.phase} epoch {kept.epoch}: validation accuracy "
+                    f"{kept.val_accuracy:.1%} ({watch})"
+                )
+            trained = Trained(network, material, probe, contest, start)
+            purpose.leave_curve(trained, checkpoint, mlflow)
         checkpoint.remove()
 
 

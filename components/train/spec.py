@@ -159,6 +159,11 @@ class Params:
     budget_minutes: Annotated[float, Between(0, 100_000)] = param(
         0, "time of the stage, from its start: fine-tuning gets as many epochs as fit; 0: no limit"
     )
+    curve_minutes: Annotated[float, Between(0, 10_000)] = param(
+        0.0,
+        "time that a learning curve of the fine-tuned network may take, after the training and on "
+        "top of budget_minutes: trainings on parts of the images; 0: the probe's curve alone",
+    )
     probe_batch_size: Annotated[int, Between(1, 4096)] = param(64, "images in one forward pass")
     probe_views: Annotated[int, Between(1, 32)] = param(
         1, "views of each training image that the probe learns: itself, then augmented ones"

@@ -17,6 +17,7 @@ from PIL import Image
 from components.common.artifacts.curve import (
     CLASS,
     EVERYTHING,
+    FINETUNED,
     FORECAST,
     LABELS,
     MEASURED,
@@ -72,6 +73,9 @@ CURVE = [
     CurvePoint(EVERYTHING, "", FORECAST, 800, 400, 0.94, 0.91, 0.96, 0.03, 0.01, 0.05),
     CurvePoint(CLASS, "8", FORECAST, 200, 100, 0.915, 0.9, 0.93, 0.008, -0.004, 0.02),
     CurvePoint(RECALL, "8", FORECAST, 200, 100, 0.88, 0.82, 0.93, 0.05, 0.01, 0.09),
+    CurvePoint(FINETUNED, "", MEASURED, 80, 0, 0.8, 0.77, 0.83, 0, 0, 0),
+    CurvePoint(FINETUNED, "", MEASURED, 320, 0, 0.93, 0.9, 0.95, 0, 0, 0),
+    CurvePoint(FINETUNED, "", FORECAST, 400, 100, 0.94, 0.92, 0.96, 0.011, 0.003, 0.02),
     CurvePoint(LABELS, "", MEASURED, 1, 0, 0.9, 0.88, 0.92, 0.001, -0.001, 0.003),
 ]
 VALIDATION = {

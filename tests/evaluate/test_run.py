@@ -78,6 +78,8 @@ def test_everything_is_written_and_the_numbers_are_scikit_learns(
     assert worst.count("data:image/jpeg") == min(mistakes, PARAMS.mistakes_shown)
     assert worst.count('class="heat"') == min(mistakes, PARAMS.mistakes_shown)
     assert "digit-1/0001.png" in page  # the label suspect
+    assert "The model itself was trained with 80, 320 photos" in page
+    assert "The model and the probe, each asked about photos that it had not learnt." in page
     assert "://" not in page.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
     assert found["gradcam_sanity"]["passed"]
     probe, majority = found["against"]

@@ -1,4 +1,4 @@
-"""learning_curve.csv: how good the probe is with fewer images, and would be with more.
+"""learning_curve.csv: how good the model is with fewer images, and would be with more.
 
 Train measures and reckons; evaluate draws it and puts it in words.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 from components.common.files.tables import read_table, write_rows
 
 # What a point is about: the accuracy with images of all classes as they are mixed, or of one class
-# alone; the recall of that class then; the accuracy without the images whose labels look wrong.
-EVERYTHING, CLASS, RECALL, LABELS = "all", "class", "recall", "labels"
+# alone; the recall of that class then; the accuracy without the images whose labels look wrong. All
+# of these are the probe's; of the fine-tuned network there is the first, where it was wanted.
+EVERYTHING, CLASS, RECALL, LABELS, FINETUNED = "all", "class", "recall", "labels", "finetuned"
 LEVEL = 0.9  # of the intervals
 MEASURED, FORECAST = "measured", "forecast"
 
@@ -22,11 +23,11 @@ MEASURED, FORECAST = "measured", "forecast"
 class CurvePoint:
     """One row of learning_curve.csv."""
 
-    of: str  # EVERYTHING, CLASS, RECALL or LABELS
+    of: str  # EVERYTHING, CLASS, RECALL, LABELS or FINETUNED
     name: str  # of the class, else empty
     kind: str  # MEASURED or FORECAST
     images: int  # learnt: of all, or of the class; of LABELS those left out
-    more: int  # how many of these are to come; 0 where measured
+    more: int  # how many are to come; 0 where measured
     accuracy: float  # of images that were not learnt, of all or of the class
     low: float  # of its interval
     high: float

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.common.artifacts.curve import FORECAST, MEASURED, CurvePoint
+from components.common.artifacts.curve import EVERYTHING, FINETUNED, FORECAST, MEASURED, CurvePoint
 from components.common.artifacts.history import PROBE
 from components.common.statistics.shares import compute_wilson
 from components.evaluate.metrics.calibration import Bin
@@ -83,16 +83,24 @@ def draw_curve(points: Sequence[CurvePoint], alt: str) -> str:
     """Return the learning curve: accuracy by images, as measured and as it goes on.
 
     Args:
-        points: about all classes together.
+        points: about all classes together, of the probe and, where there are some, of the model.
         alt: what a person who cannot see it should know.
     """
     figure, axes = _create_figure()
-    measured = [one for one in points if one.kind == MEASURED]
-    coming = [one for one in points if one.kind == FORECAST]
+    main = FINETUNED if any(one.of == FINETUNED for one in points) else EVERYTHING
+    measured, coming = (
+        [one for one in points if one.of == main and one.kind == kind]
+        for kind in (MEASURED, FORECAST)
+    )
+    behind = [one for one in points if one.of != main]  # the probe's, in a soft colour
     for some, style, colour, words in (
+        ([one for one in behind if one.kind == MEASURED], "o-", SOFT, "the probe"),
+        ([one for one in behind if one.kind == FORECAST], "o--", SOFT, "expected of it"),
         (measured, "o-", BLUE, "measured"),
         ([*measured[-1:], *coming], "o--", ORANGE, "expected"),
     ):
+        if not some:
+            continue
         images = [one.images for one in some]
         ends = [one.low for one in some], [one.high for one in some]
         # Where both meet, what was measured lies on top.
@@ -100,13 +108,13 @@ def draw_curve(points: Sequence[CurvePoint], alt: str) -> str:
         axes.vlines(images, *ends, alpha=0.45, lw=2, **front)
         axes.plot(images, [one.accuracy for one in some], style, label=words, **front)
     axes.set_xscale("log", base=2)
-    ticks = [*(one.images for one in measured), *(one.images for one in coming[-1:])]
+    ticks = [one.images for one in (*behind[:1], *measured, *coming[-1:])]
     axes.set_xticks(ticks, [f"{images:,}" for images in ticks])
     axes.minorticks_off()
     axes.set_xlabel("photos that it learnt")
     axes.yaxis.set_major_formatter(_percent())
     axes.grid(axis="x", visible=False)
-    _add_legend(axes, 2)
+    _add_legend(axes, 4)
     return _render(figure, "curve", alt)
 
 

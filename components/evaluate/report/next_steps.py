@@ -14,8 +14,10 @@ from typing import Any
 from components.common.artifacts.curve import (
     CLASS,
     EVERYTHING,
+    FINETUNED,
     FORECAST,
     LABELS,
+    MEASURED,
     RECALL,
     CurvePoint,
 )
@@ -54,8 +56,9 @@ def list_steps(
     """Return the three steps that would gain most, the best first; fewer where fewer are known.
 
     Args:
-        points: of learning_curve.csv, about the probe. A model that makes fewer mistakes than the
-            probe has less to gain: its gain is that share of the probe's.
+        points: of learning_curve.csv. Most are about the probe: a model that makes fewer mistakes
+            has less to gain, that share of the probe's gain. Of all classes together there may be
+            some about the model itself.
         metrics: of metrics.json.
         labels_page: where labels can be mended, as an address in the report.
     """
@@ -83,18 +86,27 @@ def compare_with_probe(metrics: dict[str, Any]) -> float:
     return float(min(1.0, (1 - metrics["accuracy"]) / (1 - probe["accuracy"])))
 
 
+def list_forecasts(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    """Return what more photos of all classes would bring: to the model, else to the probe."""
+    found = [one for one in points if one.kind == FORECAST]
+    return [one for one in found if one.of == FINETUNED] or [
+        one for one in found if one.of == EVERYTHING
+    ]
+
+
 def _list_photos(points: Sequence[CurvePoint], share: float) -> Iterator[Step]:
     """Yield more photos: of all classes, and of each that was looked at."""
-    forecasts = [one for one in points if one.of == EVERYTHING and one.kind == FORECAST]
+    forecasts = list_forecasts(points)
     for one in forecasts[:1]:  # the amount that is about that of a class
-        most = forecasts[-1]
-        gain = describe_gain(share * most.gain, share * most.gain_low, share * most.gain_high)
+        most, its = forecasts[-1], 1.0 if one.of == FINETUNED else share
+        gain = describe_gain(its * most.gain, its * most.gain_low, its * most.gain_high)
+        whose = "the model's own learning curve" if one.of == FINETUNED else "the learning curve"
         yield Step(
             f"Label {one.more:,} more photos, of all classes",
-            share * one.gain,
-            share * one.gain_low,
-            share * one.gain_high,
-            f"By the learning curve; twice the photos would bring {gain}.",
+            its * one.gain,
+            its * one.gain_low,
+            its * one.gain_high,
+            f"By {whose}; twice the photos would bring {gain}.",
             _create_command(f"--count {one.more}"),
             "#more",
         )
@@ -163,11 +175,25 @@ def describe_gain(gain: float, low: float, high: float) -> str:
 
 def describe_curve(points: Sequence[CurvePoint], reason: str, share: float) -> str:
     """Return what the curve says, or why there is none."""
-    forecasts = [one for one in points if one.of == EVERYTHING and one.kind == FORECAST]
+    forecasts = list_forecasts(points)
     if not forecasts:
         return f"There is no learning curve: {reason}."
-    now, last = forecasts[-1].images - forecasts[-1].more, forecasts[-1]
+    last = forecasts[-1]
     gain = describe_gain(last.gain, last.gain_low, last.gain_high)
+    if last.of == FINETUNED:
+        parts = [one.images for one in points if one.of == FINETUNED and one.kind == MEASURED]
+        counts = ", ".join(f"{images:,}" for images in parts)
+        text = (
+            f"The model itself was trained with {counts} photos; {last.more:,} more that are "
+            f"labelled, mixed as these, would bring it {gain} on a test like this one."
+        )
+        if share < 1 and any(one.of in (CLASS, LABELS) for one in points):
+            text += (
+                " Of single classes and of labels only the probe's gains are known: the model "
+                f"makes {share:.0%} of its mistakes, and is taken to gain that share of them."
+            )
+        return text
+    now = last.images - last.more
     text = (
         f"The probe learnt {now:,} photos; {last.more:,} more, mixed as these, would bring it "
         f"{gain} on a test like this one."

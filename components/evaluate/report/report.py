@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.common.artifacts.curve import CLASS, EVERYTHING, LEVEL, RECALL, CurvePoint
+from components.common.artifacts.curve import (
+    CLASS,
+    EVERYTHING,
+    FINETUNED,
+    LEVEL,
+    RECALL,
+    CurvePoint,
+)
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import Predictions
@@ -114,6 +121,7 @@ def render_report(content: Content) -> str:
                 content.curve, content.no_curve, next_steps.compare_with_probe(content.metrics)
             ),
             "curve_level": LEVEL,
+            "is_curve_tuned": any(one.of == FINETUNED for one in content.curve),
             "class_gains": _pair_gains(content.curve),
             "calibration_in_words": words.describe_calibration(content.metrics),
             "method_in_words": words.describe_scaling(content.card),
@@ -152,7 +160,7 @@ def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
             )
             figures[kind] = draw_history(history, kind, alt)
     if content.curve:
-        everything = [one for one in content.curve if one.of == EVERYTHING]
+        everything = [one for one in content.curve if one.of in (EVERYTHING, FINETUNED)]
         alt = next_steps.describe_curve(content.curve, "", 1.0)
         figures["curve"] = draw_curve(everything, alt)
     if metrics["robustness"]:

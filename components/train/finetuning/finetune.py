@@ -206,6 +206,8 @@ class _Second:
             f"each takes {describe_seconds(took)}"
         )
         self.is_over = True
+        progress.epochs = progress.epoch - 1  # nor has a run that goes on from here time for them
+        self._save()
         return True
 
     def _gains_nothing(self) -> bool:

@@ -29,9 +29,9 @@ from components.train.probe.part_fits import (
     DRAWS,
     FOLDS,
     SHARES,
-    Measured,
+    Curves,
     Pool,
-    draw_laws,
+    draw_curves,
     forecast,
     forecast_class,
     judge,
@@ -82,7 +82,8 @@ def create_curve(
     pool, kept = reduce_features(pool, way)
     whole = measure_all(pool, kept, seed, rounds)
     tested = sum(tests.values())
-    points = list(_describe_all(pool, whole, images, tested, seed))
+    curves = draw_curves(whole, pool, seed)
+    points = list(describe_all(curves, (images, images), len(names), tested))
     for label in _choose_classes(pool, whole.first[-1]):
         measured = measure_class(pool, kept, label, whole, seed)
         points += _describe_class(
@@ -108,19 +109,31 @@ def _choose_classes(pool: Pool, wrong: np.ndarray) -> list[int]:
     return [int(label) for label in order if mistakes[label] > 0]
 
 
-def _describe_all(
-    pool: Pool, measured: Measured, images: int, tests: int, seed: int
+def describe_all(
+    curves: Curves, counts: tuple[int, int], classes: int, tests: int, of: str = EVERYTHING
 ) -> Iterator[CurvePoint]:
-    """Yield the points of all classes together."""
-    laws, errors = draw_laws(measured, pool, seed)
+    """Yield the points of all classes together.
+
+    Args:
+        curves: how the error falls.
+        counts: labelled images that there are, and how many of them are learnt by what the curve is
+            about; of those that come as large a share will be.
+        classes: how many there are.
+        tests: images of the test that is to show a gain.
+        of: what the points are about.
+    """
+    images, learnt = counts
     blank = Estimate(0.0, 0.0, 0.0)
-    for size, drawn in zip(measured.sizes, errors.T, strict=True):
-        seen = estimate(1 - drawn)
-        yield _point((EVERYTHING, "", MEASURED), (round(size), 0), seen, blank)
-    amounts = {round_amount(images / len(pool.class_names)), round_amount(images / 2), images}
+    for size, error, drawn in zip(curves.sizes, curves.seen, curves.errors.T, strict=True):
+        ends = estimate(1 - drawn)
+        right = float(1 - error)
+        seen = Estimate(right, min(right, ends.low), max(right, ends.high))
+        yield _point((of, "", MEASURED), (round(size), 0), seen, blank)
+    amounts = {round_amount(images / classes), round_amount(images / 2), images}
     for more in sorted(amounts):
-        found = forecast(laws, images, more, measured.flips, tests)
-        yield _point((EVERYTHING, "", FORECAST), (images + more, more), *found)
+        its = more * learnt / images
+        found = forecast(curves.laws, learnt, its, curves.flips, tests)
+        yield _point((of, "", FORECAST), (round(learnt + its), more), *found)
 
 
 def _describe_class(
@@ -181,13 +194,14 @@ def round_amount(images: float) -> int:
     return int(max(times * power for times in (1, 2, 5) if times * power <= max(images, 10)))
 
 
-def describe_curve(points: Sequence[CurvePoint], reason: str) -> str:
+def describe_curve(points: Sequence[CurvePoint], reason: str, of: str = EVERYTHING) -> str:
     """Return what twice the images would bring, in a sentence."""
+    whose = "probe" if of == EVERYTHING else "fine-tuned network"
     if reason:
-        return f"no learning curve: {reason}"
-    last = [one for one in points if one.of == EVERYTHING and one.kind == FORECAST][-1]
+        return f"no learning curve of the {whose}: {reason}"
+    last = [one for one in points if one.of == of and one.kind == FORECAST][-1]
     gain, low, high = (100 * end for end in (last.gain, last.gain_low, last.gain_high))
     return (
-        f"learning curve of the probe: {last.more:,} more images, mixed as these, would bring "
+        f"learning curve of the {whose}: {last.more:,} more images, mixed as these, would bring "
         f"{gain:+.1f} points ({low:+.1f} to {high:+.1f})"
     )

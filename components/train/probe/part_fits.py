@@ -52,6 +52,17 @@ class Measured:
     spread: np.ndarray  # of the points about a smooth curve, standard deviation, (points,)
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Curves that may all be true."""
+
+    sizes: np.ndarray  # images learnt, (points,), rising
+    seen: np.ndarray  # errors as they were measured, (points,)
+    errors: np.ndarray  # as they might have been, (draws, points)
+    laws: Laws  # through them
+    flips: float  # see Measured
+
+
 def reduce_features(pool: Pool, way: Way) -> tuple[Pool, Way]:
     """Return the images on the main axes of their features, and the way that is left to fit them.
 
@@ -159,15 +170,16 @@ def _sum_up(sizes: np.ndarray, wrong: np.ndarray) -> Measured:
     return Measured(sizes, wrong.mean(axis=0), wrong[0], flips, spread)
 
 
-def draw_laws(measured: Measured, pool: Pool, seed: int) -> tuple[Laws, np.ndarray]:
-    """Return laws through resampled errors, and the errors themselves, (draws, points)."""
+def draw_curves(measured: Measured, pool: Pool, seed: int) -> Curves:
+    """Return curves through resampled errors."""
     seen = np.flatnonzero(~np.isnan(measured.wrong).any(axis=0))
     wrong = measured.wrong[:, seen].T  # (images, points)
     groups = np.unique(pool.groups[seen], return_inverse=True)[1]
     sums = [(w @ wrong) / w.sum(axis=1)[:, None] for w in draw_weights(groups, DRAWS, seed)]
     errors = np.concatenate(sums)
     random = np.random.default_rng((seed, 2))
-    return fit_laws(measured.sizes, errors, measured.spread, random), errors
+    laws = fit_laws(measured.sizes, errors, measured.spread, random)
+    return Curves(measured.sizes, wrong.mean(axis=0), errors, laws, measured.flips)
 
 
 def forecast(
@@ -176,7 +188,7 @@ def forecast(
     """Return the accuracy with more images, and how much it gains.
 
     Args:
-        laws: of :func:`draw_laws`.
+        laws: of :func:`draw_curves`.
         images: that there are now, of all or of the class.
         more: that come.
         flips: see :class:`Measured`; of a doubling.

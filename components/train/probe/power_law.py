@@ -49,6 +49,7 @@ def fit_laws(
     errors: np.ndarray,
     spread: np.ndarray,
     random: np.random.Generator,
+    may_rest: bool = True,
 ) -> Laws:
     """Return one law for each draw of the measured errors.
 
@@ -60,12 +61,13 @@ def fit_laws(
         errors: shares of wrong answers, (draws, points), each row as it might have been measured.
         spread: standard deviation of each point about a smooth curve, (points,).
         random: of that spread, and of which exponent a draw gets, of those that explain it.
+        may_rest: whether an error may remain however many images there are.
     """
     spread = np.maximum(spread, 1e-6)
-    misfit = _try_exponents(sizes, errors.mean(axis=0)[None], spread)[2].min()
+    misfit = _try_exponents(sizes, errors.mean(axis=0)[None], spread, may_rest)[2].min()
     spread = spread * max(1.0, np.sqrt(misfit / max(1, len(sizes) - 2)))
     drawn = errors + random.normal(0, spread, errors.shape)
-    floors, scales, misfits = _try_exponents(sizes, drawn, spread)
+    floors, scales, misfits = _try_exponents(sizes, drawn, spread, may_rest)
     chances = np.exp(-(misfits - misfits.min(axis=0)) / 2)
     chances /= chances.sum(axis=0)
     chosen = (chances.cumsum(axis=0) < random.random(len(errors))).sum(axis=0)
@@ -75,7 +77,7 @@ def fit_laws(
 
 
 def _try_exponents(
-    sizes: np.ndarray, errors: np.ndarray, spread: np.ndarray
+    sizes: np.ndarray, errors: np.ndarray, spread: np.ndarray, may_rest: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a, b and the weighted sum of squares, each (exponents, draws), by least squares."""
     share = spread**-2.0 / (spread**-2.0).sum()  # weights of the points
@@ -86,7 +88,8 @@ def _try_exponents(
     scale = np.maximum(scale, 0.0)
     floor = mean_error - scale * mean_power[:, None]
     alone = ((power * share) @ errors.T) / ((power**2) @ share)[:, None]  # with no floor
-    floor, scale = np.maximum(floor, 0.0), np.where(floor < 0, alone, scale)
+    bare = (floor < 0) | (not may_rest)
+    floor, scale = np.where(bare, 0.0, floor), np.where(bare, alone, scale)
     rest = errors - floor[..., None] - scale[..., None] * power[:, None]  # (…, draws, points)
     return floor, scale, (rest**2 / spread**2).sum(axis=2)
 

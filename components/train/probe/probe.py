@@ -7,6 +7,7 @@ is also the baseline that fine-tuning must beat.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Probe:
     val_features: np.ndarray  # of the validation split
     losses: np.ndarray  # of each validation image, see compute_honest_losses
     accuracy: float  # on validation; where that is tiny, cross-validated on all images
+    views: tuple[np.ndarray, ...] = ()  # features of further views of the training split
 
     @property
     def judged(self) -> Judged:
@@ -66,26 +68,67 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
     forward, batch_size = create_forward(take_part(network, HEAD_INPUT)), params.probe_batch_size
     features = extract_features(forward, train.pixels, batch_size, "train", checkpoint)
     val_features = extract_features(forward, val.pixels, batch_size, "val", checkpoint)
-    known, labels = [features], [train.labels]
+    views = [features]
     for view in range(1, params.probe_views):
-        known.append(extract_view(forward, material, view, checkpoint))
-        labels.append(train.labels)
+        views.append(extract_view(forward, material, view, checkpoint))
     found = checkpoint.load(PART)
     if found and found[0]["seed"] == params.seed:
         head = Head(found[1]["weights"], found[1]["bias"], Way(**found[0]["way"]))
         crossed = found[0]["crossed"]
     else:
-        classes = material.recipe.classes
-        groups = number_groups([*train.units * len(known), *val.units])
-        everything = Known(
-            np.concatenate(known), np.concatenate(labels), val_features, val.labels, classes, groups
-        )
-        head, crossed = choose_head(everything, params.seed)
+        head, crossed = _choose(views, val_features, material, params.seed)
         head = Head(agree(head.weights), agree(head.bias), head.way)
         arrays = {"weights": head.weights, "bias": head.bias}
         meta = {"seed": params.seed, "way": asdict(head.way), "crossed": crossed}
         checkpoint.save(PART, meta, arrays)
     set_head(network, head.weights, head.bias)
+    return _judge((head, crossed), views, val_features, material, watch)
+
+
+def fit_part(whole: Probe, part: Material, rows: np.ndarray, seed: int) -> Probe:
+    """Fit a head on some of the training images, from the features that are there.
+
+    Args:
+        whole: the probe of all.
+        part: some of the training images, and the validation split.
+        rows: which they are.
+        seed: see :func:`choose_head`.
+    """
+    watch = Stopwatch()
+    views = [view[rows] for view in (whole.features, *whole.views)]
+    found = _choose(views, whole.val_features, part, seed)
+    return _judge(found, views, whole.val_features, part, watch)
+
+
+def _choose(
+    views: Sequence[np.ndarray], val_features: np.ndarray, material: Material, seed: int
+) -> tuple[Head, float | None]:
+    """Return the head that suits the features of all views, and its accuracy where it is crossed.
+
+    Crossed: found by cross-validation.
+    """
+    train, val, times = material.train, material.val, len(views)
+    known = Known(
+        np.concatenate(views),
+        np.concatenate([train.labels] * times),
+        val_features,
+        val.labels,
+        material.recipe.classes,
+        number_groups([*train.units * times, *val.units]),
+    )
+    return choose_head(known, seed)
+
+
+def _judge(
+    chosen: tuple[Head, float | None],
+    views: Sequence[np.ndarray],
+    val_features: np.ndarray,
+    material: Material,
+    watch: Stopwatch,
+) -> Probe:
+    """Return the probe that a head makes, chosen with its accuracy as :func:`_choose` does."""
+    (head, crossed), features = chosen, views[0]
+    train, val = material.train, material.val
     logits, val_logits = head.compute_logits(features), head.compute_logits(val_features)
     epoch = Epoch(
         phase="probe",
@@ -96,11 +139,12 @@ def run_probe(network: Any, material: Material, params: Params, checkpoint: Chec
         val_loss=compute_log_loss(val_logits, val.labels),
         val_accuracy=compute_accuracy(val_logits, val.labels),
         seconds=watch.seconds,
-        images_per_second=(len(labels) * len(features) + len(val_features)) / watch.seconds,
+        images_per_second=(len(views) * len(features) + len(val_features)) / watch.seconds,
     )
     losses = agree(compute_honest_losses(val_logits, val.labels))
     accuracy = epoch.val_accuracy if crossed is None else min(crossed, epoch.val_accuracy)
-    return Probe(epoch, head, features, val_features, losses, float(agree(accuracy)))
+    own = float(agree(accuracy))
+    return Probe(epoch, head, features, val_features, losses, own, tuple(views[1:]))
 
 
 def answer_test(network: Any, shards: Path, dataset: Dataset, batch_size: int) -> Predictions:

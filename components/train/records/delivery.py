@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from components.common.artifacts.curve import write_curve
+from components.common.artifacts.curve import FINETUNED, CurvePoint, read_curve, write_curve
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.findings import HELD_BACK, NO_CURVE, FindingFiles
 from components.common.artifacts.history import PROBE, Epoch, write_history
 from components.common.artifacts.label_issues import write_label_issues
-from components.common.artifacts.model import LOGITS, save_model, take_part
+from components.common.artifacts.model import save_model
 from components.common.artifacts.predictions import write_predictions
 from components.common.backend import keras
+from components.common.files.ownership import find_listed
 from components.common.files.writing import write_json, writing_folder
 from components.common.terminal import say
 from components.train.feed.material import Material
@@ -33,9 +35,9 @@ from components.train.probe.label_issues import (
 from components.train.probe.part_fits import Pool
 from components.train.probe.probe import Probe, answer_test
 from components.train.records import records
+from components.train.records.parts import Trained, compute_val_logits
+from components.train.records.parts import create_curve as create_tuned_curve
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.runtime.devices import create_forward, within_memory
-from components.train.runtime.passes import run_forward
 from components.train.selection.calibration import fit_calibration
 from components.train.selection.kept import Contest, Judged
 from components.train.selection.rules import Choice, Plan
@@ -104,10 +106,7 @@ class Delivery:
         """Write model and history; return the epoch whose weights were kept."""
         recipe, val = material.recipe, material.val
         params = replace(self.params, finetune=recipe.finetune, augment=recipe.augment)
-        logits = contest.kept.logits
-        if logits is None:
-            forward = create_forward(take_part(network, LOGITS))
-            logits = within_memory(64, lambda n: run_forward(forward, val.pixels, n, "val"))
+        logits = compute_val_logits(network, val, contest)
         calibration = fit_calibration(params.calibration, logits, val.labels)
         kept = contest.kept.epoch
         epochs = [contest.probe.epoch, *(one.epoch for one in contest.epochs)]
@@ -117,6 +116,25 @@ class Delivery:
         write_history(self.outputs.history, epochs, kept)
         records.track_end(mlflow, kept, card, self.outputs)
         return kept
+
+    def leave_curve(self, trained: Trained, checkpoint: Checkpoint, mlflow: Any) -> None:
+        """Add the fine-tuned network to the learning curve, where there is one and time for it."""
+        files, dataset, params = FindingFiles(self.outputs.findings), self.dataset, self.params
+        if not params.curve_minutes:
+            return
+        probe = read_curve(files.curve)
+        tests = sum(dataset.splits["test"].examples_per_class.values())
+        points, reason = list[CurvePoint](), "as the probe has none"
+        if probe:
+            points, reason = create_tuned_curve(trained, params, tests, checkpoint)
+        say(describe_curve(points, reason, FINETUNED))
+        if not points:
+            return
+        with writing_folder(files.folder, "train") as folder:  # a whole one: it carries a list
+            for name in find_listed(files.folder):
+                shutil.copyfile(files.folder / name, folder / name)
+            write_curve(FindingFiles(folder).curve, [*probe, *points])
+        records.track_curve(mlflow, self.outputs)
 
 
 def _list_choices(plan: Plan, issues: Issues, no_curve: str) -> list[Choice]:

@@ -68,6 +68,11 @@ def track_label_issues(mlflow: Any, found: Issues, outputs: Outputs) -> None:
     mlflow.log_artifact(str(FindingFiles(outputs.findings).label_issues), "train")
 
 
+def track_curve(mlflow: Any, outputs: Outputs) -> None:
+    """Log the learning curve that the fine-tuned network is part of."""
+    mlflow.log_artifact(str(FindingFiles(outputs.findings).curve), "train")
+
+
 def track_end(mlflow: Any, best: Epoch, card: ModelCard, outputs: Outputs) -> None:
     """Log which epoch was kept, the history and the model file."""
     mlflow.log_metrics({"best_epoch": best.epoch, "best_val_accuracy": best.val_accuracy})

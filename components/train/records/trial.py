@@ -12,6 +12,7 @@ from typing import Any
 from components.common.backend import keras
 from components.train.feed.material import Material
 from components.train.probe.probe import Probe
+from components.train.records.parts import Trained
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.selection.kept import Contest, Judged
 from components.train.selection.rules import Plan
@@ -48,3 +49,6 @@ class Trial:
     ) -> None:
         """Write no model; tell the outcome."""
         self.end(contest)
+
+    def leave_curve(self, trained: Trained, checkpoint: Checkpoint, mlflow: Any) -> None:
+        """Do nothing: it would cost as much as further trials."""

@@ -61,6 +61,7 @@ class Contest:
     epochs: list[Judged] = field(default_factory=list)
     best: Judged | None = None  # of the fine-tuned, by its loss
     tuned: Judged | None = None  # of the fine-tuned, by the rule
+    failed: int = 0  # epochs of attempts that failed
 
     def add(self, judged: Judged) -> bool:
         """Add the next epoch; return whether it is the one of the fine-tuned to hold."""
@@ -75,6 +76,7 @@ class Contest:
     def begin_anew(self) -> None:
         """Forget the epochs of an attempt that failed; they stay in the history."""
         self.best = self.tuned = None
+        self.failed = len(self.epochs)
 
     def take(self, judged: Judged) -> None:
         """Add what was made of the epoch that is held, in its place."""

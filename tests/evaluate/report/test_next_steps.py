@@ -12,6 +12,7 @@ import pytest
 from components.common.artifacts.curve import (
     CLASS,
     EVERYTHING,
+    FINETUNED,
     FORECAST,
     LABELS,
     MEASURED,
@@ -111,3 +112,35 @@ def test_the_curve_is_drawn_with_all_its_points() -> None:
     assert 'aria-label="what it shows"' in svg
     for words in ("50", "800", "2,000", "measured", "expected"):
         assert f">{words}</text>" in svg
+
+
+TUNED = [
+    point(FINETUNED, kind=MEASURED, images=100, more=0, gain=0.0),
+    point(FINETUNED, kind=MEASURED, images=800, more=0, gain=0.0),
+    point(FINETUNED, more=100, gain=0.015, images=880),
+    point(FINETUNED, more=1000, gain=0.025, images=1600),
+]
+
+
+def test_what_the_model_itself_would_gain_goes_before_a_share_of_the_probe() -> None:
+    metrics = make_metrics(model=0.95, probe=0.9)  # half of the mistakes
+    steps = {step.title: step for step in list_steps([*POINTS, *TUNED], metrics, PAGE)}
+    photos = steps["Label 100 more photos, of all classes"]
+    assert (photos.gain, photos.low, photos.high) == pytest.approx((0.015, 0.01, 0.02))
+    assert "the model's own learning curve; twice the photos would bring +2.5" in photos.why
+    # Of one class alone only the probe is known.
+    assert steps[f"Label 50 more photos of {HOSTILE}"].gain == pytest.approx(0.006)
+    words = describe_curve([*POINTS, *TUNED], "", 0.5)
+    assert "The model itself was trained with 100, 800 photos; 1,000 more" in words
+    assert "+2.5 points (2.0 to 3.0)" in words
+    assert "makes 50% of its mistakes" in words
+    assert "50%" not in describe_curve([*POINTS, *TUNED], "", 1.0)
+
+
+def test_both_curves_are_drawn() -> None:
+    measured = [point(EVERYTHING, kind=MEASURED, images=50), point(EVERYTHING, kind=MEASURED)]
+    svg = draw_curve([*measured, *POINTS[:2], *TUNED], "both")
+    for words in ("50", "800", "1,600", "the probe", "expected of it", "measured", "expected"):
+        assert f">{words}</text>" in svg
+    alone = draw_curve([*measured, *POINTS[:2]], "the probe's alone")
+    assert "of it</text>" not in alone
