@@ -204,6 +204,7 @@ def test_a_kept_probe_and_several_machines_have_none(create: Any, shards: Path) 
     assert (points, reason) == ([], "the probe was kept, and has its own")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_in_its_curve_trains_nothing_twice(
     shards: Path, tmp_path: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
