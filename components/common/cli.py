@@ -17,6 +17,7 @@ from typing import Any
 from components import ROOMS
 from components.common.errors import DarkroomError
 from components.common.files.ownership import check_apart, check_file, check_folder, find_real
+from components.common.files.plain import check_all_plain, check_plain
 from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
 from components.common.settings.flags import read_path
@@ -32,6 +33,8 @@ speak_any_encoding()  # before argparse prints a word
 # Stands for the folder that params.yaml names. It is no shell that reads that name, so it may hold
 # anything: DVC would put it into the command as it is, spaces and quotes and all.
 SOURCE = "data.source"
+# Inputs in which a pipe is one photo that cannot be read; its room says so, and goes on.
+PHOTOS = ("images", "source")
 # In a room's COMMANDS: the room itself, where a person types it and no stage of DVC does.
 ROOM_ITSELF = ""
 
@@ -138,11 +141,14 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
 
     Raises:
         DarkroomError: if an output lies in an input or the other way round, cannot be written, or
-            if there is in its place what the room did not write.
+            if there is in its place what the room did not write; or if reading would not end.
     """
     written = {field.name: getattr(outputs, field.name) for field in dataclasses.fields(outputs)}
     for field in dataclasses.fields(inputs):
         source = getattr(inputs, field.name)
+        check_plain(source)
+        if field.name not in PHOTOS:
+            check_all_plain(source)
         same = written.get(field.metadata["same_as"])
         others = {name: path for name, path in written.items() if path is not same}
         check_apart({field.name: source}, others)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import random
 import shutil
 import subprocess
@@ -102,6 +103,31 @@ def test_inputs_lie_apart_from_outputs(  # noqa: PLR0917
             inside = create_words(room, **{field.name: output, name: place})
             assert "nothing was touched" in refuse(room, inside, capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("room", [room for room in STAGES if room != "ingest"])
+def test_a_pipe_in_the_place_of_what_is_read_is_refused_at_once(
+    room: str,
+    inside: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Opening one would last until somebody writes into it. Of photos the rooms say it one by one.
+
+    What lies in a folder is named by its own path.
+    """
+    monkeypatch.chdir(tmp_path)
+    for field in dataclasses.fields(importlib.import_module(f"components.{room}.spec").Inputs):
+        place = Path("in", field.name, "deep", "pipe") if inside else Path("in", field.name)
+        if inside and field.name == "images":
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(place)
+        said = refuse(room, create_words(room), capsys)
+        assert f"error: {place}: a pipe, socket or device, not a file" in said
+        shutil.rmtree("in")
 
 
 def write_images(folder: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 from ruamel.yaml import YAML
 
 from tests.e2e.project import UNSET, write_photos
@@ -36,6 +37,8 @@ BUNDLED = "bundled.yaml"  # settings of who has no photos: ingest brings digits 
 # They hold times, names of runs or both: they must be whole, and may say something else.
 TIMED = ("latency.json", "run.json", "report.html", "labels.html", "model_card.md", "data_docs")
 TIMED_COLUMNS = {"seconds", "images_per_second"}
+# What a batch writes, one after the other; each is whole or not there.
+BATCH = ["answers/listing.parquet", "answers/answers/part-000000.parquet", "answers/summary.json"]
 # A person's own files, where rooms write.
 MINE = ("data/mine.txt", "reports/mine.csv", "models/mine.keras", "mine.partial", ".mine")
 
@@ -74,7 +77,7 @@ def create_command(name: str) -> Stage:
     words, writes = {
         "init": (["init", PHOTOS], ["params.yaml"]),
         "predict": (["predict", PHOTOS, *model, "--output", "answers.csv"], ["answers.csv"]),
-        "batch": (["predict", "batch", PHOTOS, *model, "--output", "answers"], ["answers"]),
+        "batch": (["predict", "batch", PHOTOS, *model, "--output", "answers"], BATCH),
         "suggest": (["predict", "suggest", PHOTOS, *model, *listed], ["suggestions.csv"]),
         "approve": (["promote", "approve", "2", *who], []),
         "history": (["promote", "history"], []),
@@ -265,6 +268,8 @@ def read_what_counts(file: Path, name: str) -> Iterator[bytes]:
     elif file.name == "summary.json":
         found = json.loads(file.read_text(encoding="utf-8"))
         yield json.dumps(found | {"seconds": 0}, sort_keys=True).encode()
+    elif file.name == "listing.parquet":  # with marks that tell when an image changed
+        yield pd.read_parquet(file)[["path", "bytes"]].to_csv().encode()
     elif file.name == ".darkroom":
         return  # the list of what is in the folder, whose names and bytes count themselves
     else:

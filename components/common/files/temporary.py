@@ -6,6 +6,7 @@ fail. A command that is killed can remove nothing: the next one removes what it 
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import re
@@ -27,8 +28,9 @@ _STARTING_SECONDS = 60  # more than a command needs to take its lock
 def keeping_in_one_folder() -> Iterator[None]:
     """Let temporary files of this process, and of those that it starts, lie in one new folder.
 
-    It is removed in the end, and so are those of commands that were killed. Where none can be
-    made, on a full or closed disk, each library finds a place by itself, or says that it cannot.
+    It is removed when the process ends, after libraries have removed what they remove themselves
+    by then, and so are those of commands that were killed. Where none can be made, on a full or
+    closed disk, each library finds a place by itself, or says that it cannot.
     """
     before, process = os.environ.get("TMPDIR"), os.getpid()
     try:
@@ -36,6 +38,8 @@ def keeping_in_one_folder() -> Iterator[None]:
     except OSError:
         yield
         return
+    # What is registered first is called last: matplotlib, without a home, registers its own.
+    atexit.register(_remove, folder, lock, process)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield
@@ -44,8 +48,12 @@ def keeping_in_one_folder() -> Iterator[None]:
             tempfile.tempdir = None  # it is found anew
             os.environ.pop("TMPDIR")
             os.environ.update({} if before is None else {"TMPDIR": before})
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+
+
+def _remove(folder: Path, lock: int, process: int) -> None:
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def _make(around: Path) -> tuple[Path, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256
 from components.common.errors import DarkroomError
+from components.common.files.plain import check_plain
 from components.common.images.pixels import ImageForm, read_pixels
 from components.common.shards.tfrecord import create_record
 
@@ -46,6 +47,7 @@ def read_record(images: Path, row: Row, form: ImageForm) -> bytes:
 
 def _read_pixels(images: Path, row: Row, form: ImageForm) -> np.ndarray:
     """Return the pixels of an image (size_px, size_px, 3), if it is still the one validate saw."""
+    check_plain(images / row.path)
     try:
         data = (images / row.path).read_bytes()
     except OSError as error:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from components.common.artifacts.manifest import DROPPED, OK, QUARANTINED
 from components.common.errors import DarkroomError
 from components.common.files.cells import unshield_text
+from components.common.files.plain import check_plain
 from components.common.settings.params import suggest
 from components.common.settings.spec import EMBEDDED, NO_CORRECTIONS
 from components.validate.folders.words import fold
@@ -95,6 +96,7 @@ def read_corrections(named: str) -> list[Correction]:
         return parse_corrections(table.decode(), "data.corrections, as it was submitted")
     file = Path(named)
     about = f"{file} (data.corrections)"
+    check_plain(file)
     try:
         if file.stat().st_size > MAX_BYTES:
             raise DarkroomError(

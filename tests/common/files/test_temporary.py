@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,21 +45,47 @@ def start() -> subprocess.Popen[str]:
     return process
 
 
-def test_all_of_it_goes_in_the_end(place: Path) -> None:
-    with keeping_in_one_folder():
-        Path(tempfile.mkdtemp(), "left").touch()
-        inner = os.environ["TMPDIR"]
-        assert [str(path) for path in place.iterdir()] == [inner]
-        ask = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
-        assert subprocess.check_output(ask, text=True).strip() == inner
-    assert list(place.iterdir()) == []
-    assert (os.environ["TMPDIR"], tempfile.gettempdir()) == (str(place), str(place))
-
-
-def test_errors_of_the_body_pass(place: Path) -> None:
-    with pytest.raises(OSError, match="mine"), keeping_in_one_folder():
+BODY = """
+import atexit, os, shutil, subprocess, sys, tempfile
+from pathlib import Path
+from components.common.files.temporary import keeping_in_one_folder
+place = tempfile.gettempdir()
+with keeping_in_one_folder():
+    own = tempfile.mkdtemp(prefix="matplotlib-")
+    atexit.register(shutil.rmtree, own)  # as matplotlib does where there is no home
+    Path(tempfile.mkdtemp(), "left").touch()
+    inner = os.environ["TMPDIR"]
+    assert os.listdir(place) == [os.path.basename(inner)]
+    ask = [sys.executable, "-c", "import tempfile; print(tempfile.gettempdir())"]
+    assert subprocess.check_output(ask, text=True).strip() == inner
+    if len(sys.argv) > 1:
         raise OSError("mine")
+assert (os.environ["TMPDIR"], tempfile.gettempdir()) == (place, place)
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_of_it_goes_in_the_end(place: Path, fails: bool) -> None:
+    command = [sys.executable, "-c", BODY, *["fail"] * fails]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.count("Traceback") == fails
+    assert done.returncode == fails
+    assert not fails or done.stderr.endswith("OSError: mine\n")
     assert list(place.iterdir()) == []
+
+
+def come_and_go(count: int) -> None:
+    """Be a command that sees so many folders, and remove now what goes when this process ends."""
+    with keeping_in_one_folder():
+        own = Path(os.environ["TMPDIR"])
+        assert len(list(own.parent.iterdir())) == count
+    shutil.rmtree(own)
 
 
 def test_what_a_killed_command_left_goes_with_the_next(place: Path) -> None:
@@ -69,8 +96,7 @@ def test_what_a_killed_command_left_goes_with_the_next(place: Path) -> None:
     (place / "darkroom-0123456789abcdef").write_text("mine")
     (place / f"darkroom-{'0' * 16}.new").mkdir()  # of one that starts just now
     assert len(list(place.iterdir())) == 5
-    with keeping_in_one_folder():
-        assert len(list(place.iterdir())) == 5
+    come_and_go(5)
     left = {path.name: path for path in place.iterdir()}
     assert len(left) == 4
     assert list(place.glob("*/matplotlib-*")) != []
@@ -78,8 +104,7 @@ def test_what_a_killed_command_left_goes_with_the_next(place: Path) -> None:
     living.wait()
     hours_ago = time.time() - 7200
     os.utime(left[f"darkroom-{'0' * 16}.new"], (hours_ago, hours_ago))
-    with keeping_in_one_folder():
-        pass
+    come_and_go(3)
     assert {path.name for path in place.iterdir()} == {
         "darkroom-mine",
         "darkroom-0123456789abcdef",

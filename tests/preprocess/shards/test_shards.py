@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_one_shard_alone_is_the_same_as_all_in_parallel(
 
 
 @pytest.mark.parametrize("per_class", [4, 40])  # in this process, and in others
-@pytest.mark.parametrize("damage", ["missing", "changed", "damaged"])
+@pytest.mark.parametrize("damage", ["missing", "changed", "damaged", "a pipe"])
 def test_images_that_validate_did_not_see_are_refused(
     make_digits: Callable[..., Path], tmp_path: Path, damage: str, per_class: int
 ) -> None:
@@ -121,6 +122,10 @@ def test_images_that_validate_did_not_see_are_refused(
         message = (
             "listed in the manifest, but cannot be read .No such file or directory.; run validate"
         )
+    elif damage == "a pipe":
+        file.unlink()
+        os.mkfifo(file)
+        message = "a pipe, socket or device, not a file"
     elif damage == "changed":
         Image.new("L", (32, 32)).save(file)
         message = "changed since validate saw it; run validate again"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from components.common.files.plain import check_plain
 from components.common.images.stores.listing import Entry
 from components.common.images.stores.transfer import Piece, RefusedError, Remote, parse_digest
 
@@ -18,6 +19,7 @@ def open_entries(source: str, entries: Iterable[Entry]) -> list[Remote]:
 
 def _describe(file: Path, entry: Entry) -> Remote:
     def open_it(start: int, mark: str) -> Piece:
+        check_plain(file)
         try:
             stream = file.open("rb")
         except FileNotFoundError:
