@@ -270,6 +270,8 @@ def read_what_counts(file: Path, name: str) -> Iterator[bytes]:
         yield json.dumps(found | {"seconds": 0}, sort_keys=True).encode()
     elif file.name == "listing.parquet":  # with marks that tell when an image changed
         yield pd.read_parquet(file)[["path", "bytes"]].to_csv().encode()
+    elif file.name.startswith("part-"):  # with a note of how long it took
+        yield pd.read_parquet(file).to_csv().encode()
     elif file.name == ".darkroom":
         return  # the list of what is in the folder, whose names and bytes count themselves
     else:
