@@ -24,7 +24,7 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    if Path(name).is_dir():
+    if is_folder(name):
         return read_folder(Path(name))
     fetch = f"`python -m components.train weights fetch {name}`"
     if "/" in name:
@@ -36,6 +36,14 @@ def find_backbone(name: str) -> Backbone:
         "`python -m components.train --list-backbones` prints all names; a preset of KerasHub is "
         f"fetched first: {fetch}"
     )
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is the path of a folder; what cannot be a path is none."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def read_folder(folder: Path) -> Backbone:
