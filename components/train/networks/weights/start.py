@@ -16,6 +16,7 @@ from components.train.networks.weights.shelf import compute_digest, list_shelf, 
 from components.train.spec import SHELF, Params
 
 IN_REGISTRY = "models:"
+SHOWN = 8  # names of classes in a sentence
 
 
 def settle_start(params: Params, shelf: Path = SHELF) -> Params:
@@ -88,7 +89,8 @@ def describe_since(weights: str, class_names: Sequence[str]) -> str:
     added = [name for name in class_names if name not in before]
     removed = [name for name in before if name not in class_names]
     parts = [
-        f"{what} {', '.join(names)}"
+        f"{what} {', '.join(names[:SHOWN])}"
+        + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         for what, names in (("added", added), ("removed", removed))
         if names
     ]
