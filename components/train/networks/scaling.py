@@ -44,7 +44,7 @@ def create_scaling(mean: Any, std: Any, factor: float) -> Scaling:
         both.append((factor * given[0], factor * given[1], factor * given[2]))
     if min(both[1]) <= 0:
         raise ValueError(f"std of the colours are above 0, got {std!r}")
-    return Scaling(*both)
+    return Scaling(both[0], both[1])
 
 
 # The three ways of keras.applications (imagenet_utils.preprocess_input) …

@@ -12,10 +12,11 @@ import pytest
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.train.networks.backbones import create_body, find_backbone
-from components.train.networks.weights import fetch
+from components.train.networks.weights import fetch, start
 from components.train.networks.weights.shelf import compute_digest
 from components.train.networks.weights.start import settle_start
 from components.train.spec import Params
+from tests.tiny_model import make_card
 from tests.train.networks.tiny_vit import AUGREG, DINOV2, write_timm
 
 ROOT = Path(__file__).parents[3]
@@ -137,6 +138,17 @@ def test_a_damaged_record_is_told(
         told = refuse(capsys, "weights", what)
         assert "not a record of fetched weights" in told
         assert "remove data/weights/net and fetch it again" in told
+
+
+def test_many_classes_that_came_since_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"class-{number:03d}" for number in range(300)]
+    monkeypatch.setattr(start, "read_card", lambda _: make_card(("cat",)))
+    (tmp_path / "model.keras").write_bytes(b"")
+    said = start.describe_since(str(tmp_path / "model.keras"), names)
+    assert "class-007 and 292 more; removed cat" in said
+    assert "class-008" not in said
 
 
 def test_what_cannot_be_fetched_leaves_nothing(

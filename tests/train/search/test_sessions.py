@@ -10,11 +10,14 @@ import optuna
 import pytest
 
 from components.common.errors import DarkroomError
+from components.train.records.records import identify_features
+from components.train.runtime.machines import Machines
 from components.train.search import study as studies
 from components.train.search.__main__ import create_parser
 from components.train.search.attempt import REPEATS
 from components.train.search.space import read_space
 from components.train.search.study import Search, count_ended, run_search
+from components.train.spec import Finetune, Params
 from tests.train.digit_shards import write_digits
 
 ROOT = Path(__file__).parents[3]
@@ -80,3 +83,14 @@ def test_a_backbone_that_is_not_there_is_refused_at_once(params: Path, tmp_path:
     space.write_text("train.finetune.epochs: { choices: [4, 4] }")
     with pytest.raises(DarkroomError, match="two values or more"):
         read_space(space, params)
+
+
+def test_views_of_another_batch_size_are_others(tmp_path: Path) -> None:
+    dataset = write_digits(tmp_path / "shards", {"train": (2, 2), "val": (1, 1), "test": (1, 1)})
+
+    def identify(views: int, batch_size: int) -> dict[str, Any]:
+        own = Params(probe_views=views, finetune=Finetune(batch_size=batch_size))
+        return identify_features(own, dataset, Machines())
+
+    assert identify(1, 8) == identify(1, 16)
+    assert identify(2, 8) != identify(2, 16)
