@@ -77,10 +77,15 @@ def _suggest(rows: Sequence[Backbone], flags: argparse.Namespace) -> None:
     from components.common.host import find_free_memory
     from components.train.finetuning.suggest import Budget, suggest_backbone
 
+    if not any(row.top1 is not None for row in rows):
+        raise DarkroomError(
+            "--list-backbones: the filters leave no network with a published accuracy, by which "
+            "--minutes chooses: let more through"
+        )
     memory = find_free_memory() if flags.memory_gb is None else flags.memory_gb * 1e9
     images = flags.images or PHOTOS
     found = suggest_backbone(rows, Budget(flags.minutes, memory, images))
-    what = f"{images:,} photos, {flags.minutes:g} min and {memory / 1e9:.1f} GB"
+    what = f"{images:,} photos, {flags.minutes:g} min and {memory / 1e9:.3g} GB"
     if found is None:
         raise DarkroomError(
             f"--list-backbones: none of them fits {what}: give more, or train the probe alone "

@@ -145,6 +145,7 @@ def _plan(
         images=len(material.train.labels),
         batch_size=material.batch_size,
         accuracy=probe.accuracy,
+        common=material.common,
         has_batchnorm=has_batchnorm(network),
     )
     recipe, dropped = material.recipe, tuple[Choice, ...]()

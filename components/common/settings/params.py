@@ -159,8 +159,13 @@ def _count_values(value: Any, known: dict[int, int], file: Path) -> int:
 
 
 def suggest(name: object, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``did you mean `…`? `` with the nearest of the known names; empty if none is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
+    """Return ``did you mean `…`? `` with the nearest of the known names; empty if none is near.
+
+    A name in other capitals is near.
+    """
+    names = list(known)
+    near = [one for one in names if one.casefold() == str(name).casefold()]
+    near = near or difflib.get_close_matches(str(name), names, n=1, cutoff=cutoff)
     return f"did you mean `{near[0]}`? " if near else ""
 
 

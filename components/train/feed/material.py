@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from components.common.shards.examples import Examples
 from components.train.feed.recipe import Recipe
 
@@ -20,6 +22,12 @@ class Material:
     def batch_size(self) -> int:
         """Images in one step, of all machines together."""
         return self.recipe.batch_size(len(self.train.labels))
+
+    @property
+    def common(self) -> float:
+        """Share of the images of both splits that are of the most common class."""
+        labels = np.concatenate([self.train.labels, self.val.labels])
+        return float(np.bincount(labels).max() / len(labels))
 
     @property
     def images(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.groups import read_groups
+from components.common.errors import DarkroomError
 from components.common.host import find_free_memory
 from components.common.shards.examples import Examples, read_split
 from components.common.shards.stored import open_split
@@ -21,7 +22,17 @@ def read_train_and_val(folder: Path, dataset: Dataset) -> tuple[Examples, Exampl
 
     Otherwise they are read from the shards as they are wanted, each image by itself: the order of
     the images, and so the result, is the same.
+
+    Raises:
+        DarkroomError: if there is nothing to learn, or nothing to judge it by.
     """
+    for name, least in (("train", 2), ("val", 1)):
+        known = sum(count > 0 for count in dataset.splits[name].examples_per_class.values())
+        if known < least:
+            raise DarkroomError(
+                f"{folder}: split {name} has images of {known} classes, of {least} or more are "
+                "needed; run preprocess again, with more images"
+            )
     images = dataset.splits["train"].examples + dataset.splits["val"].examples
     needed, free = images * dataset.form.size_px**2 * 3, find_free_memory()
     sizes = f"train and val are {_describe(needed)} as pixels, {_describe(free)} of memory are free"

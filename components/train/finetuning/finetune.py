@@ -40,6 +40,7 @@ EARLY = 2  # epochs after which the fall of the loss can be seen
 # What a look must show for training to go on, where the loss does not fall towards the probe's: so
 # much of the probe's log loss gained, or one standard error.
 LEAST_GAIN = 0.02
+ROUNDING = 1e-3  # share of it that says nothing: where nothing can be learnt, losses still waver
 FEW = 150  # of fewer validation images it must show a loss, by one standard error
 HALF_WAY = 0.5  # a blend that shows early what full strength shows late
 
@@ -225,10 +226,10 @@ class _Second:
         # Images far from those of the backbone begin worse and end far better: digits had 0.28,
         # 0.15, 0.11, 0.06 where the probe had 0.11.
         fall = min(1.0, done[-1].loss / done[-2].loss)
-        if done[-1].loss * fall ** (progress.epochs - len(done)) < probe:
-            return False
+        falls = done[-1].loss * fall ** (progress.epochs - len(done)) < probe
         few = len(self.contest.probe.losses) < FEW  # they would end what is good by luck
-        if best > (-error if few else min(error, LEAST_GAIN * probe)):
+        is_good = falls or best > (-error if few else min(error, LEAST_GAIN * probe))
+        if is_good and max(abs(best), error) > ROUNDING * probe:
             return False
         said = f"validation log loss {probe - best:.3f} at best, the probe's is {probe:.3f}"
         following = progress.attempt + 1

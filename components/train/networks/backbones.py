@@ -24,7 +24,7 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    if Path(name).is_dir():
+    if is_folder(name):
         return read_folder(Path(name))
     fetch = f"`python -m components.train weights fetch {name}`"
     if "/" in name:
@@ -36,6 +36,14 @@ def find_backbone(name: str) -> Backbone:
         "`python -m components.train --list-backbones` prints all names; a preset of KerasHub is "
         f"fetched first: {fetch}"
     )
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is the path of a folder; what cannot be a path is none."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def read_folder(folder: Path) -> Backbone:
@@ -100,7 +108,7 @@ def create_body(backbone: Backbone, weights: str, size_px: int, *, download: boo
         )
     if weights.endswith(MODEL_SUFFIX):
         body = create_body(backbone, NO_WEIGHTS, size_px)
-        _take_over(body, backbone, _find_file(weights))
+        _take_over(body, backbone, _find_file(weights), size_px)
         return body
     if backbone.folder is not None:
         body = _create_folder_body(backbone.folder, size_px, pretrained=weights == IMAGENET_WEIGHTS)
@@ -207,7 +215,7 @@ def _find_file(weights: str) -> Path:
     return file
 
 
-def _take_over(body: Any, backbone: Backbone, file: Path) -> None:
+def _take_over(body: Any, backbone: Backbone, file: Path, size_px: int) -> None:
     """Give a network the weights that it has in a model which Darkroom trained."""
     from components.common.artifacts.model import load_model, read_card
     from components.common.backend import keras
@@ -218,8 +226,8 @@ def _take_over(body: Any, backbone: Backbone, file: Path) -> None:
     shapes = [tuple(weight.shape) for weight in body.weights]
     if own != backbone.name or [tuple(weight.shape) for weight in theirs] != shapes:
         raise DarkroomError(
-            f"train.weights: {file} is a model of {own} for {card.form.size_px} px images; here it "
-            f"is {backbone.name}, and the sizes of all weights must be the same"
+            f"train.weights: {file} is a model of {own} for {card.form.size_px} px images; "
+            f"here it is {backbone.name} for {size_px} px, and all weights must be of the same size"
         )
     for to, weight in zip(body.weights, theirs, strict=True):
         to.assign(keras.ops.convert_to_numpy(weight))

@@ -12,12 +12,25 @@ from typing import Any
 import numpy as np
 
 from components.common.errors import DarkroomError
-from components.train.networks.scaling import CLIP, IMAGENET, SYMMETRIC, Scaling
+from components.train.networks.scaling import (
+    CLIP,
+    IMAGENET,
+    SYMMETRIC,
+    Scaling,
+    create_scaling,
+)
+from components.train.networks.tensors import read_shapes, read_tensors
 from components.train.networks.vit import Vit
-from components.train.networks.vit_weights import TIMM, TOWERS, TRANSFORMERS, Rules, rename
+from components.train.networks.vit_weights import (
+    TIMM,
+    TOWERS,
+    TRANSFORMERS,
+    Rules,
+    find_fault,
+    rename,
+)
 
-CONFIG, INDEX, PROCESSOR = "config.json", "model.safetensors.index.json", "preprocessor_config.json"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 # What timm's configs leave to its code: attention heads by width, and the names that differ.
 HEADS = {
     64: 2, 192: 3, 256: 4, 320: 5, 384: 6, 512: 8, 640: 10, 768: 12, 832: 13, 896: 14, 1024: 16,
@@ -80,14 +93,7 @@ class Checkpoint:
 
     def read_tensors(self) -> dict[str, np.ndarray]:
         """Return the tensors of the tower under our names, float32."""
-        files = list_weights(self.folder)
-        found: dict[str, np.ndarray] = {}
-        for file in files:
-            with _open(file) as stream:
-                for name in stream.keys():  # noqa: SIM118, it is no dictionary
-                    if name in self.names:
-                        found[self.names[name]] = _read(stream, name)
-        return found
+        return read_tensors(self.folder, self.names)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -97,10 +103,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         DarkroomError: if it is no checkpoint of a vision transformer that Darkroom knows.
     """
     config = read_config(folder)
-    shapes = _read_shapes(folder)
+    shapes = read_shapes(folder)
     architecture = str(config.get("architecture") or config.get("model_type") or "")
     kind = architecture.removesuffix("_vision_model")
-    if "architecture" in config:
+    if isinstance(config.get("architecture"), str):
         family = Family(TIMM, SYMMETRIC)
     elif kind in FAMILIES:
         family = FAMILIES[kind]
@@ -117,11 +123,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         make, scaling = (
             (_describe_timm(config, ours), _scale_timm(config))
             if is_timm
-            else (_describe_transformers(config, family), _scale(folder, family))
+            else (_describe_transformers(config, family, ours), _scale(folder, family))
         )
         vit = describe(ours, **make)
+        fault = find_fault(vit, ours)
     except KeyError as error:
         raise _refuse(folder, architecture, f"it says nothing of {error}") from None
+    except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise DarkroomError(
+            f"train.backbone: {folder}: {CONFIG} or the sizes of the tensors are none of such a "
+            f"network ({error}); get them again"
+        ) from None
+    if fault:
+        raise DarkroomError(f"train.backbone: {folder}: {fault}; get its files again")
     numbers = sum(int(np.prod(shape)) for shape in ours.values())
     return Checkpoint(folder, architecture, vit, scaling, names, numbers)
 
@@ -136,75 +150,35 @@ def is_converted_by_hub(config: Mapping[str, Any]) -> bool:
 def read_scaling(folder: Path) -> Scaling:
     """Return how images are scaled for a checkpoint of timm or transformers."""
     config = read_config(folder)
-    if "architecture" in config:
-        return _scale_timm(config)
-    return _scale(folder, Family((), IMAGENET))
+    try:
+        if "architecture" in config:
+            return _scale_timm(config)
+        return _scale(folder, Family((), IMAGENET))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DarkroomError(
+            f"train.backbone: {folder}: it does not say how images are scaled ({error}); get its "
+            "files again"
+        ) from None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Return the config.json of a folder."""
-    file = folder / CONFIG
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / CONFIG).exists():
         raise DarkroomError(
             f"train.backbone: {folder}: no {CONFIG} there; a checkpoint is a folder with "
             f"{CONFIG} and *.safetensors, a KerasHub preset one with {CONFIG} and *.weights.h5"
-        ) from None
+        )
+    return read_object(folder / CONFIG)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Return a JSON file of a checkpoint, which holds an object."""
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise DarkroomError(f"train.backbone: {file}: not readable ({error})") from None
     if not isinstance(found, dict):
         raise DarkroomError(f"train.backbone: {file}: not readable (it holds no object of JSON)")
-    return found
-
-
-def list_weights(folder: Path) -> list[Path]:
-    """Return the files of weights of a checkpoint: one, or the shards that its index names."""
-    if (folder / INDEX).is_file():
-        try:
-            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-            names = sorted({str(name) for name in index.values()})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DarkroomError(
-                f"train.backbone: {folder / INDEX}: not readable ({error!r}); get it again"
-            ) from None
-        if any(Path(name).name != name for name in names):  # it may not lead out of the folder
-            raise DarkroomError(f"train.backbone: {folder / INDEX}: names files elsewhere")
-        return [folder / name for name in names]
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) == 1:
-        return found
-    pickles = [file.name for pattern in PICKLES for file in sorted(folder.glob(pattern))]
-    why = (
-        f"{pickles[0]} is a pickle, which may run anything and is never loaded; get "
-        "model.safetensors of the same model"
-        if pickles and not found
-        else f"{len(found)} files of weights; wanted is one model.safetensors, or {INDEX}"
-    )
-    raise DarkroomError(f"train.backbone: {folder}: {why}")
-
-
-def _open(file: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(file, framework="numpy")
-    except (SafetensorError, OSError) as error:
-        raise DarkroomError(f"train.backbone: {file}: not readable weights ({error})") from None
-
-
-def _read(stream: Any, name: str) -> np.ndarray:
-    return np.asarray(stream.get_tensor(name)).astype(np.float32)
-
-
-def _read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    found = {}
-    for file in list_weights(folder):
-        with _open(file) as stream:
-            for name in stream.keys():  # noqa: SIM118, it is no dictionary
-                found[name] = tuple(stream.get_slice(name).get_shape())
     return found
 
 
@@ -261,8 +235,13 @@ def _describe_timm(config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]
     }
 
 
-def _describe_transformers(config: dict[str, Any], family: Family) -> dict[str, Any]:
+def _describe_transformers(
+    config: dict[str, Any], family: Family, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Any]:
     own = config.get("vision_config") or config
+    depth = len({found[1] for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))})
+    if own.get("num_hidden_layers", depth) != depth:
+        raise ValueError(f"{depth} of its {own['num_hidden_layers']} blocks are there")
     return {
         "heads": own.get("num_attention_heads", 12),
         "size_px": own.get("image_size", 224),
@@ -275,18 +254,17 @@ def _describe_transformers(config: dict[str, Any], family: Family) -> dict[str, 
 
 def _scale_timm(config: dict[str, Any]) -> Scaling:
     given = config["pretrained_cfg"]
-    return Scaling(tuple(255 * v for v in given["mean"]), tuple(255 * v for v in given["std"]))
+    return create_scaling(given["mean"], given["std"], 255)
 
 
 def _scale(folder: Path, family: Family) -> Scaling:
     """Return what the preprocessor of the folder does, or else its family's."""
     file = folder / PROCESSOR
-    given = json.loads(file.read_text()) if file.is_file() else {}
+    given = read_object(file) if file.is_file() else {}
     if "image_mean" not in given or "image_std" not in given:
         return family.scaling
     factor = 255 if given.get("do_rescale", True) else 1
-    mean, std = (tuple(factor * v for v in given[f"image_{which}"]) for which in ("mean", "std"))
-    return Scaling(mean, std)
+    return create_scaling(given["image_mean"], given["image_std"], factor)
 
 
 def _refuse(folder: Path, architecture: str, why: str = "") -> DarkroomError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,14 @@ from components.common.artifacts.model import HUB
 from components.common.backend import keras
 from components.common.errors import DarkroomError
 from components.train.networks.catalogue import Backbone
-from components.train.networks.checkpoints import describe
-from components.train.networks.scaling import CLIP, IMAGENET, SYMMETRIC, Scaling
+from components.train.networks.checkpoints import describe, read_object
+from components.train.networks.scaling import (
+    CLIP,
+    IMAGENET,
+    SYMMETRIC,
+    Scaling,
+    create_scaling,
+)
 from components.train.networks.vit import QKV, Vit, count_mega_macs, create_vit
 from components.train.networks.vit_weights import Rules, load_vit_weights, rename
 
@@ -252,7 +257,7 @@ def _describe(tower: Any, beside: list[Any]) -> Vit:
 def _find_size(tower: Any, folder: Path) -> int:
     """Return the side of the images of pretraining; 224 where nothing says it."""
     shape = getattr(tower, "image_shape", None) or (None,)
-    said = shape[0] or read_file(folder / CONVERTER).get("config", {}).get("image_size") or 224
+    said = shape[0] or _read_converter(folder).get("image_size") or 224
     return int(_first(said))
 
 
@@ -262,19 +267,25 @@ def _first(value: Any) -> Any:
 
 def _read_scaling(folder: Path, kind: str) -> Scaling:
     """Return what the preset's converter of images does, or else its family's."""
-    said = read_file(folder / CONVERTER).get("config", {})
+    said = _read_converter(folder)
     if said.get("scale") is None:
         return SCALINGS.get(kind, IMAGENET)
     scale, offset = (
         tuple(value) if isinstance(value, list) else (value or 0.0,) * 3
         for value in (said["scale"], said.get("offset"))
     )
-    # pixel · scale + offset is (pixel - mean) / std
-    mean = tuple(-o / s for o, s in zip(offset, scale, strict=True))
-    return Scaling((mean[0], mean[1], mean[2]), (1 / scale[0], 1 / scale[1], 1 / scale[2]))
+    try:
+        # pixel · scale + offset is (pixel - mean) / std
+        mean = [-o / s for o, s in zip(offset, scale, strict=True)]
+        return create_scaling(mean, [1 / s for s in scale], 1)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise DarkroomError(
+            f"train.backbone: {folder / CONVERTER}: no scaling of images ({error}); get it again"
+        ) from None
 
 
-def read_file(file: Path) -> dict[str, Any]:
-    """Return a JSON file; empty where there is none."""
-    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+def _read_converter(folder: Path) -> dict[str, Any]:
+    """Return what a preset says of its images; empty where it says nothing."""
+    file = folder / CONVERTER
+    found: dict[str, Any] = (read_object(file) if file.is_file() else {}).get("config") or {}
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,28 @@ class Scaling:
         if self.bgr:
             matrix, bias = matrix[:, ::-1], bias[::-1]
         return matrix[None, None].astype(np.float32), bias.astype(np.float32)
+
+
+def create_scaling(mean: Any, std: Any, factor: float) -> Scaling:
+    """Return a scaling as a file says it.
+
+    Args:
+        mean: three numbers, RGB.
+        std: the same, above 0.
+        factor: from the file's units to pixels, 0 to 255.
+
+    Raises:
+        ValueError: if they are no such numbers.
+    """
+    both = []
+    for name, given in (("mean", mean), ("std", std)):
+        is_legal = isinstance(given, list | tuple) and len(given) == 3
+        if not is_legal or not all(isinstance(v, int | float) and np.isfinite(v) for v in given):
+            raise ValueError(f"{name} of the colours are three numbers, got {given!r}")
+        both.append((factor * given[0], factor * given[1], factor * given[2]))
+    if min(both[1]) <= 0:
+        raise ValueError(f"std of the colours are above 0, got {std!r}")
+    return Scaling(both[0], both[1])
 
 
 # The three ways of keras.applications (imagenet_utils.preprocess_input) …

@@ -126,6 +126,34 @@ def rename(names: Iterable[str], rules: Rules, prefix: str) -> dict[str, str]:
     return found
 
 
+def find_fault(vit: Vit, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return what of a transformer, as config and tensors describe it, cannot be; else nothing.
+
+    What is missing or too much in one block alone, and what the tokens before the patches are, no
+    later step would notice: biases count as 0 where there are none.
+    """
+    if vit.heads < 1 or vit.width % vit.heads:
+        return f"{vit.heads} attention heads do not share out a width of {vit.width}"
+    if not 0 < vit.epsilon < 1:
+        return f"the small number of its norms is {vit.epsilon}"
+    if not 0 <= vit.placed <= vit.tokens or (vit.pool == "token" and not vit.tokens):
+        places = vit.side**2
+        return (
+            f"it has positions for {places + vit.placed} tokens; images of {vit.size_px} px make "
+            f"{places} patches of {vit.patch_px} px, with {vit.tokens} tokens beside them"
+        )
+    blocks: list[set[str]] = [set() for _ in range(vit.depth)]
+    for name in shapes:
+        if (found := re.match(r"blocks\.(\d+)\.(.*)", name)) and int(found[1]) < vit.depth:
+            blocks[int(found[1])].add(found[2])
+    for number, block in enumerate(blocks):
+        if block != blocks[0]:
+            odd = min(block ^ blocks[0])
+            with_it, without = (0, number) if odd in blocks[0] else (number, 0)
+            return f"block {with_it} of {vit.depth} has {odd}, block {without} has it not"
+    return ""
+
+
 def load_vit_weights(model: keras.Model, vit: Vit, tensors: Mapping[str, np.ndarray]) -> None:
     """Put tensors, under our names and as PyTorch lays them out, into a model of `create_vit`.
 
@@ -133,7 +161,12 @@ def load_vit_weights(model: keras.Model, vit: Vit, tensors: Mapping[str, np.ndar
         DarkroomError: if one is missing, left over or of another shape.
     """
     side = round(model.get_layer("embedding.position").kernel.shape[1] ** 0.5)
-    ours = _assemble(_cut(tensors), vit, side)
+    try:
+        ours = _assemble(_cut(tensors), vit, side)
+    except (KeyError, ValueError) as error:
+        raise DarkroomError(
+            f"train.backbone: its weights are not those of {model.name}: {error}"
+        ) from None
     for layer in model.layers:
         if not layer.weights:
             continue

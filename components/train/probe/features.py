@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from components.common.errors import DarkroomError
 from components.train.feed.batches import create_batches, create_order
 from components.train.feed.material import Material
 from components.train.runtime.checkpoint import Checkpoint
@@ -41,11 +42,23 @@ def extract_features(
         for start in range(sum(map(len, done)), len(pixels), piece):
             rows = np.arange(start, min(start + piece, len(pixels)))
             features = run_forward(forward, pixels, size, what, rows)
+            check_features(features)
             checkpoint.save(f"features-{what}-{len(done):05d}", {}, {"features": features})
             done.append(features)
 
     within_memory(batch_size, extract_rest)
     return np.concatenate(done)
+
+
+def check_features(features: np.ndarray) -> None:
+    """Raise DarkroomError if features are no numbers: weights are damaged, or numbers too short."""
+    wrong = int((~np.isfinite(features)).any(axis=1).sum())
+    if wrong:
+        raise DarkroomError(
+            f"train: of {wrong} among {len(features)} images the network's features are no finite "
+            "numbers: set train.precision to float32 if it is not; else the weights of "
+            "train.backbone or train.weights are damaged, get them again"
+        )
 
 
 def extract_view(
@@ -69,6 +82,7 @@ def extract_view(
         pixels = batch[0].numpy()
         again = partial(run_forward, forward, pixels, what=f"view {view}")
         features.append(within_memory(len(pixels), again))
+        check_features(features[-1])
     found_features = np.empty((len(order), features[0].shape[1]), np.float32)
     found_features[order] = np.concatenate(features)[: len(order)]  # the last batch was filled up
     checkpoint.save(part, {}, {"features": found_features})

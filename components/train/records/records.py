@@ -116,8 +116,9 @@ def identify_features(params: Params, dataset: Dataset, machines: Machines) -> d
     found, own = identify(params, dataset, machines), ["backbone", "weights", "precision"]
     own += ["probe_batch_size", "probe_views"]
     wanted = {f"train.{name}" for name in own}
-    if params.probe_views > 1:  # further views are random, and changed as augment says
-        wanted |= {key for key in found if key.startswith(("train.seed", "train.augment."))}
+    if params.probe_views > 1:  # further views are random, batch by batch, and changed as set
+        views = ("train.seed", "train.augment.", "train.finetune.batch_size")
+        wanted |= {key for key in found if key.startswith(views)}
     return {key: value for key, value in found.items() if key in wanted or key[:6] != "train."}
 
 

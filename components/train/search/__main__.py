@@ -34,8 +34,9 @@ def create_parser() -> argparse.ArgumentParser:
             help="SQLite file that holds the studies; default: %(default)s",
         )  # fmt: skip
         command.add_argument(
-            "--study", default="search", metavar="NAME", help="default: %(default)s"
-        )
+            "--study", type=_read_name, default="search", metavar="NAME",
+            help="default: %(default)s",
+        )  # fmt: skip
     for command in (run, apply):
         command.add_argument(
             "--params", type=read_path, default=Path("params.yaml"), metavar="FILE",
@@ -64,6 +65,13 @@ def create_parser() -> argparse.ArgumentParser:
         help="which trials are ended early, by their validation loss; default: %(default)s",
     )  # fmt: skip
     return parser
+
+
+def _read_name(text: str) -> str:
+    """Return the name of a study, which names a folder as well."""
+    if not text.strip() or text != Path(text).name or text == "..":
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: without / and not empty")
+    return text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
 from components.common.settings.params import read_yaml, refuse_moved, suggest
+from components.train.networks.backbones import NO_WEIGHTS, find_backbone
+from components.train.networks.weights.start import settle_start
 from components.train.search.settings import create_params, read_settings
 
 if TYPE_CHECKING:
     import optuna
 
+BACKBONE = "train.backbone"
 DIGITS = 3  # significant digits of what is tried: enough for any setting, and readable
 FORMS = "{low: …, high: …} with log: true where it spans magnitudes, or {choices: […]}"
 
@@ -91,7 +94,9 @@ def read_space(file: Path, params: Path) -> Space:
             )
         space[key] = _read_range(file, key, value)
         for end in space[key].ends:
-            create_params(params, {key: end}, where=file)
+            own = create_params(params, {key: end}, where=file)
+            if key == BACKBONE:  # a trial of it would end the search
+                find_backbone(settle_start(replace(own, weights=NO_WEIGHTS)).backbone)
     return space
 
 
@@ -110,7 +115,8 @@ def _read_range(file: Path, key: str, value: Any) -> Range | Choices:
         raise DarkroomError(f"{file}: {key} must be {FORMS}, got {value!r}")
     if set(value) == {"choices"}:
         choices = value["choices"]
-        if not isinstance(choices, list) or len(choices) < 2:  # one would be no search
+        is_list = isinstance(choices, list)
+        if not is_list or len(set(map(repr, choices))) < 2:  # one would be no search
             raise DarkroomError(f"{file}: {key}.choices must list two values or more: {choices!r}")
         return Choices(tuple(choices))
     if not {"low", "high"} <= set(value) <= {"low", "high", "log"}:

@@ -77,9 +77,12 @@ def run_search(search: Search) -> Best:
     dataset = read_dataset(search.shards)
     study = _open_study(search, space, dataset)
     if not study.trials:
-        present = read_present(search.params)
-        if all(part.has(present[key]) for key, part in space.items()):
-            study.enqueue_trial({key: present[key] for key in space})
+        own, begins = read_settings(search.params), read_present(search.params)
+        first = {
+            key: own[key] if part.has(own[key]) else begins[key] for key, part in space.items()
+        }
+        if all(part.has(first[key]) for key, part in space.items()):
+            study.enqueue_trial(first)
         else:
             say("params.yaml lies outside of the ranges: it is not among the trials")
     mlflow = import_mlflow()
@@ -90,8 +93,9 @@ def run_search(search: Search) -> Best:
         settings = {key: part.suggest(trial, key) for key, part in space.items()}
         trial.set_user_attr("settings", settings)
         first = _find_first(study, trial.number)
-        seed = {"train.seed": base.seed + 1 + first} if REPEATS in trial.user_attrs else {}
-        params = create_params(search.params, settings | seed)
+        seed = {"train.seed": (base.seed + 1 + first) % 2**31}
+        other = seed if REPEATS in trial.user_attrs else {}
+        params = create_params(search.params, settings | other)
         folder = search.work / search.name / f"trial-{first}"
         return run_attempt(
             mlflow, trial, params, shards=search.shards, folder=folder, parent=parent
@@ -118,15 +122,15 @@ def _try_out(
     _take_over(study)
     until = None if search.timeout_seconds is None else time.time() + search.timeout_seconds
 
-    def optimize(trials: int) -> None:
-        left = None if until is None else until - time.time()
-        if trials > 0 and (left is None or left > 0):
-            study.optimize(objective, n_trials=trials, timeout=left)
+    def go_on(is_wanted: Callable[[], bool]) -> None:
+        """Run one trial after the other; another session may run some of them meanwhile."""
+        while is_wanted() and (until is None or time.time() < until):
+            study.optimize(objective, n_trials=1)
 
-    optimize(search.trials - count_ended(study))
+    go_on(lambda: count_ended(study) < search.trials)
     if count_ended(study) >= search.trials:
         _queue_repeats(study)
-        optimize(sum(trial.state.name == "WAITING" for trial in study.trials))
+        go_on(lambda: any(trial.state.name == "WAITING" for trial in study.trials))
 
 
 @contextmanager

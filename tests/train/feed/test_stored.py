@@ -119,3 +119,18 @@ def test_shards_that_are_not_as_they_should_be(copy: Path, harm: object, words: 
     file.unlink() if left is None else file.write_bytes(left)
     with pytest.raises(DarkroomError, match=words):
         open_split(copy, "train", dataset)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"train": (5, 5), "val": (0, 0)}, "split val has images of 0 classes, of 1 or more"),
+        ({"train": (5, 0), "val": (1, 1)}, "split train has images of 1 classes, of 2 or more"),
+    ],
+)
+def test_shards_that_nothing_can_be_learnt_from(
+    counts: dict[str, tuple[int, ...]], words: str, tmp_path: Path
+) -> None:
+    dataset = write_digits(tmp_path / "shards", counts)
+    with pytest.raises(DarkroomError, match=words):
+        read_train_and_val(tmp_path / "shards", dataset)

@@ -17,7 +17,7 @@ from components.common.shards.examples import read_split
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.fitting import to_numpy
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.selection.kept import Contest
+from components.train.selection.kept import Contest, Judged, compute_honest_losses
 from components.train.selection.rules import Plan
 from components.train.selection.scores import compute_log_loss
 from tests.train.finetuning.steps import (
@@ -56,6 +56,19 @@ def test_what_gains_nothing_is_tried_once_more_and_ended(
     assert "once more from the probe, with learning rate 0.0025" in told
     assert "fine-tuning ends, nothing is to be gained" in told
     assert all(np.array_equal(before[path], after) for path, after in read_weights(network).items())
+
+
+def test_a_loss_that_wavers_by_rounding_gains_nothing(
+    create: Any, shards: Path, tmp_path: Path
+) -> None:
+    """Photos without anything in them, or a rate of next to nothing."""
+    network, val = create(), read_split(shards, "val")
+    logits = take_part(network, LOGITS).predict(val.pixels, verbose=0)
+    # So little above what follows that each epoch would seem to be a gain.
+    before = Judged(PROBE.epoch, compute_honest_losses(logits, val.labels) + 1e-6)
+    plan = AUTO_PLAN | {"rates": (1e-8,), "blends": False}
+    rows = train(network, shards, tmp_path, make_recipe(epochs=8), before, **plan)
+    assert len(rows) == 2
 
 
 @pytest.mark.parametrize("stopped_after", [1, pytest.param(3, marks=pytest.mark.slow)])

@@ -169,7 +169,12 @@ def test_too_small_images_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("ResNet-50", "ResNet50"), ("efficientnetb0", "EfficientNetB0"), ("VGG", "VGG1")],
+    [
+        ("ResNet-50", "ResNet50"),
+        ("efficientnetb0", "EfficientNetB0"),
+        ("VGG", "VGG1"),
+        ("RESNET50", "ResNet50"),
+    ],
 )
 def test_an_unknown_name_is_refused_with_a_near_one(name: str, near: str) -> None:
     with pytest.raises(DarkroomError, match=f"no backbone '{name}'; did you mean `{near}") as error:

@@ -12,11 +12,12 @@ import pytest
 from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.train.networks.backbones import create_body, find_backbone
-from components.train.networks.weights import fetch
+from components.train.networks.weights import fetch, start
 from components.train.networks.weights.shelf import compute_digest
 from components.train.networks.weights.start import settle_start
 from components.train.spec import Params
-from tests.train.networks.tiny_vit import DINOV2, write_timm
+from tests.tiny_model import make_card
+from tests.train.networks.tiny_vit import AUGREG, DINOV2, write_timm
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,6 +83,74 @@ def test_a_folder_comes_onto_the_shelf_without_what_could_run(
     assert "no network cat; there: dino" in refuse(capsys, "weights", "verify", "cat")
 
 
+def test_a_network_never_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    write_timm(tmp_path / "one/my net", DINOV2)
+    write_timm(tmp_path / "two/my net", AUGREG)
+    monkeypatch.chdir(tmp_path)
+    ask("weights", "fetch", "one/my net")
+    told = capsys.readouterr().out
+    assert "dvc add 'data/weights/my net'" in told
+    assert "dvc exp run -S 'train.backbone=data/weights/my net'" in told
+    folder = tmp_path / "data/weights/my net"
+    before = compute_digest(folder)
+    told = refuse(capsys, "weights", "fetch", "two/my net")
+    assert "data/weights/my net holds one/my net already; move it away" in told
+    assert compute_digest(folder) == before
+    # What is damaged comes again, as the message of verify says.
+    (folder / "model.safetensors").write_bytes(b"half")
+    assert "fetch again" in refuse(capsys, "weights", "verify")
+    ask("weights", "fetch", "one/my net")
+    assert compute_digest(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--family", "zzz"], "the filters leave no network with a published accuracy"),
+        (["--memory-gb", "0.0001"], "none of them fits 1,000 photos, 5 min and 0.0001 GB"),
+    ],
+)
+def test_what_leaves_no_network_to_time_is_told(words: list[str], told: str, capsys: Any) -> None:
+    assert told in refuse(capsys, "--list-backbones", "--minutes", "5", *words)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"model.safetensors": 5}},
+        {"files": {"model.safetensors": {}}},
+        {"files": []},
+        {"mega_macs": "many"},
+        {"parameters": None},
+    ],
+)
+def test_a_damaged_record_is_told(
+    change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    write_timm(tmp_path / "net", DINOV2)
+    monkeypatch.chdir(tmp_path)
+    ask("weights", "fetch", "net")
+    record = tmp_path / "data/weights/net/weights.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | change))
+    for what in ("list", "verify"):
+        told = refuse(capsys, "weights", what)
+        assert "not a record of fetched weights" in told
+        assert "remove data/weights/net and fetch it again" in told
+
+
+def test_many_classes_that_came_since_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"class-{number:03d}" for number in range(300)]
+    monkeypatch.setattr(start, "read_card", lambda _: make_card(("cat",)))
+    (tmp_path / "model.keras").write_bytes(b"")
+    said = start.describe_since(str(tmp_path / "model.keras"), names)
+    assert "class-007 and 292 more; removed cat" in said
+    assert "class-008" not in said
+
+
 def test_what_cannot_be_fetched_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -93,6 +162,8 @@ def test_what_cannot_be_fetched_leaves_nothing(
     assert "name a network" in refuse(capsys, "weights", "fetch")
     told = refuse(capsys, "weights", "fetch", "timm/vit_base_patch16_224")
     assert "of Hugging Face it is hf://timm/vit_base_patch16_224" in told
+    for name in ("https://huggingface.co/timm/net", "hf:/timm/net"):
+        assert "of Hugging Face it is hf://timm/net" in refuse(capsys, "weights", "fetch", name)
     assert not (tmp_path / "data").exists()
     ask("weights", "list")
     assert "nothing there" in capsys.readouterr().out

@@ -11,12 +11,23 @@ from components.train.selection.rules import Plan, plan_finetuning
 from components.train.spec import Finetune, Params
 
 
-def plan(images: int = 1002, accuracy: float = 0.9, norm: bool = True, **settings: Any) -> Plan:
+def plan(
+    images: int = 1002,
+    accuracy: float = 0.9,
+    norm: bool = True,
+    common: float = 0.1,
+    **settings: Any,
+) -> Plan:
     recipe = settings.pop("recipe", "auto")
     params = replace(Params(recipe=recipe), finetune=Finetune(**settings))
     size = min(32, images)
     return plan_finetuning(
-        params, images=images, batch_size=size, accuracy=accuracy, has_batchnorm=norm
+        params,
+        images=images,
+        batch_size=size,
+        accuracy=accuracy,
+        common=common,
+        has_batchnorm=norm,
     )
 
 
@@ -48,6 +59,14 @@ def test_a_probe_that_is_good_enough_is_the_end_of_it() -> None:
     assert "99.5%" in plan(accuracy=0.995).choices[0].reason
     assert plan(accuracy=0.985).finetune.epochs == 8
     assert plan(accuracy=0.995, epochs=3).finetune.epochs == 3  # whoever sets them gets them
+
+
+def test_a_probe_that_knows_the_most_common_class_alone_is_not() -> None:
+    common = 500 / 503
+    assert plan(accuracy=common, common=common).finetune.epochs == 8  # it never names the other
+    assert plan(accuracy=501 / 503, common=common).finetune.epochs == 8  # one of its three images
+    assert plan(accuracy=502 / 503, common=common).finetune.epochs == 0
+    assert plan(accuracy=0.9901, common=0.98).finetune.epochs == 0
 
 
 def test_what_is_set_by_hand_stays() -> None:

@@ -7,7 +7,10 @@ what their caches hold before they ask anybody.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,21 @@ from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, write_json, writing_folder
 from components.common.settings.yaml import load_yaml
 from components.common.terminal import say
-from components.train.networks.backbones import IMAGENET_WEIGHTS, create_body, read_folder
+from components.train.networks.backbones import (
+    IMAGENET_WEIGHTS,
+    create_body,
+    is_folder,
+    read_folder,
+)
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
 from components.train.networks.checkpoints import read_config
-from components.train.networks.weights.shelf import RECORD, WANTED, list_files, name_weights
+from components.train.networks.weights.shelf import (
+    RECORD,
+    WANTED,
+    list_files,
+    name_weights,
+    read_record,
+)
 
 HUGGING_FACE, CARD = "hf://", "README.md"
 TRANSPORT = (  # KerasHub brings the clients of both hubs
@@ -47,7 +61,7 @@ def fetch(name: str, shelf: Path) -> Path:
     if target.resolve() == source.resolve():
         raise DarkroomError(f"weights fetch: {name} is there already: {target}")
     read_folder(source)  # refuses what nobody can read, before anything is copied
-    with writing_folder(target, "train") as folder:
+    with _replacing(target, name) as folder:
         for file in list_files(source):
             shutil.copyfile(file, folder / file.name)
         found = read_folder(folder)
@@ -61,8 +75,8 @@ def fetch(name: str, shelf: Path) -> Path:
         _record(folder, name, about)
     say(
         f"{target}: {found.parameters / 1e6:.1f} M parameters, pretrained at {found.size_px} px\n"
-        f"keep it with the data: dvc add {target}\n"
-        f"train with it: dvc exp run -S train.backbone={target}"
+        f"keep it with the data: dvc add {shlex.quote(str(target))}\n"
+        f"train with it: dvc exp run -S {shlex.quote(f'train.backbone={target}')}"
     )
     return target
 
@@ -73,7 +87,7 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
         raise DarkroomError(f"weights fetch: the weights of {name} are installed with Darkroom")
     backbone = CATALOGUE[name]
     body = create_body(backbone, IMAGENET_WEIGHTS, backbone.size_px, download=True)
-    with writing_folder(shelf / name, "train") as folder:
+    with _replacing(shelf / name, name) as folder:
         body.save_weights(name_weights(folder, name))
         about: dict[str, Any] = {
             "size_px": backbone.size_px,
@@ -85,10 +99,29 @@ def _fetch_catalogue(name: str, shelf: Path) -> Path:
         _record(folder, name, about)
     file = name_weights(shelf / name, name)
     say(
-        f"{file}\nkeep it with the data: dvc add {shelf / name}\n"
-        f"train with it: dvc exp run -S train.backbone={name} -S train.weights={file}"
+        f"{file}\nkeep it with the data: dvc add {shlex.quote(str(shelf / name))}\n"
+        f"train with it: dvc exp run -S train.backbone={name} "
+        f"-S {shlex.quote(f'train.weights={file}')}"
     )
     return shelf / name
+
+
+@contextmanager
+def _replacing(target: Path, name: str) -> Iterator[Path]:
+    """Yield a new folder for a network; it replaces what was fetched by the same name alone.
+
+    Raises:
+        DarkroomError: if the folder holds another network, which a model may have been made of.
+    """
+    if (target / RECORD).is_file():
+        there = read_record(target / RECORD).source
+        if there != name:
+            raise DarkroomError(
+                f"weights fetch: {target} holds {there} already; move it away, or give another "
+                "--shelf"
+            )
+    with writing_folder(target, "train", damaged=True) as folder:
+        yield folder
 
 
 def _record(folder: Path, name: str, about: dict[str, Any]) -> None:
@@ -123,11 +156,12 @@ def _find_source(name: str) -> Path:
     """Return the folder that holds a network, from a hub where it must be."""
     if name.startswith(HUGGING_FACE):
         return _ask_hugging_face(name.removeprefix(HUGGING_FACE))
-    if Path(name).is_dir():
+    if is_folder(name):
         return Path(name)
     if "/" in name:
+        model = re.sub(r"^(?:https?://)?huggingface\.co/|^hf:/+", "", name)
         raise DarkroomError(
-            f"weights fetch: no folder {name}; of Hugging Face it is {HUGGING_FACE}{name}"
+            f"weights fetch: no folder {name}; of Hugging Face it is {HUGGING_FACE}{model}"
         )
     return _ask_kaggle(name)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
-from components.common.files.writing import compute_sha256, read_json
+from components.common.files.writing import compute_sha256
 from components.train.networks.catalogue import CATALOGUE
 
 RECORD = "weights.json"  # beside the files: where they came from, and their digests
@@ -42,7 +43,7 @@ class Fetched:
 
 def list_shelf(shelf: Path) -> list[Fetched]:
     """Return the networks of a shelf, smallest first."""
-    found = [_read(file) for file in sorted(shelf.glob(f"*/{RECORD}"))]
+    found = [read_record(file) for file in sorted(shelf.glob(f"*/{RECORD}"))]
     return sorted(found, key=lambda one: one.parameters)
 
 
@@ -99,21 +100,29 @@ def _find_faults(one: Fetched) -> Iterator[str]:
             yield f"{file} was not fetched"
 
 
-def _read(record: Path) -> Fetched:
-    said = read_json(record)
+def read_record(record: Path) -> Fetched:
+    """Read what was fetched; the files may have changed since, the record may not."""
     try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+        macs = said["mega_macs"]
         return Fetched(
             record.parent,
             str(said["source"]),
             int(said["parameters"]),
             int(said["size_px"]),
-            said["mega_macs"],
+            None if macs is None else int(macs),
             tuple(said["needs"]),
             str(said["licence"]),
-            dict(said["files"]),
+            {
+                str(name): {"sha256": str(one["sha256"]), "bytes": int(one["bytes"])}
+                for name, one in said["files"].items()
+            },
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DarkroomError(f"{record}: not a record of fetched weights ({error!r})") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError) as error:
+        raise DarkroomError(
+            f"{record}: not a record of fetched weights ({error!r}); remove {record.parent} and "
+            "fetch it again"
+        ) from None
 
 
 def list_files(folder: Path) -> list[Path]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from components.common.artifacts.model import MODEL_FILE, read_card
 from components.common.files.writing import compute_sha256
-from components.train.networks.backbones import IMAGENET_WEIGHTS, MODEL_SUFFIX
+from components.train.networks.backbones import IMAGENET_WEIGHTS, MODEL_SUFFIX, is_folder
 from components.train.networks.catalogue import CATALOGUE
 from components.train.networks.weights.shelf import compute_digest, list_shelf, name_weights
 from components.train.spec import SHELF, Params
 
 IN_REGISTRY = "models:"
+SHOWN = 8  # names of classes in a sentence
 
 
 def settle_start(params: Params, shelf: Path = SHELF) -> Params:
@@ -29,7 +30,7 @@ def settle_start(params: Params, shelf: Path = SHELF) -> Params:
     if backbone in CATALOGUE:
         if backbone in fetched and weights == IMAGENET_WEIGHTS:
             weights = str(name_weights(fetched[backbone], backbone))
-    elif not Path(backbone).is_dir():
+    elif not is_folder(backbone):
         backbone = str(fetched.get(backbone, backbone))
     return replace(params, backbone=backbone, weights=weights)
 
@@ -88,7 +89,8 @@ def describe_since(weights: str, class_names: Sequence[str]) -> str:
     added = [name for name in class_names if name not in before]
     removed = [name for name in before if name not in class_names]
     parts = [
-        f"{what} {', '.join(names)}"
+        f"{what} {', '.join(names[:SHOWN])}"
+        + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         for what, names in (("added", added), ("removed", removed))
         if names
     ]
@@ -98,7 +100,7 @@ def describe_since(weights: str, class_names: Sequence[str]) -> str:
 def digest_weights(params: Params) -> dict[str, str]:
     """Return the digest of the weights that training starts from, where they are files of yours."""
     found, file = {}, Path(find_weights(params.weights))
-    if Path(params.backbone).is_dir():
+    if is_folder(params.backbone):
         found["backbone"] = compute_digest(Path(params.backbone))
     if file.is_file():
         found["weights"] = compute_sha256(file)
