@@ -7,6 +7,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.terminal import say
 from components.common.tracking.tags import CHALLENGER, CHAMPION, PREFIX
+from components.promote.registry.account import MOST_REASON, read_words
 from components.promote.registry.book import (
     ACCEPTED,
     ANEW,
@@ -74,6 +75,7 @@ def repair(mover: Mover, why: str, accept_breaks: bool = False) -> None:
     Raises:
         DarkroomError: if the chain is broken, or only a person can say who is champion now.
     """
+    why = read_words(why, "--reason", MOST_REASON, "say why")
     registry, ledger = mover.registry, mover.ledger
     healed = _bring_back(registry, ledger.read())
     book = ledger.read()
