@@ -166,7 +166,8 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
 
 def _read_values(file: Path) -> dict[str, Any]:
     """Check all settings: those of the file, and of the environment what would be written down."""
-    refuse_credentials(os.environ.get("MLFLOW_TRACKING_URI", ""), "MLFLOW_TRACKING_URI")
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    refuse_credentials(uri, "MLFLOW_TRACKING_URI", is_whole=True)
     return read_params(file, create_schema())
 
 

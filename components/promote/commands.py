@@ -21,7 +21,7 @@ REPORTS = Path("reports")
 
 def _add_approve(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    parser.add_argument("version", nargs="?", type=read_word, help="default: the challenger")
+    parser.add_argument("version", nargs="?", type=_read_version, help="default: the challenger")
     parser.add_argument("--by", required=True, metavar="NAME", help="who answers for it")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
     _add_champion(parser)
@@ -54,7 +54,10 @@ def _approve(flags: argparse.Namespace) -> None:
 def _add_rollback(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
     parser.add_argument(
-        "version", nargs="?", type=read_word, help="a former champion; default: the one before"
+        "version",
+        nargs="?",
+        type=_read_version,
+        help="a former champion; default: the one before",
     )
     _add_who(parser)
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
@@ -163,7 +166,7 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
 def _add_champion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--champion",
-        type=read_word,
+        type=_read_champion,
         metavar="VERSION",
         help="the champion that you decide against, or none; if it is another now, nothing is done",
     )
@@ -175,6 +178,21 @@ def _add_accept(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept a ledger that was changed as it is now; its breaks stay in the entry",
     )
+
+
+def _read_version(text: str) -> str:
+    """Return a version's number as the ledger spells it."""
+    number = text.strip()
+    is_plain = number.isascii() and number.isdecimal() and len(number) <= 9
+    if not is_plain or number.startswith("0"):
+        raise argparse.ArgumentTypeError(
+            f"{text!a} is no version: it is a whole number, as `history` shows it"
+        )
+    return number
+
+
+def _read_champion(text: str) -> str:
+    return text if text == "none" else _read_version(text)
 
 
 def _read_params(flags: argparse.Namespace) -> Any:

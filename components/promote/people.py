@@ -19,7 +19,7 @@ from components.promote.gate.outcomes import (
     describe_outcomes,
 )
 from components.promote.judging import find_champion, find_sealed, judge_served
-from components.promote.registry.account import name_person
+from components.promote.registry.account import MOST_NAME, MOST_REASON, name_person, read_words
 from components.promote.registry.book import ACCEPTED, APPROVE, ROLLBACK, Book
 from components.promote.registry.moves import Move, Mover
 from components.promote.registry.registry import Registry
@@ -60,9 +60,9 @@ def approve(
         DarkroomError: if a rule fails, the served model is not fit, or another became champion
             meanwhile.
     """
-    _want(who, "--by: say who answers for it")
-    _want(why, "--reason: say why")
-    mover = Mover(registry, name_person(who))
+    who = read_words(who, "--by", MOST_NAME, "say who answers for it")
+    why = read_words(why, "--reason", MOST_REASON, "say why")
+    mover = Mover(registry, who)
     sight = look(mover, champion, accept_breaks)
     number = version or _find_challenger(registry, sight.book)
     found = _find(registry, sight.book, number)
@@ -115,7 +115,7 @@ def roll_back(
     Raises:
         DarkroomError: if it never was champion or was taken back itself, or is not fit to serve.
     """
-    _want(why, "--reason: say why")
+    why = read_words(why, "--reason", MOST_REASON, "say why")
     mover = Mover(registry, name_person(who))
     sight = look(mover, champion)
     number = version or find_former(registry, sight.book)
@@ -209,8 +209,3 @@ def _find(registry: Registry, book: Book, version: str) -> Any:
             f"`{create_command('history', registry.name)}` lists them"
         )
     return found
-
-
-def _want(text: str, words: str) -> None:
-    if not text.strip():
-        raise DarkroomError(words)

@@ -98,9 +98,9 @@ def connect(
                 "svc/ml-pipeline-ui 8080:80`"
             )
         host = IN_CLUSTER.format(os.environ.get("KFP_NAMESPACE", "kubeflow"))
+    refuse_credentials(host, "the address of KFP", is_whole=True)
     if not host.startswith(("http://", "https://")):
         raise DarkroomError(f"{host}: the address of KFP must begin with http:// or https://")
-    refuse_credentials(host, "the address of KFP")
     check_address(host, "the address of KFP")
     host = host.rstrip("/")
     if not token and token_file.is_file():

@@ -10,7 +10,8 @@ import pytest
 
 from components.common.errors import DarkroomError
 from components.common.settings.addresses import find_credentials, refuse_credentials
-from components.common.tracking.server import import_mlflow
+from components.common.tracking.server import find_uri, import_mlflow
+from pipelines.cluster.connection import connect
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +29,14 @@ ROOT = Path(__file__).parents[2]
         ("ftp://me:geheim@host", "out of the address"),
         ("see https://user:geheim@host for more", "MLFLOW_TRACKING_USERNAME"),
         ("https://host/x?token=geheim", "netrc"),
+        ("postgresql://host/mlflow?user=me&password=geheim", "PGPASSWORD"),
+        ("mysql+pymysql://host/mlflow?passwd=geheim", "read_default_file"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BUID%3Dme%3BPWD%3Dgeheim", "parameter `PWD`"),
+        ("wasbs://c@account.host/x?sv=1&sig=geheim", "parameter `sig`"),
+        ("https://host/x#access_token=geheim", "parameter `access_token`"),
+        ("https://host/x;jsessiontoken=geheim", "parameter `jsessiontoken`"),
+        ("https://me:geheim@host/x?token=geheim", "https://host/x holds a user"),
+        ("see https://host/ticket?id=3&auth=geheim, it says why", "parameter `auth`"),
     ],
 )
 def test_credentials_are_refused_without_saying_them(address: str, place: str) -> None:
@@ -48,10 +57,28 @@ def test_credentials_are_refused_without_saying_them(address: str, place: str) -
         "name@sha256:abc",
         "sqlite:////home/me@work/mlflow.db",
         "mlflow-artifacts:/1/x",
+        "mysql+pymysql://host/mlflow?ssl_key=/etc/key.pem&read_default_file=~/.my.cnf",
+        "postgresql://host/mlflow?user=me&passfile=/home/me/.pgpass",
+        "https://host/issues?token=",
+        "lost 3:2 @noon, see https://host/a?page=2#top; key=value",
     ],
 )
 def test_addresses_without_credentials_are_fine(text: str) -> None:
     refuse_credentials(text, "x")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["me:geheim@host:5000", "//me:geheim@host", "https:/me:geheim@host/x", "https:me:geheim@h"],
+)
+def test_password_in_a_misspelt_address_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    for act in (find_uri, lambda: connect(address, "", "x", "")):
+        with pytest.raises(DarkroomError, match="holds a user or password") as found:
+            act()
+        assert "geheim" not in str(found.value)
 
 
 def test_address_of_mlflow_is_refused_in_the_first_second(

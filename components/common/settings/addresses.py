@@ -12,9 +12,12 @@ from components.common.errors import DarkroomError
 SCHEMES = ("http", "https", "s3", "gs", "hf")
 # Names of parameters whose values let somebody in: of presigned addresses, of APIs.
 _SECRET = re.compile(
-    r"token|secret|passw|signature|credential|api_?key|access_?key|accessid|^(sig|auth|pwd|rlkey)$",
+    r"token|secret|passw|signature|credential|api_?key|access_?key|accessid|authorization"
+    r"|^(sig|auth|pwd|rlkey|jwt|bearer)$",
     re.IGNORECASE,
 )
+_ANY = re.compile(r"(?P<place>(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://[^\s?#;]*)(?P<rest>[?#;]\S*)")
+_BARE = re.compile(r"[^/?#\s]*:[^/?#\s]*@")  # user:password@host, whatever was to be before it
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@(?P<rest>[^\s]*)")
 _WEB = (
     "of MLflow, set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
@@ -62,27 +65,57 @@ def refuse_secrets(source: str, setting: str) -> None:
     check_address(source, setting)
 
 
-def refuse_credentials(text: str, setting: str) -> None:
-    """Refuse any address with a user and password in it, whatever its scheme.
+def refuse_credentials(text: str, setting: str, *, is_whole: bool = False) -> None:
+    """Refuse any address with a user and password or a token in it, whatever its scheme.
 
     A user alone is one where a key or a file holds the password: ssh://git@host, a database.
 
     Args:
         text: a setting; it need not be an address, or may hold several.
         setting: its name, for the message.
+        is_whole: it is one address, also where its scheme was forgotten or misspelt.
 
     Raises:
         DarkroomError: without the secret in its words, with the place where it belongs.
     """
+    _refuse_users(text, setting)
+    _refuse_parameters(text, setting)
+    if is_whole and "://" not in text and _BARE.search(text):
+        host = text.rpartition("@")[2]
+        raise DarkroomError(
+            f"{setting}: the address of {host} holds a user or password, and addresses are written "
+            f"into records and logs. Leave it out, and begin with https://: {_WEB}"
+        )
+
+
+def _refuse_users(text: str, setting: str) -> None:
     for found in _ADDRESS.finditer(text):
         scheme, user, rest = found["scheme"].lower(), found["user"], found["rest"]
         is_web = scheme.split("+")[-1] in ("http", "https", "s3", "gs", "hf", "ftp")
         # Of s3://key:secret@bucket a browser would make a user; of http://token@host, a login.
         if user and (":" in user or is_web):
+            place = re.split(r"[?#;]", rest)[0]
             raise DarkroomError(
-                f"{setting}: the address {scheme}://{rest} holds a user or password, and addresses "
-                f"are written into records and logs. Leave it out: {_describe_place(scheme)}"
+                f"{setting}: the address {scheme}://{place} holds a user or password, and "
+                "addresses are written into records and logs. Leave it out: "
+                f"{_describe_place(scheme)}"
             )
+
+
+def _refuse_parameters(text: str, setting: str) -> None:
+    """Refuse what stands behind the place: of SQLAlchemy and ODBC passwords, of links tokens."""
+    for found in _ANY.finditer(text):
+        rest = urllib.parse.unquote(urllib.parse.unquote(found["rest"]))
+        for part in re.split(r"[?#&;]", rest):
+            name, is_set, value = part.partition("=")
+            if name.lower() == "odbc_connect":  # its value is a list of the same kind
+                name, _, value = value.partition("=")
+            if is_set and value and _is_secret(name, value):
+                raise DarkroomError(
+                    f"{setting}: the address {found['place']} holds a secret in its parameter "
+                    f"`{name}`, and addresses are written into records and logs. Leave it out: "
+                    f"{_describe_place(found['scheme'].lower())}"
+                )
 
 
 def find_credentials(values: Any, name: str = "") -> None:
@@ -96,8 +129,9 @@ def find_credentials(values: Any, name: str = "") -> None:
         DarkroomError: naming the key.
     """
     if isinstance(values, str):
-        refuse_credentials(values, name)
+        _refuse_users(values, name)
         refuse_secrets(values, name)
+        _refuse_parameters(values, name)
     elif isinstance(values, Mapping):
         for key, value in values.items():
             refuse_credentials(str(key), f"a key of {name}")
@@ -147,9 +181,14 @@ def _find_secret(source: str) -> str:
     if "@" in parts.netloc:
         return "a user or password"
     for name, value in query:
-        if _SECRET.search(name) or (name.lower() == "key" and _LOOKS_LIKE_KEY.fullmatch(value)):
+        if _is_secret(name, value):
             return f"a secret in its parameter `{name}`"
     return ""
+
+
+def _is_secret(name: str, value: str) -> bool:
+    is_key = name.lower() == "key" and _LOOKS_LIKE_KEY.fullmatch(value)
+    return bool(_SECRET.search(name) or is_key)
 
 
 def _hf_rest(source: str) -> str:

@@ -12,6 +12,16 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 
+LOCKED = "database is locked"
+# What a person can do about a database, by what it says; MLflow's own advice is for another case.
+_MENDED = {
+    LOCKED: "another program writes into it: let it end, or end it, and run again",
+    "readonly database": "it may not be written to: change its permissions and its folder's",
+    "out-of-date database schema": (
+        "it was made by another MLflow than the one that is installed here. Was it older, "
+        "make a copy and run `mlflow db upgrade` with this address; was it newer, install that one"
+    ),
+}
 # Packages whose errors mean that a store of artifacts does not answer, or refuses.
 STORES = ("botocore", "boto3", "requests", "urllib3", "s3transfer")
 
@@ -70,10 +80,16 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, ImportError) as error:
-        if not (first_contact or _is_remote(error) or isinstance(error, DBAPIError)):
+        of_database = _find_database_error(error)
+        if not (first_contact or _is_remote(error) or of_database):
             raise
         where = mlflow.get_tracking_uri()
-        reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        reason = str(of_database.orig if isinstance(of_database, DBAPIError) else error)
+        if mended := next((how for words, how in _MENDED.items() if words in reason), ""):
+            said = _hide_in(reason.strip().split(". ")[0].split("\n")[0], where)
+            raise DarkroomError(
+                f"MLflow at {hide_password(where)} cannot be used ({said}): {mended}"
+            ) from None
         # Of a chain of exceptions in one line the innermost says what happened.
         core = re.findall(r"\[Errno -?\d+\] [^\"')]+|[Rr]ead timed out", reason)
         reason = core[-1] if core else _hide_in(reason.strip().split("\n")[0], where)
@@ -86,6 +102,13 @@ def explain_failures(first_contact: bool = False) -> Iterator[None]:
             f"the store of artifacts of MLflow cannot be used ({name_error(error)}); see that it "
             "runs and that its keys are in the environment, then run again"
         ) from None
+
+
+def _find_database_error(error: BaseException) -> BaseException | None:
+    """Return the error of the database that MLflow's own comes from; None if there is none."""
+    from sqlalchemy.exc import DBAPIError
+
+    return next((one for one in (error, error.__cause__) if isinstance(one, DBAPIError)), None)
 
 
 def is_away(error: BaseException) -> bool:
@@ -107,7 +130,7 @@ def is_lost(error: Exception) -> bool:
 
     if isinstance(error, (NoConnection, Timeout, OperationalError)):
         return True
-    words = ("API request to", "Max retries exceeded", "Connection refused")
+    words = ("API request to", "Max retries exceeded", "Connection refused", LOCKED)
     return isinstance(error, MlflowException) and any(word in str(error) for word in words)
 
 

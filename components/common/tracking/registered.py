@@ -15,7 +15,11 @@ from components.common.tracking.failures import explain_failures
 from components.common.tracking.server import describe_uri, import_mlflow
 from components.common.tracking.tags import MODEL_DIGEST
 
-IN_REGISTRY = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
+# One spelling for each version, and none that a database's integers cannot hold.
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+IN_REGISTRY = re.compile(
+    rf"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>{VERSION.pattern}))"
+)
 
 
 def find_registered(model: str) -> tuple[Any, Any]:

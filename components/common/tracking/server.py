@@ -126,7 +126,7 @@ def _describe_way(folder: Path) -> str:
 def find_uri() -> str:
     """Return the address of MLflow, from the environment or the default; it holds no password."""
     found = os.environ.get(URI, "").strip() or DEFAULT_URI
-    refuse_credentials(found, URI)
+    refuse_credentials(found, URI, is_whole=True)
     return found
 
 

@@ -114,10 +114,15 @@ class Book:
         return reigns
 
     def find_rollback(self, alias: str, version: str) -> Entry | None:
-        """Return the rollback that took an alias off a version, unless it came back later."""
+        """Return the rollback that took an alias off a version, unless it came back later.
+
+        Where the model was deleted and begun anew, its numbers began again: it was another model.
+        """
         found = None
         for entry in self.entries:
-            if entry.alias == alias and entry.action == ROLLBACK and entry.before == version:
+            if entry.evidence.get(ANEW):
+                found = None
+            elif entry.alias == alias and entry.action == ROLLBACK and entry.before == version:
                 found = entry
             elif entry.alias == alias and entry.after == version:
                 found = None

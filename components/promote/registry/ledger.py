@@ -80,6 +80,15 @@ class Ledger:
             )
         return dataclasses.replace(found, wounds=wounds, run_id=own.info.run_id, forks=forks)
 
+    def is_own(self, run_id: str) -> bool:
+        """Whether a run is in the experiment of this ledger, or bears its name."""
+        run = self._get_run(run_id)
+        if run is None:
+            return True  # gone for good: that is told elsewhere
+        place = self._client.get_experiment(run.info.experiment_id)
+        names = place.name, run.info.run_name
+        return self.experiment in names or f"ledger of {self.name}" in names
+
     def append(self, entry: Entry, run_id: str) -> str:
         """Write an entry, and return the run that holds it now.
 

@@ -140,6 +140,7 @@ class Mover:
         refuse_credentials(f"{self.who} {move.why}", "--by or --reason")  # entries stay for good
         last = book.entries[-1].number if book.entries else 0
         parts = {key: value for key, value in vars(move).items() if key != "seen"}
+        parts["why"] = " ".join(move.why.split())  # a class may have any name
         evidence = move.evidence | {"account": read_account(self.registry.mlflow)}
         entry = Entry(
             number=last + 1,

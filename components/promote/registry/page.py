@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from components.common.artifacts.model import ModelCard
 from components.promote.gate.outcomes import describe_outcomes
 
 MOST_CHARACTERS = 4500  # MLflow's databases hold 5,000
-MOST_CLASSES = 40
+MOST_CLASSES, MOST_NAME = 40, 60  # classes, and characters of a class's name, in a description
+MOST_WORDS = 600  # of a verdict or a rule
+_SIGNS = re.compile(r"([\\`*_{}\[\]()#+!|~-])")  # that Markdown may take for its own
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}  # MLflow's words for splits
 
 
@@ -28,6 +32,7 @@ def describe_version(verdict: Mapping[str, Any], card: ModelCard, experiment_id:
 
 def describe_model(name: str, card: ModelCard) -> str:
     """Return the description of a registered model, in Markdown."""
+    address = _name(f"models:/{name}@champion")
     return _cut(
         f"Names which of {len(card.class_names)} classes a photo shows: "
         f"{_list_classes(card)}. Judge by the probability: it always names one of them.\n\n"
@@ -35,8 +40,8 @@ def describe_model(name: str, card: ModelCard) -> str:
         "are moved by Darkroom, by the rules or for a named person, and every move is on the "
         f"ledger: experiment `{name} ledger`, or `python -m components.promote history`. An alias "
         "that is moved here by hand stops the pipeline until a person answers for it.\n\n"
-        f"Ask it: `python -m components.predict --model models:/{name}@champion PATH…`  \n"
-        f"Serve it: `python -m components.predict serve --model models:/{name}@champion`"
+        f"Ask it: `python -m components.predict --model {address} PATH…`  \n"
+        f"Serve it: `python -m components.predict serve --model {address}`"
     )
 
 
@@ -72,7 +77,7 @@ def create_datasets(entities: Any, card: ModelCard, lineage: Mapping[str, str], 
 def _yield_version(
     verdict: Mapping[str, Any], card: ModelCard, experiment_id: str
 ) -> Iterator[str]:
-    yield f"**{verdict['verdict'].replace('_', ' ')}**: {verdict['words']}"
+    yield f"**{verdict['verdict'].replace('_', ' ')}**: {_quote(verdict['words'], MOST_WORDS)}"
     yield ""
     figures = verdict["figures"]
     for name, value in figures.items():
@@ -88,7 +93,7 @@ def _yield_version(
         f"[model card]({run}/evaluation/model_card.md), [verdict]({run}/promote/verdict.json)"
     )
     yield ""
-    name = f"models:/{verdict['model']}/{verdict['version']}"
+    name = _name(f"models:/{verdict['model']}/{verdict['version']}")
     yield f"Ask it: `python -m components.predict --model {name} PATH…`  "
     yield f"Serve it: `python -m components.predict serve --model {name}`"
     yield ""
@@ -100,13 +105,25 @@ def _yield_version(
     yield ""
     yield "The rules:"
     yield ""
-    yield from (f"- {line}" for line in describe_outcomes(verdict["rules"]))
+    yield from (f"- {_quote(line, MOST_WORDS)}" for line in describe_outcomes(verdict["rules"]))
 
 
 def _list_classes(card: ModelCard) -> str:
-    names = ", ".join(card.class_names[:MOST_CLASSES])
+    names = ", ".join(_quote(name) for name in card.class_names[:MOST_CLASSES])
     more = len(card.class_names) - MOST_CLASSES
     return f"{names} and {more} more" if more > 0 else names
+
+
+def _quote(text: str, most: int = MOST_NAME) -> str:
+    """Return a text as Markdown that shows it as it is, on one line: a class may have any name."""
+    line = " ".join(text.split())
+    short = line if len(line) <= most else f"{line[: most - 1]}…"
+    return _SIGNS.sub(r"\\\1", html.escape(short, quote=False))
+
+
+def _name(model: str) -> str:
+    """Return the address of a model as a shell takes it."""
+    return f"'{model}'" if " " in model else model
 
 
 def _cut(text: str) -> str:

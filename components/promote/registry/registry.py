@@ -19,6 +19,7 @@ from components.common.files.writing import read_json
 from components.common.serving.decisions import Decisions
 from components.common.tracking.evaluations import fetch_evaluation
 from components.common.tracking.failures import retry
+from components.common.tracking.registered import VERSION
 from components.common.tracking.tags import (
     DECISIONS_DIGEST,
     EVALUATION,
@@ -61,7 +62,13 @@ class Registry:
                 raise
 
     def find(self, version: str) -> Any:
-        """Return a model version, None if there is none of this number."""
+        """Return a model version, None if there is none of this number.
+
+        To MLflow 02 and ٢ are version 2; to the ledger, whose seals go by the spelling, they are
+        none that it knows.
+        """
+        if not VERSION.fullmatch(version):
+            return None
         try:
             return self.client.get_model_version(self.name, version)
         except self.mlflow.exceptions.MlflowException as error:

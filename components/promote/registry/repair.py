@@ -7,6 +7,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.terminal import say
 from components.common.tracking.tags import CHALLENGER, CHAMPION, PREFIX
+from components.promote.registry.account import MOST_REASON, read_words
 from components.promote.registry.book import (
     ACCEPTED,
     ANEW,
@@ -15,6 +16,7 @@ from components.promote.registry.book import (
     REPAIR,
     SOURCE,
     Book,
+    split_head,
 )
 from components.promote.registry.ledger import HEAD, Ledger, TakenError
 from components.promote.registry.moves import Move, Mover, OvertakenError
@@ -28,9 +30,12 @@ from components.promote.registry.strays import (
 
 
 def describe_missing(registry: Registry) -> str:
-    """Return what became of a registered model that has a ledger but is not there; else empty."""
+    """Return what became of a registered model that has a ledger but is not there; else empty.
+
+    Also where another model has its name by now.
+    """
     if registry.find_named(registry.name) is not None:
-        return ""
+        return _describe_taken(registry)
     book = Ledger(registry.mlflow, registry.name).read()
     if not book.run_id:
         return ""
@@ -48,13 +53,38 @@ def describe_missing(registry: Registry) -> str:
     )
 
 
+def _describe_taken(registry: Registry) -> str:
+    """Return what is wrong where a ledger's tag is on another model than the one of this name."""
+    name, ledger = registry.name, Ledger(registry.mlflow, registry.name)
+    head = str(registry.find_named(name).tags.get(HEAD, ""))
+    run_id = split_head(head)[0] or ledger.read().run_id
+    others = find_carriers(registry, run_id) if run_id else []
+    if not others or (head and ledger.is_own(run_id)):
+        return ""
+    if head:
+        return (
+            f"the tag {HEAD} of model {name} names the ledger of {others[0]}: it was copied in "
+            f"MLflow's page. Remove it there, or say which model is meant: --name {others[0]}"
+        )
+    return (
+        f"model {name} was renamed to {others[0]} in MLflow, and another took its name. Rename or "
+        f"delete the new one in MLflow's page, then: {create_command('repair', name)}; or go on "
+        f"under the new name: set mlflow.registered_model to {others[0]}"
+    )
+
+
+def find_carriers(registry: Registry, run_id: str) -> list[str]:
+    """Return the other registered models whose tag names a run as their ledger."""
+    found = registry.client.search_registered_models(f"tags.`{HEAD}` LIKE '{run_id}:%'")
+    return [str(one.name) for one in found if one.name != registry.name]
+
+
 def find_other_name(registry: Registry, book: Book) -> str:
     """Return the name of the registered model that a ledger belongs to, empty if there is none.
 
     It carries the ledger's tag, or where that was removed, a version that the ledger knows.
     """
-    found = registry.client.search_registered_models(f"tags.`{HEAD}` LIKE '{book.run_id}:%'")
-    names = [str(one.name) for one in found if one.name != registry.name]
+    names = find_carriers(registry, book.run_id)
     for version in book.list_sealed() if not names else ():
         seal = book.find_seal(version)
         query = f"run_id = '{seal.get(f'{PREFIX}run_id', '')}'"
@@ -74,6 +104,7 @@ def repair(mover: Mover, why: str, accept_breaks: bool = False) -> None:
     Raises:
         DarkroomError: if the chain is broken, or only a person can say who is champion now.
     """
+    why = read_words(why, "--reason", MOST_REASON, "say why")
     registry, ledger = mover.registry, mover.ledger
     healed = _bring_back(registry, ledger.read())
     book = ledger.read()
@@ -106,6 +137,8 @@ def repair(mover: Mover, why: str, accept_breaks: bool = False) -> None:
 def _bring_back(registry: Registry, book: Book) -> list[str]:
     """Give a model its name back, or make it anew; return what was done."""
     if registry.find_named(registry.name) is not None:
+        if taken := _describe_taken(registry):
+            raise DarkroomError(taken)
         return []
     if not book.run_id:
         raise DarkroomError(f"MLflow knows no model {registry.name}, and no ledger of one")

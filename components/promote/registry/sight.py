@@ -9,7 +9,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.terminal import say
 from components.common.tracking.tags import CHAMPION
-from components.promote.registry.account import read_account
+from components.promote.registry.account import fold_name, read_account
 from components.promote.registry.book import AGREE, APPROVAL, Book, Entry
 from components.promote.registry.ledger import TakenError
 from components.promote.registry.moves import Move, Mover, OvertakenError
@@ -29,8 +29,7 @@ class Sight:
     def move(self, move: Move) -> Entry:
         """Carry out a decision, or raise DarkroomError if the champion is another one meanwhile."""
         evidence = move.evidence | ({"found": self.stray} if self.stray else {})
-        why = " ".join(move.why.split())
-        tied = dataclasses.replace(move, why=why, evidence=evidence, seen=self.entry)
+        tied = dataclasses.replace(move, evidence=evidence, seen=self.entry)
         try:
             return self.mover.move(tied)
         except OvertakenError as overtaken:
@@ -48,16 +47,16 @@ class Sight:
         found: dict[str, Entry] = {}
         for entry in self.book.list_agreed(version):
             theirs = entry.evidence.get("account", {}).get("mlflow_user")
-            is_same = entry.who.casefold() == self.mover.who.casefold()
+            is_same = fold_name(entry.who) == fold_name(self.mover.who)
             if not is_same and not (user and user == theirs):
-                found.setdefault(theirs or entry.who.casefold(), entry)
+                found.setdefault(theirs or fold_name(entry.who), entry)
         return list(found.values())
 
     def agree(self, version: str, why: str, evidence: dict[str, Any]) -> None:
         """Write down that one of several persons approves; the alias waits for the others."""
         if len(self.list_others(version)) < len(self.book.list_agreed(version)):
             return  # this one did before
-        move = Move(AGREE, APPROVAL, self.champion, version, " ".join(why.split()), evidence)
+        move = Move(AGREE, APPROVAL, self.champion, version, why, evidence)
         try:
             self.mover.write(self.book, move)
         except TakenError:

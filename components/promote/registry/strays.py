@@ -122,6 +122,14 @@ def list_findings(
     name = registry.name
     if book.breaks:
         yield describe_breaks(book, name)
+    if book.breaks and not book.entries:  # it cannot say where an alias should be
+        if champion := registry.find_alias(CHAMPION):
+            yield (
+                f"accepted so, version {champion.version} is champion no longer; to keep it: "
+                f"{create_command(f'approve {champion.version}', name)} --accept-broken-ledger "
+                "--by NAME --reason TEXT"
+            )
+        return
     for words in book.wounds:
         yield f"{words}: {create_command('repair', name)}"
     for alias in (CHALLENGER, CHAMPION):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -180,6 +181,20 @@ def test_address_that_cannot_be_used(
     with pytest.raises(DarkroomError, match=words) as caught:
         import_mlflow()
     assert "hidden" not in str(caught.value)
+
+
+def test_database_of_another_mlflow(mlflow_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = mlflow_store / "other.db"  # MLflow looks once at each address
+    shutil.copy(mlflow_store / "mlflow.db", other)
+    with closing(sqlite3.connect(other)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    use(monkeypatch, f"sqlite:///{other}")
+    with pytest.raises(
+        DarkroomError, match=r"made by another MLflow than .* `mlflow db upgrade`"
+    ) as it:
+        import_mlflow()
+    assert "found version ffffffffffff" in str(it.value)
+    assert "start it" not in str(it.value)
 
 
 def test_server_that_goes_down_in_the_middle(

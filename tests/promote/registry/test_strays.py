@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from benchmarks._registry import World
 from benchmarks.registry import simulate
@@ -18,6 +20,7 @@ from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
 from components.common.tracking.tags import VERDICT
+from components.promote import people
 from components.promote.registry.ledger import HEAD
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
@@ -289,12 +292,85 @@ def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
     database.close()
     text = fails(capsys, "history")
     assert "the ledger is broken" in text
+    assert "moved by hand" not in text
+    assert "approve 2 --name darkroom --accept-broken-ledger --by NAME --reason TEXT" in text
     with pytest.raises(DarkroomError, match="the ledger is broken"):
         two_champions.promote(0.9)
     obey(text)
     book = read()
     assert (book.breaks, book.entries[0].who) == ([], "Ada")
     assert "gone for good" in book.entries[0].evidence["accepted_breaks"][0]
+
+
+def test_what_was_taken_back_of_a_deleted_model_is_no_mark_on_a_new_one(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deleted and begun anew, the numbers of versions begin again: they mean other models."""
+    call("rollback", "--reason", "complaints about boots")
+    two_champions.registry.client.delete_registered_model("darkroom")
+    obey(fails(capsys, "history"))
+    two_champions.promote(0.8)
+    two_champions.promote(0.9)  # version 2 again
+    assert aliases()["champion"] == "2"
+    call("rollback", "--reason", "complaints about hats")
+    two_champions.promote(0.9)
+    with pytest.raises(DarkroomError, match=r"took it back .* \(complaints about hats\)"):
+        people.roll_back(two_champions.registry, "2", "Ada", "x")
+
+
+def test_model_that_was_renamed_while_another_took_its_name(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hands, before = client(), len(read().entries)
+    hands.rename_registered_model("darkroom", "other")
+    hands.create_registered_model("darkroom")
+    for command in ("history", "repair"):
+        text = fails(capsys, command)
+        assert "was renamed to other in MLflow, and another took its name" in text
+        assert "deleted in MLflow" not in text
+    with pytest.raises(DarkroomError, match="another took its name"):
+        two_champions.promote(0.9)
+    hands.delete_registered_model("darkroom")
+    obey(text)
+    assert (aliases()["champion"], len(read().entries)) == ("2", before + 1)
+
+
+def test_tag_that_was_copied_to_another_model_does_not_give_it_the_ledger(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hands, before = client(), len(read().entries)
+    hands.create_registered_model("other")
+    hands.set_registered_model_tag("other", HEAD, hands.get_registered_model("darkroom").tags[HEAD])
+    for command in ("history", "repair"):
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            run_room("promote", [command, "--name", "other"])
+        assert "names the ledger of darkroom: it was copied" in capsys.readouterr().err
+    call("history")
+    two_champions.promote(0.9)
+    assert (aliases()["champion"], len(read().entries)) == ("3", before + 2)
+
+
+def test_database_that_others_write_into_is_said_so_and_nothing_is_half_done(
+    two_champions: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def be_impatient(connection: Any, *_: Any) -> None:
+        connection.execute("PRAGMA busy_timeout = 50")  # MLflow waits 20 s
+
+    event.listen(Pool, "checkout", be_impatient)
+    before = aliases(), len(read().entries)
+    other = sqlite3.connect(two_champions.folder / "mlflow.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")  # a program in the middle of a long write
+        for command in (["rollback"], ["approve", "1", "--by", "Ada", "--against-verdict"]):
+            text = fails(capsys, *command, "--reason", "x")
+            assert "(database is locked): another program writes into it: let it end" in text
+            assert "start it" not in text
+        call("history")
+    finally:
+        other.close()
+        event.remove(Pool, "checkout", be_impatient)
+    assert (aliases(), len(read().entries)) == before
 
 
 def test_random_hands_never_get_around_the_rules(mlflow_store: Path) -> None:
