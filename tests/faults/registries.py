@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from components.common.tracking.relocation import follow_folder
 from tests.faults.champion import check_champion
 from tests.faults.project import change_model, start
 from tests.faults.trial import NotTried, Trial
@@ -25,6 +26,7 @@ SLOW_SECONDS = 0.3  # of each question; a server across an ocean behind a proxy
 def serving(trial: Trial) -> Iterator[servers.Line]:
     """Serve the project's MLflow behind a line of ours."""
     check_tracked(trial)
+    follow_folder(trial.folder / "mlflow.db")  # a server knows nothing of the copy's place
     variables = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     database = f"sqlite:///{trial.folder / 'mlflow.db'}"
     log = trial.folder.with_name(f"{trial.folder.name}.servers")
@@ -89,6 +91,7 @@ def fill_registry(trial: Trial) -> list[int]:
     """Let MLflow's database lie on a disk with room for a few pages more; then enlarge it."""
     check_tracked(trial)
     own, disk = trial.folder / "mlflow.db", Path(f"{trial.folder}.db")
+    follow_folder(own)  # from another folder it would not be known that this is a copy
     disk.mkdir()
     size_kb = own.stat().st_size // 1024 + 16 + trial.dice.randrange(0, 240, 4)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(disk)]

@@ -193,6 +193,7 @@ def _plan(trained: Trained, params: Params, images: int, accuracy: float) -> Pla
         images=images,
         batch_size=recipe.batch_size(images),
         accuracy=accuracy,
+        common=trained.material.common,  # a part is mixed as all are
         has_batchnorm=has_batchnorm(trained.network),
     )
     epochs, wanted = int(plan.finetune.epochs), int(recipe.finetune.epochs)
