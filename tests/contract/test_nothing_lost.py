@@ -35,6 +35,7 @@ ALLOWED = {
     "components/preprocess/shards/shards.py": "the same",
     "components/promote/registry/registry.py": "copies into a temporary folder",
     "components/promote/serving/package.py": "the same",
+    "components/train/records/delivery.py": "copies into the new folder of writing_folder",
     "components/train/networks/weights/fetch.py": "copies into the new folder of writing_folder",
     "components/validate/judgement/suite.py": "copies into the new folder of writing_folder",
     "components/validate/data_docs/site.py": "pages in the new folder of writing_folder",

@@ -16,13 +16,13 @@ from tests.train.networks.tiny_vit import AUGREG, DINOV2, write_timm
 
 
 def read_torch(data: bytes) -> None:
-    from components.train.networks.torch_weights import read_torch_weights
+    from components.train.networks.files.torch_weights import read_torch_weights
 
     with_file(read_torch_weights, "weights.pth")(data)
 
 
 def seed_torch() -> list[bytes]:
-    from components.train.networks.torch_weights import MAGIC
+    from components.train.networks.files.torch_weights import MAGIC
 
     # Of protocol 2, as PyTorch writes it: a tensor of two numbers in a storage of two.
     tensor = (

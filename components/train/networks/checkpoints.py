@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.common.errors import DarkroomError
+from components.train.networks.files.tensors import read_shapes, read_tensors
 from components.train.networks.scaling import (
     CLIP,
     IMAGENET,
@@ -19,7 +20,6 @@ from components.train.networks.scaling import (
     Scaling,
     create_scaling,
 )
-from components.train.networks.tensors import read_shapes, read_tensors
 from components.train.networks.vit import Vit
 from components.train.networks.vit_weights import (
     TIMM,

@@ -16,7 +16,7 @@ import numpy as np
 
 from components.common.backend import keras
 from components.common.errors import DarkroomError
-from components.train.networks.torch_weights import read_torch_weights
+from components.train.networks.files.torch_weights import read_torch_weights
 
 
 @dataclass(frozen=True)

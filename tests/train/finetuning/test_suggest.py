@@ -65,7 +65,7 @@ def test_steps_are_timed_on_this_machine(capsys: pytest.CaptureFixture[str]) -> 
         words = ["--list-backbones", "--family", "Tiny", "--max-mb", "1", "--minutes"]
         run_room("train", [*words, "1000", "--memory-gb", "4"])
         told = capsys.readouterr().out
-        assert "the best that fits 1,000 photos, 1000 min and 4.0 GB: Tiny" in told
+        assert "the best that fits 1,000 photos, 1000 min and 4 GB: Tiny" in told
         assert "dvc exp run -S train.backbone=Tiny -S preprocess.size_px=32" in told
         with pytest.raises(SystemExit):
             run_room("train", [*words, "0.0001"])

@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from components.common.errors import DarkroomError
 from components.train.networks.backbones import CATALOGUE, SHIPPED, create_body
+from components.train.networks.files.torch_weights import read_torch_weights
 from components.train.networks.lite import create_lite, find_shipped_weights, load_lite_weights
-from components.train.networks.torch_weights import read_torch_weights
 from tests.conftest import load_digits
 from tests.train.networks.test_torch_weights import write_checkpoint
 

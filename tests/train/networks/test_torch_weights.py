@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.common.errors import DarkroomError
-from components.train.networks.torch_weights import MAGIC, read_torch_weights
+from components.train.networks.files.torch_weights import MAGIC, read_torch_weights
 
 MACHINE = {"protocol_version": 1001, "little_endian": True}
 
