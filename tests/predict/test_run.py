@@ -212,6 +212,7 @@ def test_no_database_is_made_for_a_question(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_command_line(registered: Registry, photos: Path, tmp_path: Path) -> None:
     """A fresh process: quiet, CSV alone on stdout, a list of paths, a reader that leaves."""
     (tmp_path / "list.txt").write_text(f"{photos}\n\n{photos / '0.png'}\n")

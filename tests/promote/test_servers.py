@@ -185,6 +185,7 @@ def test_the_first_task_of_the_pipeline_says_that_the_store_is_down(
     assert time.monotonic() - begun < 20
 
 
+@pytest.mark.slow
 def test_registry_that_goes_down_leaves_no_version_and_is_healed(
     promote: Callable[..., dict[str, Any]], place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_model_that_does_not_load_is_a_problem_in_its_own_words(
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_stage_as_a_person_runs_it(mlflow_store: Path, lay_out: Callable[..., Inputs]) -> None:
     """Quiet, with the served check for real, and without TensorFlow in its own process."""
     images = 30

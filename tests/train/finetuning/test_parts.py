@@ -89,6 +89,7 @@ def find_parts(examples: Examples) -> list[np.ndarray]:
     return choose_parts(examples.labels, number_groups(examples.units), random)
 
 
+@pytest.mark.slow
 def test_each_point_is_a_training_of_its_own(
     create: Any, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_transformers_of_keras_hub_become_plain_keras(hub: Any, kind: str, tmp_p
     assert type(body).__module__.startswith("keras.")
 
 
+@pytest.mark.slow
 def test_what_stays_keras_hubs_says_what_it_needs(
     hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

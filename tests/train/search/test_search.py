@@ -203,6 +203,7 @@ def test_a_search_from_trials_to_params(
     assert "was made with other settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_features_are_extracted_once(
     params: Path, space: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
