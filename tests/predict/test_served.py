@@ -61,6 +61,7 @@ def expect(model: Path, files: list[Path], answers: list[dict[str, Any]]) -> Non
         assert shares == pytest.approx(row, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_loaded_with_its_own_code_it_answers_as_measured(
     registered: Registry, model: Path, photos: Path, tmp_path: Path
 ) -> None:

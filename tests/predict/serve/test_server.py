@@ -295,6 +295,7 @@ def test_memory_stays_below_the_stated_bound_whatever_is_sent(
     expect_next_is_answered(server, pictures[0])
 
 
+@pytest.mark.slow
 def test_a_new_champion_and_the_old_one_again_and_no_request_is_lost(
     server: Server, pictures: list[Path]
 ) -> None:

@@ -45,6 +45,7 @@ def test_early_stopping(create: Any, shards: Path, tmp_path: Path) -> None:
     assert len(train(create(), shards, tmp_path, recipe, UNBEATABLE)) == 2
 
 
+@pytest.mark.slow
 def test_what_gains_nothing_is_tried_once_more_and_ended(
     create: Any, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

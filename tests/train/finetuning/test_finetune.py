@@ -145,6 +145,7 @@ def test_out_of_memory_halves_the_batch(
     assert "out of memory with 8 images at once: going on with 4" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_same_seed_same_history_with_mlflow_or_without(
     shards: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
