@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from typing import Any
+
 import pytest
 
 from components.common.cli import run_room
@@ -25,3 +29,16 @@ def fails(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         call(*words)
     told = capsys.readouterr()
     return told.out + told.err
+
+
+def client() -> Any:
+    return import_mlflow().MlflowClient()
+
+
+def obey(text: str, which: str = "repair") -> None:
+    """Run the command that a message gives, as it stands there."""
+    found = re.findall(rf"python -m components\.promote ({which}[^;,\n(]*)", text)
+    assert found, text
+    words = found[0].split(" to have it so")[0].strip().rstrip(".")
+    words = words.replace("NAME", "Ada").replace("TEXT", "'it was a slip'")
+    run_room("promote", shlex.split(words))

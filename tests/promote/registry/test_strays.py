@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,23 +15,17 @@ from sqlalchemy.pool import Pool
 
 from benchmarks._registry import World
 from benchmarks.registry import simulate
-from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.common.tracking.server import import_mlflow
 from components.common.tracking.tags import VERDICT
-from components.promote import people
 from components.promote.registry.ledger import HEAD
 from components.promote.spec import Rule
 from tests.promote.conftest import Promote, aliases
-from tests.promote.registry.hands import call, fails, read
+from tests.promote.registry.hands import call, client, fails, obey, read
 
 ROOT = Path(__file__).parents[3]
 EASY = [Rule("accuracy", at_least=0.1)]
 Click = Callable[[Any], object]
-
-
-def client() -> Any:
-    return import_mlflow().MlflowClient()
 
 
 def ledger_run() -> str:
@@ -49,15 +42,6 @@ def count_chains() -> int:
     places = [e.experiment_id for e in client().search_experiments(view_type=every)]
     runs = client().search_runs(places, run_view_type=every)
     return sum("entry-000001" in run.data.params for run in runs)
-
-
-def obey(text: str, which: str = "repair") -> None:
-    """Run the command that a message gives, as it stands there."""
-    found = re.findall(rf"python -m components\.promote ({which}[^;,\n(]*)", text)
-    assert found, text
-    words = found[0].split(" to have it so")[0].strip().rstrip(".")
-    words = words.replace("NAME", "Ada").replace("TEXT", "'it was a slip'")
-    run_room("promote", shlex.split(words))
 
 
 CLICKS: dict[str, tuple[Click, str]] = {
@@ -300,55 +284,6 @@ def test_ledger_that_is_gone_for_good_begins_anew_with_a_name(
     book = read()
     assert (book.breaks, book.entries[0].who) == ([], "Ada")
     assert "gone for good" in book.entries[0].evidence["accepted_breaks"][0]
-
-
-def test_what_was_taken_back_of_a_deleted_model_is_no_mark_on_a_new_one(
-    two_champions: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Deleted and begun anew, the numbers of versions begin again: they mean other models."""
-    call("rollback", "--reason", "complaints about boots")
-    two_champions.registry.client.delete_registered_model("darkroom")
-    obey(fails(capsys, "history"))
-    two_champions.promote(0.8)
-    two_champions.promote(0.9)  # version 2 again
-    assert aliases()["champion"] == "2"
-    call("rollback", "--reason", "complaints about hats")
-    two_champions.promote(0.9)
-    with pytest.raises(DarkroomError, match=r"took it back .* \(complaints about hats\)"):
-        people.roll_back(two_champions.registry, "2", "Ada", "x")
-
-
-def test_model_that_was_renamed_while_another_took_its_name(
-    two_champions: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hands, before = client(), len(read().entries)
-    hands.rename_registered_model("darkroom", "other")
-    hands.create_registered_model("darkroom")
-    for command in ("history", "repair"):
-        text = fails(capsys, command)
-        assert "was renamed to other in MLflow, and another took its name" in text
-        assert "deleted in MLflow" not in text
-    with pytest.raises(DarkroomError, match="another took its name"):
-        two_champions.promote(0.9)
-    hands.delete_registered_model("darkroom")
-    obey(text)
-    assert (aliases()["champion"], len(read().entries)) == ("2", before + 1)
-
-
-def test_tag_that_was_copied_to_another_model_does_not_give_it_the_ledger(
-    two_champions: World, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hands, before = client(), len(read().entries)
-    hands.create_registered_model("other")
-    hands.set_registered_model_tag("other", HEAD, hands.get_registered_model("darkroom").tags[HEAD])
-    for command in ("history", "repair"):
-        capsys.readouterr()
-        with pytest.raises(SystemExit):
-            run_room("promote", [command, "--name", "other"])
-        assert "names the ledger of darkroom: it was copied" in capsys.readouterr().err
-    call("history")
-    two_champions.promote(0.9)
-    assert (aliases()["champion"], len(read().entries)) == ("3", before + 2)
 
 
 def test_database_that_others_write_into_is_said_so_and_nothing_is_half_done(
