@@ -105,7 +105,8 @@ def refuse_written(folder: Path) -> None:
 
 def shorten(path: Path) -> str:
     """Return a path as params.yaml says it: relative inside the project, else absolute."""
-    whole, here = path.absolute(), Path.cwd()  # a link in the project leads where it likes
+    # A link in the project leads where it likes; ../photos begins with the project's own path.
+    whole, here = path.resolve() if ".." in path.parts else path.absolute(), Path.cwd()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.as_posix()
 
 

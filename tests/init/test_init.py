@@ -13,6 +13,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from components.common.cli import read_room_params, run_room
+from components.init.sight import shorten
 from tests.conftest import load_digits
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,19 @@ def init(params: Path, capfd: pytest.CaptureFixture[str], *words: str) -> str:
     run_room("init", [*words, "--params", str(params)])
     read_room_params(params, "ingest")  # legal, whatever it wrote
     return capfd.readouterr().out
+
+
+def test_photos_beside_the_project_are_not_taken_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project/data").mkdir(parents=True)
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    Path("data/link").symlink_to(tmp_path / "photos")
+    beside = str(tmp_path / "photos")
+    for typed, told in {"../photos": beside, "data/../../photos": beside, "data/link": "data/link",
+                        "./data": "data", "../project/data": "data"}.items():  # fmt: skip
+        assert shorten(Path(typed)) == told
 
 
 def test_a_folder_an_archive_and_the_folder_again(
