@@ -1,7 +1,10 @@
 # Darkroom: `make help` lists what there is. Every target does its own set-up; it needs
 # Python 3.11 to 3.13, git and make; `image` needs Docker.
 .DEFAULT_GOAL := help
-PYTHON ?= python3
+# The first python that fits; another one: make run PYTHON=/opt/python3.12/bin/python3
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(shell for one in python3 python3.13 python3.12 python3.11; do \
+	$$one -c '$(FITS)' >/dev/null 2>&1 && echo $$one; done; true) python3)
 PORT ?= 5000
 # The environment's programs come first, so that `dvc` and the stages that it starts use it.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -30,8 +33,10 @@ run: git-is-here .venv/run.stamp ## the main job: images → validated data, mod
 
 .PHONY: git-is-here
 git-is-here:
-	@git rev-parse --git-dir >/dev/null || { echo "error: DVC keeps its books in a git repository, and \
-	here is none (or git is missing): git init, then make run" >&2; exit 1; }
+	@said=$$(LC_ALL=C git rev-parse --git-dir 2>&1) || { case "$$said" in \
+	*"not a git repository"*) said="here is none: git init, then make run" ;; \
+	*"not found"*) said="git itself is missing: install it" ;; \
+	esac; echo "error: DVC keeps its books in a git repository: $$said" >&2; exit 1; }
 
 .PHONY: ui
 ui: .venv/run.stamp ## serve the MLflow page on http://127.0.0.1:5000; another port: make ui PORT=5001
@@ -113,7 +118,7 @@ lock: .venv/uv.stamp ## resolve pyproject.toml into requirements/*.lock; version
 
 .PHONY: release
 release: ## version, changelog, commit and tag of a release: make release VERSION=0.2.0
-	@$(PYTHON) .ci/release.py $(VERSION)
+	@"$(PYTHON)" .ci/release.py $(VERSION)
 
 .PHONY: clean
 clean: ## remove the environment and what the tools cached; data, models and runs stay
@@ -128,22 +133,27 @@ ifneq ($(broken),)
 .PHONY: .venv/uv.stamp
 endif
 
+# A home that is read-only, or none at all, holds no cache.
+INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; \
+	mkdir -p "$$cache" 2>/dev/null && test -w "$$cache" || echo --no-cache) --quiet --require-hashes
+
 .venv/uv.stamp: requirements/uv.lock
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Darkroom needs Python 3.11 to 3.13, and $(PYTHON) is another; say which: make PYTHON=python3.12")'
+	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "error: Darkroom needs Python 3.11 to 3.13, and $(PYTHON) is \
+	another, or none; install one, or say where it is: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
 	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
-	$(PYTHON) -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
+	"$(PYTHON)" -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
 	@touch $@
 
 .venv/run.stamp: requirements/run.lock .venv/uv.stamp
-	uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements/run.lock
+	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/run.lock
 	@touch $@
 
 .tools/stamp: requirements/tools.lock .venv/uv.stamp
 	uv venv --quiet --clear --python .venv/bin/python .tools
-	uv pip install --quiet --python .tools/bin/python --require-hashes -r requirements/tools.lock
+	$(INSTALL) --python .tools/bin/python -r requirements/tools.lock
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp
-	uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements/dev.lock
+	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/dev.lock
 	@touch $@

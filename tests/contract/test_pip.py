@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -44,27 +45,52 @@ def test_the_pages_name_the_pythons_that_the_project_takes() -> None:
 def test_make_tells_which_python_it_needs_before_it_installs(
     tmp_path: Path, version: str, is_taken: bool
 ) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "requirements").mkdir()
-    for lock in ("uv", "run"):
-        (tmp_path / f"requirements/{lock}.lock").touch()
-    python = tmp_path / "another-python"  # says what it is asked, as one of that version
-    python.write_text(
+    python = tmp_path / "another python"
+    write_python(python, version)
+    said = set_up(tmp_path, f"PYTHON={python}")
+    assert ("it would install now" if is_taken else "Darkroom needs Python 3.11 to 3.13") in said
+    assert said.count("it would install now") == is_taken
+
+
+def test_make_finds_a_python_that_fits(tmp_path: Path) -> None:
+    for name, version in {"python3": "3, 9", "python3.13": "3, 13", "python3.12": "3, 12"}.items():
+        write_python(tmp_path / "bin" / name, version)
+    for name in ("python3.13", "python3.12"):
+        said = set_up(tmp_path)
+        assert f"it would install now: {tmp_path}/bin/{name} -m venv .venv" in said
+        (tmp_path / "bin" / name).unlink()
+    (tmp_path / "bin/python3.11").write_text("#!/bin/false")  # found nowhere else on PATH
+    (tmp_path / "bin/python3.11").chmod(0o755)
+    said = set_up(tmp_path)
+    assert "python3 is another, or none" in said
+    assert "make PYTHON=" in said
+
+
+def write_python(file: Path, version: str) -> None:
+    """Write a program that answers as a Python of some version, and says what it would install."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(
         f"#!{sys.executable}\n"
         "import sys\n"
         f"sys.version_info = ({version}, 0)\n"
         "if sys.argv[1] == '-c':\n"
         "    exec(sys.argv[2])\n"
-        "sys.exit('it would install now')\n"
+        "sys.exit('it would install now: ' + ' '.join(sys.argv))\n"
     )
-    python.chmod(0o755)
-    done = subprocess.run(
-        ["make", "setup", f"PYTHON={python}"],
-        cwd=tmp_path,
+    file.chmod(0o755)
+
+
+def set_up(folder: Path, *words: str) -> str:
+    """Return what make setup says in a project of nothing but a Makefile and empty locks."""
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "requirements").mkdir(exist_ok=True)
+    for lock in ("uv", "run"):
+        (folder / f"requirements/{lock}.lock").touch()
+    return subprocess.run(
+        ["make", "setup", *words],
+        cwd=folder,
+        env=os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
-    )
-    wanted = "it would install now" if is_taken else "Darkroom needs Python 3.11 to 3.13"
-    assert wanted in done.stderr, done.stderr
-    assert done.stderr.count("it would install now") == is_taken
+    ).stderr
