@@ -179,12 +179,17 @@ def _python() -> str:
     )
 
 
-def main(words: Sequence[str]) -> None:
-    """Print the summary of a verdict."""
+def create_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m components.promote.summary")
     parser.add_argument("verdict", type=read_path, help="such as reports/verdict.json")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    flags = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the summary of a verdict."""
+    flags = create_parser().parse_args(words)
     verdict = SCHEMA.take_off(flags.verdict, read_json(flags.verdict))
     found = create_summary(verdict, flags.verdict.parent)
     if flags.json:

@@ -21,12 +21,18 @@ from components.common.cli import (
 from components.common.settings.params import flatten, read_yaml
 
 ROOT = Path(__file__).parents[2]
+# Words in code that show commands: settings, help, messages and docstrings.
+SOURCES = ("params.yaml", "search.yaml", "Makefile", "components", "pipelines", "benchmarks")
+SOURCES += ("CHANGELOG.md", ".github", "deploy")
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{f.name}" for f in ROOT.glob("docs/*.md")))
 # Programs that are somebody else's and whose words are not ours to check, but for paths in them.
 OTHERS = {"git", "curl", "docker", "kubectl", "mlflow", "find", "cd", "export", "source"}
-OTHERS |= {"pre-commit", "bash"}
-OURS = re.compile(r"(?:make|dvc|python) [^`]+")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+OTHERS |= {"pre-commit", "bash", "VENV/bin/pip"}
+PROGRAMS = OTHERS | {"make", "dvc", "python"}
+OURS = re.compile(rf"(?:\$ )?(?:[A-Z_]+=\S+ )*(?:{'|'.join(sorted(PROGRAMS))}) [^`]+")
+# A block, in an item of a list too; and a mention, which may go on in the next line.
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+MENTION = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 # Of a path in this project, as far as what it names is in git.
 PATH = re.compile(r"(?:deploy|benchmarks|tests|components|requirements|\.ci)/[\w./-]+")
 REQUIRED = "the following arguments are required"
@@ -46,20 +52,24 @@ class SlipError(Exception):
 
 def list_commands(page: str) -> Iterator[Shown]:
     """Yield the commands of a page: lines of its blocks, and mentions in its sentences."""
-    for kind, block in BLOCK.findall(page):
+    for _, kind, block in BLOCK.findall(page):
         if kind in ("", "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 words = split(line)
-                if words and (kind or words[0][0] in OTHERS | {"make", "dvc", "python"}):
-                    yield Shown(line.removeprefix("$ "), whole=True)
-    for mention in re.findall(r"`([^`\n]+)`", BLOCK.sub("", page)):
-        if OURS.fullmatch(mention):
-            yield Shown(mention, whole=False)
+                if words and (kind or words[0][0] in PROGRAMS):
+                    yield Shown(line.strip().removeprefix("$ "), whole=True)
+    for mention in MENTION.findall(BLOCK.sub("", page)):
+        line = " ".join(mention.split())
+        line = re.sub(r"\[(--[^][]*)\]", r"\1", line)  # what may be left out
+        line = re.sub(r"([\w-]+)(\|[\w-]+)+", r"\1", line)  # one of several
+        if OURS.fullmatch(line):
+            yield Shown(line, whole=False)
 
 
 def split(line: str) -> list[list[str]]:
     """Return the words of each program of a line; what a shell does with them is left away."""
     line = re.sub(r"<[\w -]+>|\$\([^()]*\)", "NAME", line.strip().removeprefix("$ "))
+    line = re.sub(r"<\(([^()]*)\)", r"; \1", line)  # source <(python …)
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -126,6 +136,8 @@ def check_benchmark(name: str, words: list[str]) -> None:
     for word in words:
         if word.startswith("--") and f'"{word}"' not in code:
             raise SlipError(f"benchmark {name} has no flag {word}")
+    if words and re.fullmatch("[a-z]+", words[0]) and f'"{words[0]}"' not in code:
+        raise SlipError(f"benchmark {name} knows no {words[0]}")
 
 
 def check_dvc(words: list[str], whole: bool) -> None:
@@ -143,17 +155,14 @@ def check_dvc(words: list[str], whole: bool) -> None:
 def check_module(module: str, words: list[str], whole: bool) -> None:
     """Check words by the parser of a module."""
     top, _, room = module.partition(".")
-    if module == "pip" or "…" in module or "NAME" in module:
+    if module in ("pip", "venv") or "…" in module or "NAME" in module:
         return
     if module == "pipelines":
         parse(importlib.import_module("pipelines.cli").create_parser(), words, whole)
-    elif module in ("components.train.search", "components.promote.summary"):
-        found = ROOT / module.replace(".", "/")
-        if not (found.is_dir() or found.with_suffix(".py").is_file()):
-            raise SlipError(f"there is no module {module}")
-        if module.endswith("search"):
-            search = importlib.import_module(f"{module}.__main__")
-            parse(search.create_parser(), words, whole)
+    elif module == "components.promote.summary":
+        parse(importlib.import_module(module).create_parser(), words, whole)
+    elif module == "components.train.search":
+        parse(importlib.import_module(f"{module}.__main__").create_parser(), words, whole)
     elif top == "components" and room in ROOMS:
         commands = read_commands(room)
         name = words[0] if words and words[0] in commands else ROOM_ITSELF

@@ -4,21 +4,64 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 import pytest
 
-from .commands import PAGES, ROOT, Shown, SlipError, check, list_commands
+from .commands import PAGES, ROOT, SOURCES, Shown, SlipError, check, list_commands
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_taken(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not find_slips(list_commands(text))
+    assert not re.findall(r"`… (?:--)?[\w-]+[^`…]*`", text)  # half a command, which nothing checks
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_commands_that_help_messages_and_docstrings_name_are_taken(
+    source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ROOT / source
+    shown = [
+        one
+        for file in (sorted(place.rglob("*.*")) if place.is_dir() else [place])
+        if file.suffix in (".py", ".yaml", ".yml", ".md", ".example", "")
+        for one in list_commands(file.read_text(encoding="utf-8"))
+        if "{" not in one.line  # filled in when it is said
+    ]
+    assert shown
+    assert not find_slips(shown)
+
+
+def find_slips(commands: Iterable[Shown]) -> str:
+    """Return commands that are not taken, each with why."""
     slips = []
-    for shown in list_commands((ROOT / page).read_text(encoding="utf-8")):
+    for shown in commands:
         try:
             check(shown)
         except SlipError as error:
             slips.append(f"{shown.line}\n    {error}")
-    assert not slips, "\n".join(slips)
+    return "\n".join(slips)
+
+
+def test_no_form_in_which_a_page_shows_a_command_is_passed_over() -> None:
+    page = (
+        "1. first\n   ```sh\n   make one \\\n     TWO=3\n   ```\n\nA `make wrapped\nA=1`, "
+        "`git switch x && dvc pull`, `X=1 make y`, `$ make z`, `a | b`.\n\n"
+        "```text\nmake no\n```\n\n```sh\nsource <(python -m some.thing)\n```\n"
+    )
+    found = [(one.line, one.whole) for one in list_commands(page)]
+    assert [(" ".join(line.split()), whole) for line, whole in found] == [
+        ("make one TWO=3", True),
+        ("source <(python -m some.thing)", True),
+        ("make wrapped A=1", False),
+        ("git switch x && dvc pull", False),
+        ("X=1 make y", False),
+        ("$ make z", False),
+    ]
+    with pytest.raises(SlipError, match=re.escape("no module some.thing")):
+        check(Shown("source <(python -m some.thing)", whole=True))
 
 
 def test_the_pages_have_the_commands_that_a_person_needs() -> None:
@@ -39,6 +82,8 @@ def test_the_pages_have_the_commands_that_a_person_needs() -> None:
         ("make run FAST=1", "knows no FAST"),
         ("make bench BENCH=trains", "no benchmark trains"),
         ('make bench BENCH=train ARGS="step --stepz 3"', "no flag --stepz"),
+        ("make bench BENCH=train ARGS=stepz", "knows no stepz"),
+        ("python -m components.promote.summary --jsn x", "--jsn"),
         ("dvc exp run -S train.epochs=3", "has no train.epochs"),
         ("dvc reproduce", "reproduce"),
         ("python -m components.train --shard x", "required"),
