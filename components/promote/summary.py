@@ -32,6 +32,7 @@ HEADLINES = {
     NO_RULES: "is registered, not judged",
     AWAITING: "awaits approval",
 }
+HARMLESS = ("exact duplicates", "near-duplicates")  # preprocess keeps them in one split
 SHOWN = 3  # warnings on the data; the rest stands in the data docs
 
 
@@ -106,8 +107,18 @@ def _list_warnings(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _find_weak(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the weakest class, and which two are most often confused."""
+    """Yield the weakest class, and which two are most often confused; nothing without mistakes."""
     classes = metrics.get("classes", [])
+    mistakes = [
+        (count, classes[row]["name"], classes[column]["name"])
+        for row, counts in enumerate(metrics.get("confusion", []))
+        for column, count in enumerate(counts)
+        if row != column
+    ]
+    # Of pairs that are mixed up as often, the first, as evaluate and the report have it.
+    count, actual, predicted = max(mistakes, key=lambda one: one[0], default=(0, "", ""))
+    if not count:
+        return
     weakest = metrics.get("weakest_class", {}).get("name")
     for one in classes:
         if one["name"] == weakest and one["recall"] is not None:
@@ -115,15 +126,7 @@ def _find_weak(metrics: Mapping[str, Any]) -> Iterator[str]:
             right = one.get("precision")  # None: no answer names it
             answers = "" if right is None else f", {right:.1%} of its answers right"
             yield f"{weakest}: {found}{answers}"
-    mistakes = [
-        (count, classes[row]["name"], classes[column]["name"])
-        for row, counts in enumerate(metrics.get("confusion", []))
-        for column, count in enumerate(counts)
-        if row != column
-    ]
-    count, actual, predicted = max(mistakes, default=(0, "", ""))
-    if count:
-        yield f"{actual} taken for {predicted}, {count:,} time{'' if count == 1 else 's'}"
+    yield f"{actual} taken for {predicted}, {count:,} time{'' if count == 1 else 's'}"
 
 
 def _find_help(
@@ -135,9 +138,9 @@ def _find_help(
         return f"more photos: a rule wants some {needed:,} test images"
     if steps := metrics.get("next_steps"):
         return f"{steps[0]['title']}: {steps[0]['points']}"
-    warnings = _list_warnings(data)
-    if warnings and warnings[0].get("advice"):
-        return str(warnings[0]["advice"])
+    for warning in _list_warnings(data):
+        if warning.get("advice") and warning["kind"] not in HARMLESS:
+            return str(warning["advice"])
     weakest = metrics.get("weakest_class", {}).get("name")
     return f"more photos of {weakest}" if any(True for _ in _find_weak(metrics)) else ""
 

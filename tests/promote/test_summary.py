@@ -92,10 +92,20 @@ def test_data_weakest_part_and_what_would_help(tmp_path: Path) -> None:
     assert "weakest  dog taken for cat, 4 times" in said
     assert "helps    look at them" in said
     assert "components.promote approve 3 --by NAME" in said
-    step = {"title": "Label 100 more photos of dog", "points": "+1.2 points (0.4 to 2.1)"}
+    step = {"title": "Label 100 more photos of dog", "points": "+1.2 points (+0.4 to +2.1)"}
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"next_steps": [step]}))
     said = show(tmp_path, make_verdict()).stdout
-    assert "helps    Label 100 more photos of dog: +1.2 points (0.4 to 2.1)" in said
+    assert "helps    Label 100 more photos of dog: +1.2 points (+0.4 to +2.1)" in said
+    ties = METRICS | {"confusion": [[7, 2], [2, 6]]}  # the first, as evaluate says
+    (tmp_path / "metrics.json").write_text(json.dumps(ties))
+    assert "weakest  cat taken for dog, 2 times" in show(tmp_path, make_verdict()).stdout
+    perfect = METRICS | {"confusion": [[9, 0], [0, 8]]}  # nothing is weak, nor do copies harm
+    (tmp_path / "metrics.json").write_text(json.dumps(perfect))
+    data["findings"][0]["kind"] = "near-duplicates"  # type: ignore[index]
+    (tmp_path / "validation.json").write_text(json.dumps(data))
+    said = show(tmp_path, make_verdict()).stdout
+    assert "weakest" not in said
+    assert "helps" not in said
     few = [*RULES, {"outcome": "failed", "words": "w", "images_needed": 70}]
     found = json.loads(show(tmp_path, make_verdict("rejected", rules=few), "--json").stdout)
     assert found["would_help"] == "more photos: a rule wants some 70 test images"

@@ -107,7 +107,9 @@ def _create_database(file: Path) -> None:
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         with writing(file, edits=True) as temporary, explain_failures(first_contact=True):
-            store = SqlAlchemyStore(f"sqlite:///{temporary}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+            # It writes the place of its own experiment into SQL as it is: a path may hold quotes.
+            place = Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute().as_uri()
+            store = SqlAlchemyStore(f"sqlite:///{temporary}", place)
             store.engine.dispose()
 
 

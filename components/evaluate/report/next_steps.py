@@ -168,8 +168,8 @@ def _list_labels(points: Sequence[CurvePoint], share: float, page: str) -> Itera
 
 
 def describe_gain(gain: float, low: float, high: float) -> str:
-    """Return `+1.2 points (0.4 to 2.1)`."""
-    text = f"{100 * gain:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+    """Return `+1.2 points (+0.4 to +2.1)`."""
+    text = f"{100 * gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
     return text.replace("-", "−")
 
 

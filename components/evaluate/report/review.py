@@ -30,7 +30,7 @@ LARGE, SMALL = (256, 82), (144, 76)
 FEW = 500
 AT_ONCE = 64  # images whose pixels are in memory
 MOST_PATHS = 8  # of copies of one photo
-KEYS = 9  # classes that a digit chooses
+KEYS = "1234567890"  # in the order of a keyboard: each chooses a class
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,17 @@ def _choose_files(suspect: Suspect) -> list[tuple[str, str]]:
     return [*reversed(firsts.values()), *rest[:MOST_PATHS]]
 
 
-def _choose_keys(class_names: Sequence[str], suspects: Sequence[Suspect]) -> list[str]:
-    """Return which classes the digits choose: all, or those that are in question most often."""
-    if len(class_names) <= KEYS:
-        return list(class_names)
-    asked = Counter(one.likely for one in suspects if one.likely)
-    asked.update(label for one in suspects for _, label in one.files)
-    most = sorted(class_names, key=lambda name: -asked[name])[:KEYS]
-    return sorted(most)
+def _choose_keys(class_names: Sequence[str], suspects: Sequence[Suspect]) -> list[tuple[str, str]]:
+    """Return keys and their classes: all, or those that are in question most often.
+
+    Classes that are called by digits have their own: 7 means 7.
+    """
+    names = list(class_names)
+    if len(names) > len(KEYS):
+        asked = Counter(one.likely for one in suspects if one.likely)
+        asked.update(label for one in suspects for _, label in one.files)
+        names = sorted(sorted(names, key=lambda name: -asked[name])[: len(KEYS)])
+    return list(zip(names if set(names) <= set(KEYS) else KEYS, names, strict=False))
 
 
 def _read(names: Sequence[str]) -> str:

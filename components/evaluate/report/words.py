@@ -22,10 +22,11 @@ def describe_errors(metrics: dict[str, Any]) -> str:
             f"at most {_count(1 - low, _choose_base(1 - low))} in {_choose_base(1 - low):,}."
         )
     rate, most = mistakes / images, 1 - low
+    base = _choose_base(most)
+    least = "up" if (1 - high) * base < 1 else _count(1 - high, base)
     return (
         f"About {_count(rate, _choose_base(rate))} in {_choose_base(rate):,} are misnamed; on "
-        f"other photos like these, expect {_count(1 - high, _choose_base(most))} to "
-        f"{_count(most, _choose_base(most))} in {_choose_base(most):,}."
+        f"other photos like these, expect {least} to {_count(most, base)} in {base:,}."
     )
 
 

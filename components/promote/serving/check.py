@@ -54,7 +54,7 @@ class Served:
             return "the served model loads and answers; no image of the test split is kept for it"
         return (
             f"the served model answers {self.images} test images as measured (to "
-            f"{max(self.difference, 1e-9):.0e}), one in {self.median_ms:.0f} ms, 95 % within "
+            f"{max(self.difference, 1e-9):.0e}), one in {self.median_ms:.0f} ms, 95% within "
             f"{self.p95_ms:.0f} ms"
         )
 

@@ -113,7 +113,7 @@ def _to_result(expectation: Expectation, found: Any) -> Result:
         success=bool(found.success),
         observed=str(observed)
         if observed is not None
-        else f"{count:,} not as expected ({share:.2g} %)",
+        else f"{count:,} not as expected ({share:.2g}%)",
         unexpected_count=count,
         examples=[] if found.success else [html.unescape(row["path"]) for row in rows],
     )

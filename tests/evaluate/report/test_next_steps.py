@@ -58,8 +58,8 @@ def test_the_three_that_gain_most_come_best_first() -> None:
     steps = list_steps(POINTS, make_metrics(), PAGE)
     assert [step.gain for step in steps] == [0.02, 0.012, 0.008]
     assert steps[0].title == "Look at the 40 labels that look wrong"
-    assert steps[1].points == "+1.2 points (0.7 to 1.7)"
-    assert "twice the photos would bring +3.0 points (2.5 to 3.5)" in steps[2].why
+    assert steps[1].points == "+1.2 points (+0.7 to +1.7)"
+    assert "twice the photos would bring +3.0 points (+2.5 to +3.5)" in steps[2].why
     assert not [step for step in steps if "of hat" in step.title]  # it would lose
 
 
@@ -68,7 +68,7 @@ def test_a_slice_that_is_worse_may_gain_what_it_lacks() -> None:
     first = list_steps(POINTS, make_metrics(is_worse=True), PAGE)[0]
     assert first.title == "Add photos like those of camera phone"
     assert (first.low, first.high) == (0.0, pytest.approx(0.06))
-    assert first.points == "+3.0 points (0.0 to 6.0)"
+    assert first.points == "+3.0 points (+0.0 to +6.0)"
 
 
 def test_a_better_model_than_the_probe_has_less_to_gain() -> None:
@@ -132,7 +132,7 @@ def test_what_the_model_itself_would_gain_goes_before_a_share_of_the_probe() -> 
     assert steps[f"Label 50 more photos of {HOSTILE}"].gain == pytest.approx(0.006)
     words = describe_curve([*POINTS, *TUNED], "", 0.5)
     assert "The model itself was trained with 100, 800 photos; 1,000 more" in words
-    assert "+2.5 points (2.0 to 3.0)" in words
+    assert "+2.5 points (+2.0 to +3.0)" in words
     assert "makes 50% of its mistakes" in words
     assert "50%" not in describe_curve([*POINTS, *TUNED], "", 1.0)
 

@@ -102,6 +102,24 @@ def read_data(page: str) -> dict[str, Any]:
     return json.loads(found[1])
 
 
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (["ant", "bee", "cat"], ["1 ant", "2 bee", "3 cat"]),
+        ([*"0123456789"], [f"{digit} {digit}" for digit in "0123456789"]),
+        ([*"37"], ["3 3", "7 7"]),
+        ([*"abcdefghijkz"], ["1 a", "2 b", "3 c", "4 d", "5 e", "6 f", "7 g", "8 h", "9 i", "0 k"]),
+    ],
+)
+def test_a_key_chooses_a_class_and_digits_choose_their_own(
+    names: list[str], keys: list[str]
+) -> None:
+    made = make_review(1)  # of twelve classes, the one in question is among the ten
+    doubted = replace(made.suspects[0], likely=names[-2], files=[("x", names[0])])
+    found = read_data(render_review(replace(made, suspects=[doubted], class_names=names)))
+    assert [" ".join(pair) for pair in found["keys"]] == keys
+
+
 def mend(manifest: pd.DataFrame, path: str, label: str) -> None:
     row = manifest.index[manifest["path"] == path][0]
     manifest.loc[row, ["label_before", "label"]] = [label, manifest.loc[row, "label"]]

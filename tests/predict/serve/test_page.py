@@ -77,7 +77,7 @@ def test_a_person_drops_photos_and_sees_answers(
         assert "not a readable image" in broken["text"]
         row = Classifier(model).classify([photos / "0.png"]).probabilities[0]
         order = [CLASSES[index] for index in np.argsort(-row)]
-        assert good["title"].startswith(f"{order[0]}, {row.max():.0%}".replace("%", " %"))
+        assert good["title"].startswith(f"{order[0]}, {row.max():.0%}")
         assert good["classes"] == order
         assert (good["picture"], good["alt"]) == (SIZE_PX, "what the model saw of 0.png")
         assert good["dimmed"] > 10

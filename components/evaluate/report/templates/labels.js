@@ -273,9 +273,9 @@ addEventListener("keydown", event => {
   const focus = document.activeElement;
   if (event.ctrlKey || event.metaKey || event.altKey || $("search").open || focus?.matches("input, select, textarea")) return;
   if ((event.key === "Enter" || event.key === " ") && focus?.matches("button, summary, a")) return;
-  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key, chosen = data.keys[Number(name) - 1];
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key, keyed = data.keys.find(([key]) => key === name);
   if (!items.length && name !== "s") return;
-  if (/^[1-9]$/.test(name) && chosen !== undefined) decide("change", chosen);
+  if (keyed) decide("change", keyed[1]);
   else if (Object.hasOwn(BY_KEY, name)) ACTS[BY_KEY[name]]();
   else return;
   event.preventDefault();
@@ -287,11 +287,11 @@ $("load").addEventListener("change", async event => {
 });
 addEventListener("beforeunload", event => { if (unsaved && !stores) event.preventDefault(); });
 
-$("choices").replaceChildren(...data.keys.map((name, i) => {
+$("choices").replaceChildren(...data.keys.map(([key, name]) => {
   const button = make("button");
   button.type = "button";
   button.dataset.name = name;
-  button.append(make("kbd", String(i + 1)), ` ${name}`);
+  button.append(make("kbd", key), ` ${name}`);
   button.addEventListener("click", () => decide("change", name));
   return button;
 }));
