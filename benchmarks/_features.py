@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._flags import existing
 from benchmarks.recipe_sets import Picture, read_archive, read_digits
 
 CACHE = Path(__file__).parent / ".features"  # which git does not take
@@ -30,8 +31,8 @@ class Set:
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add what :func:`read_sets` is given."""
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
+    parser.add_argument("--clothing", type=existing, help="archive of clothing photos")
+    parser.add_argument("--signs", type=existing, help="archive of hand signs in class folders")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of features")
 
 

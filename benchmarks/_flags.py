@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+
+
+def existing(text: str) -> Path:
+    """Return a path that is there: the type of a flag that names what is read."""
+    found = Path(text).expanduser()
+    if not found.exists():
+        raise argparse.ArgumentTypeError(f"{text} is not there")
+    return found
 
 
 class Flags(argparse.ArgumentParser):
@@ -26,6 +35,17 @@ class Flags(argparse.ArgumentParser):
         """End with one line."""
         words = f'make bench BENCH={self.bench} ARGS="{self.example}"'
         self.exit(2, f"{self.bench}: {message}; such as: {words}\n")
+
+    def need_archives(self, flags: argparse.Namespace, sources: Mapping[str, str]) -> None:
+        """End with one line where a set is asked for whose photos are not given.
+
+        Args:
+            flags: what was typed.
+            sources: name of a set → the flag that names its photos; digits need none.
+        """
+        for name, source in sources.items():
+            if source != "digits" and getattr(flags, source) is None:
+                self.error(f"set {name} needs --{source} ARCHIVE")
 
     def add_subparsers(self, **more: Any) -> Any:
         """Return the commands, whose own slips argparse tells."""

@@ -63,7 +63,7 @@ def loop(task: Task) -> Iterable[str]:
         optimizer, 1e-3, epochs=task.epochs, steps_per_epoch=len(feeds["train"])
     )
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
-    best = (-1.0, {})
+    best: tuple[float, dict[str, Any]] = (-1.0, {})
     for epoch in range(task.epochs):
         model.train()
         for images, labels in feeds["train"]:

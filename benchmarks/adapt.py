@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._adaptation import STUDENT, Features, adapt, extract, look, make_views
 from benchmarks._features import CACHE
+from benchmarks._flags import Flags, existing
 from benchmarks.recipe import run
 from benchmarks.recipe_sets import Picture, read_archive, read_digits, write_splits
 
@@ -56,11 +57,10 @@ class Pool:
 
 def main() -> None:
     """Print a table for each set and teacher."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser = Flags(__file__, __doc__, "--sets digits")
     parser.add_argument("--sets", nargs="+", choices=SIZES, help="default: all that can be had")
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos with splits")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
+    parser.add_argument("--clothing", type=existing, help="archive of clothing photos with splits")
+    parser.add_argument("--signs", type=existing, help="archive of hand signs in class folders")
     parser.add_argument("--size-px", type=int, help="another side, a multiple of 14 for DINOv2")
     parser.add_argument("--teachers", nargs="+", default=["EfficientNetLite2"], metavar="BACKBONE")
     parser.add_argument("--labelled", nargs="+", type=int, default=[10, 20, 50], help="a class")
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--finetune", nargs="*", type=int, default=[], help="labelled, a class")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of features")
     flags = parser.parse_args()
+    parser.need_archives(flags, {name: name for name in flags.sets or ()})
     archives = {"digits": Path(), "clothing": flags.clothing, "signs": flags.signs}
     for name, archive in archives.items():
         if archive is not None and name in (flags.sets or archives):

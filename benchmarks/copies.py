@@ -9,7 +9,6 @@ picture with another original (wanted: at most 0.5 %), among the photos alone as
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
+from benchmarks._flags import Flags, existing
 from components.common.images.pixels import find_images
 from components.validate.copies.copies import find_pictures
 from components.validate.scan.scan import scan_files
@@ -31,8 +31,8 @@ from tests.validate.copies.test_copies import draw_part
 
 def main() -> None:
     """Print a table for the photos, and one for generated parts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="folder of photos, no two of one thing")
+    parser = Flags(__file__, __doc__, "--photos data/photos")
+    parser.add_argument("--photos", type=existing, help="folder of photos, no two of one thing")
     parser.add_argument("--count", type=int, default=200, help="that are changed (200)")
     parser.add_argument("--parts", type=int, default=200, help="generated parts (200)")
     args = parser.parse_args()

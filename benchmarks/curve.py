@@ -16,7 +16,6 @@ share of the probe's mistakes: the way without that curve.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections import defaultdict
@@ -29,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._curve_finetune import try_half_tuned
 from benchmarks._features import Set, add_flags, read_sets
+from benchmarks._flags import Flags
 from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
 from components.train.probe.choice import Known, choose_head
 from components.train.probe.curve import ROUNDS
@@ -48,16 +48,20 @@ Outcome = tuple[float, float, float, float]  # said, low, high, seen
 
 def main() -> None:
     """Print a line for each set and kind of gain."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "--sets digits")
     add_flags(parser)
     parser.add_argument("--seeds", type=int, default=20, help="halves of each set")
     parser.add_argument("--class-seeds", type=int, default=3, help="of them with single classes")
-    parser.add_argument("--sets", nargs="+", help="by name; default: all that can be had")
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        choices=["digits", "clothing", "signs"],
+        help="by name; default: all that can be had",
+    )
     parser.add_argument("--finetune", action="store_true", help="of the fine-tuned network instead")
     parser.add_argument("--log", type=Path, help="file that gets what the trainings print")
     flags = parser.parse_args()
+    parser.need_archives(flags, {name: name for name in flags.sets or ()})
     print(f"{'set':<10}{'more of':<10}{'cases':>6}{'said':>8}{'seen':>8}{'width':>8}{'held':>7}")
     if flags.finetune:
         archives = {"digits": Path(), "clothing": flags.clothing, "signs": flags.signs}

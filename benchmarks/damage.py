@@ -21,7 +21,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
-from benchmarks._flags import Flags
+from benchmarks._flags import Flags, existing
 from components.common.images.pixels import find_images
 from components.validate.scan.damage import DamagedError, decode_luma
 
@@ -81,7 +81,7 @@ DAMAGE: dict[str, Damage] = {
 def main() -> None:
     """Print the share that is found, kind by kind."""
     parser = Flags(__file__, __doc__, "--photos data/photos")
-    parser.add_argument("--photos", type=Path, required=True, help="folder of JPEGs")
+    parser.add_argument("--photos", type=existing, required=True, help="folder of JPEGs")
     parser.add_argument("--count", type=int, default=60, help="photos that are damaged (60)")
     args = parser.parse_args()
     files = [file for file in find_images(args.photos) if file.suffix.lower() in (".jpg", ".jpeg")]

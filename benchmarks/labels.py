@@ -14,7 +14,6 @@ python benchmarks/labels.py --page
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import json
@@ -34,6 +33,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._flags import Flags, existing  # noqa: E402
 from components.evaluate.checks.suspects import DOUBTED, Suspect  # noqa: E402
 from components.evaluate.report.pictures import encode_picture  # noqa: E402
 from components.evaluate.report.review import SMALL, Review, render_review  # noqa: E402
@@ -92,14 +92,16 @@ class Accuracy:
 
 def main() -> None:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--photos", type=Path, help="archive of photos in class folders")
+    parser = Flags(__file__, __doc__, "--photos photos.tar")
+    parser.add_argument("--photos", type=existing, help="archive of photos in class folders")
     parser.add_argument("--rounds", type=int, default=2, help="draws of the errors (2)")
     parser.add_argument("--planted", type=int, default=60, help="wrong labels (60)")
     parser.add_argument("--shown", type=int, default=80, help="photos that are looked at (80)")
     parser.add_argument("--page", action="store_true", help="weigh and open a page of 2,000")
     parser.add_argument("--keep", type=Path, help="work in this folder, go on there, leave it")
     options = parser.parse_args()
+    if not options.photos and not options.page:
+        parser.error("needs --photos ARCHIVE, or --page")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -289,7 +291,7 @@ def measure_page(folder: Path) -> None:
             for n in (6, 28)
         ]
         one = f"{number:064x}"
-        pixels = np.asarray(Image.blend(*grain, 0.2))
+        pixels = np.asarray(Image.blend(grain[0], grain[1], 0.2))
         pictures[one] = encode_picture(pixels, *SMALL)
         files = [(f"train/class {number % 10}/{one[:36]}.jpg", f"class {number % 10}")]
         suspects.append(Suspect(one, DOUBTED, files, "train", "class 3", 0.01, 0.9, 0.99))

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks._flags import Flags
+from benchmarks._flags import Flags, existing
 
 TOLERANCE = 1e-4  # of features of size 1
 
@@ -31,7 +31,7 @@ def main() -> None:
     """Print one line a network; exit with 1 if one answers differently."""
     parser = Flags(__file__, __doc__, "--hub")
     parser.add_argument("--hub", action="store_true", help="networks of KerasHub, made here")
-    parser.add_argument("--torch-python", type=Path, help="with torch, timm and transformers")
+    parser.add_argument("--torch-python", type=existing, help="with torch, timm and transformers")
     parser.add_argument("--folder", type=Path, help="keep the checkpoints there, or find them")
     parser.add_argument("--only", default="", help="part of the names of those to compare")
     flags = parser.parse_args()

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -35,7 +35,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks._flags import Flags  # noqa: E402
+from benchmarks._flags import Flags, existing  # noqa: E402
 from benchmarks.recipe_sets import SETS, write_folders  # noqa: E402
 
 OWN = "darkroom"
@@ -118,20 +118,17 @@ def main() -> None:
 
 def parse_flags() -> Namespace:
     """Return the flags; what is missing is said in a line."""
-    parser: ArgumentParser = Flags(__file__, __doc__, "--sets digits --seeds 1")
+    parser = Flags(__file__, __doc__, "--sets digits --seeds 1")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=["digits"])
     parser.add_argument("--ways", nargs="+", choices=SCRIPTS, help="default: all that can be had")
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos with splits")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
+    parser.add_argument("--clothing", type=existing, help="archive of clothing photos with splits")
+    parser.add_argument("--signs", type=existing, help="archive of hand signs in class folders")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each, with other splits")
     parser.add_argument("--install", action="store_true", help="make the environment of the peers")
     parser.add_argument("--results", type=Path, help="CSV file that keeps each run")
     parser.add_argument("--picture", type=Path, help="SVG or PNG file for the picture")
     flags = parser.parse_args()
-    for name in flags.sets:
-        source = SETS[name].source
-        if source != "digits" and getattr(flags, source) is None:
-            parser.error(f"set {name} needs --{source} ARCHIVE")
+    parser.need_archives(flags, {name: SETS[name].source for name in flags.sets})
     missing = [way for way in SCRIPTS if not flags.install and not can_run(way)]
     flags.ways = flags.ways or [way for way in SCRIPTS if way not in missing and way != "autogluon"]
     for way in set(flags.ways) & set(missing):

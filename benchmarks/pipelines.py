@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks._flags import Flags  # noqa: E402
+from benchmarks._flags import Flags, existing  # noqa: E402
 from components.common.artifacts.manifest import write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
@@ -32,7 +32,7 @@ from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402
 from components.validate.run import create_manifest  # noqa: E402
 from pipelines.compiler import compile_pipeline  # noqa: E402
-from pipelines.settings import read_settings, set_key  # noqa: E402
+from pipelines.settings import apply_change, read_settings  # noqa: E402
 from tests.pipelines import page  # noqa: E402
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Measure what the flags ask for."""
     parser = Flags(__file__, __doc__, "compile")
     parser.add_argument("what", choices=["compile", "graph", "local", "fanout"])
-    parser.add_argument("--images", type=Path, help="folder of photos in class folders")
+    parser.add_argument("--images", type=existing, help="folder of photos in class folders")
     parser.add_argument("--set", action="append", default=["train.finetune.epochs=1"])
     flags = parser.parse_args()
     if flags.what == "compile":
@@ -49,6 +49,8 @@ def main() -> None:
         draw_graph(Path("graph.svg"))
     elif flags.what == "local":
         measure_local(flags.set)
+    elif flags.images is None:
+        parser.error("fanout needs --images FOLDER")
     else:
         measure_fanout(flags.images)
 
@@ -82,7 +84,7 @@ def measure_local(changes: list[str]) -> None:
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     for change in changes:
-        set_key(params, change)
+        apply_change(params, change)
     stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

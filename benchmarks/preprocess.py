@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from _photos import CORES, generate_photos  # noqa: E402
 
-from benchmarks._flags import Flags  # noqa: E402
+from benchmarks._flags import Flags, existing  # noqa: E402
 from components.common.artifacts.manifest import COLUMNS, OK, SPLITS, write_manifest  # noqa: E402
 from components.common.files.writing import compute_sha256  # noqa: E402
 from components.common.images.pixels import SHRINKING, find_images  # noqa: E402
@@ -44,12 +44,12 @@ Cost = tuple[float, float]  # seconds by the clock and of CPU
 def main() -> None:
     """Measure what the flags ask for."""
     parser = Flags(__file__, __doc__, "--rows 100000")
-    parser.add_argument("--images", type=Path, help="folder of photos in class folders")
+    parser.add_argument("--images", type=existing, help="folder of photos in class folders")
     parser.add_argument("--files", type=int, help="number of JPEGs to generate instead")
     parser.add_argument("--width", type=int, default=640, help="of the generated JPEGs, pixels")
     parser.add_argument("--rows", type=int, help="number of rows to generate and split")
     parser.add_argument("--repeats", type=int, default=3, help="the best of so many counts")
-    parser.add_argument("--keras", type=Path, help=argparse.SUPPRESS)  # Keras's loader alone
+    parser.add_argument("--keras", type=existing, help=argparse.SUPPRESS)  # Keras's loader alone
     flags = parser.parse_args()
     if flags.keras:
         print(*measure(lambda: load_with_keras(flags.keras)))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks._flags import Flags  # noqa: E402
+from benchmarks._flags import Flags, existing  # noqa: E402
 
 FILES = {
     "images": "data/images",
@@ -45,7 +45,9 @@ def main(finished: Path) -> None:
 
 if __name__ == "__main__":
     parser = Flags(__file__, __doc__, ".")
-    parser.add_argument("finished", type=Path, nargs="?", default=ROOT, help="default: this one")
+    parser.add_argument(
+        "finished", type=existing, nargs="?", default=ROOT, help="default: this one"
+    )
     folder = parser.parse_args().finished.resolve()
     missing = [file for file in FILES.values() if not (folder / file).exists()]
     if missing:

@@ -16,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks._flags import Flags
 from components.common.artifacts.predictions import Predictions
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.gate import decide
@@ -88,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    Flags(__file__, __doc__, "").parse_args()
     main()

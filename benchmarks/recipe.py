@@ -13,7 +13,6 @@ keeps what the runs said, among it how long they thought they would take.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import re
@@ -31,6 +30,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._flags import Flags, existing  # noqa: E402
 from benchmarks.recipe_sets import SETS, write_shards  # noqa: E402
 
 GRID = [  # what a patient person would try by hand
@@ -55,18 +55,17 @@ class Outcome:
 
 def main() -> None:
     """Run and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "--sets digits --seeds 1")
     parser.add_argument("--sets", nargs="+", choices=SETS, help="default: all that can be had")
-    parser.add_argument("--clothing", type=Path, help="archive of clothing photos with splits")
-    parser.add_argument("--signs", type=Path, help="archive of hand signs in class folders")
+    parser.add_argument("--clothing", type=existing, help="archive of clothing photos with splits")
+    parser.add_argument("--signs", type=existing, help="archive of hand signs in class folders")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--grid", action="store_true", help="also a grid of settings by hand")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings")
     parser.add_argument("--log", type=Path, help="file that gets what the runs print")
     flags = parser.parse_args()
+    parser.need_archives(flags, {name: SETS[name].source for name in flags.sets or ()})
     archives = {"clothing": flags.clothing, "signs": flags.signs, "digits": Path()}
     print(
         f"{'set':<14}{'settings':<34}{'accuracy':>18}{'probe':>8}{'loss':>8}{'ECE':>8}{'min':>7}{'/said':>7}"

@@ -30,7 +30,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._flags import Flags
+from benchmarks._flags import Flags, existing
 from components.common.artifacts.model import load_model, read_card
 from components.common.files.writing import compute_sha256
 from components.common.host import count_cores
@@ -204,14 +204,11 @@ def registering(model: Path) -> Iterator[None]:
 def main() -> None:
     """Print the figures."""
     parser = Flags(__file__, __doc__, "models/model.keras data/images")
-    parser.add_argument("model", type=Path)
-    parser.add_argument("images", type=Path)
+    parser.add_argument("model", type=existing)
+    parser.add_argument("images", type=existing)
     parser.add_argument("--seconds", type=float, default=5, help="of each load; default 5")
     parser.add_argument("--server", choices=SERVERS, help="this one alone")
     flags = parser.parse_args()
-    for path in (flags.model, flags.images):
-        if not path.exists():
-            parser.error(f"{path} is not there")
     contents = [file.read_bytes() for file in find_images(flags.images.resolve())[:64]]
     model, card = flags.model.resolve(), read_card(flags.model)
     bodies = [create_question(content) for content in contents]

@@ -21,6 +21,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._flags import existing  # noqa: E402
 from components.common.artifacts.dataset import read_dataset  # noqa: E402
 from components.common.shards.examples import read_split  # noqa: E402
 from components.common.shards.stored import open_split  # noqa: E402
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shards", type=Path, default=Path("data/shards"))
+    parser.add_argument("--shards", type=existing, default=Path("data/shards"))
     parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
     flags = parser.parse_args()
     dataset = read_dataset(flags.shards)

@@ -10,7 +10,6 @@ those of the default backbone, extracted once and kept (--cache).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._features import Set, add_flags, read_sets
+from benchmarks._flags import Flags
 from components.common.artifacts.model import compute_probabilities
 from components.predict.suggest.diversity import choose_spread
 from components.train.probe.choice import Known, choose_head
@@ -31,9 +31,7 @@ DRAWS = 3
 
 def main() -> None:
     """Print a table for each set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Flags(__file__, __doc__, "--clothing clothing-photos.tar")
     add_flags(parser)
     parser.add_argument("--start", type=int, default=200, help="labels that there are")
     parser.add_argument("--labels", type=int, default=200, help="labels that are asked for")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks._flags import Flags  # noqa: E402
+from benchmarks._flags import Flags, existing  # noqa: E402
 from components.common.terminal import exit_on_error  # noqa: E402
 
 
@@ -38,13 +38,13 @@ def main() -> None:
     step.add_argument("--batch-size", type=int, default=32)
     step.add_argument("--steps", type=int, default=31, help="in one measurement: an epoch")
     step.add_argument("--repeats", type=int, default=3, help="measurements of each kind")
-    step.add_argument("--torch-python", type=Path, help="Python of an environment with PyTorch")
+    step.add_argument("--torch-python", type=existing, help="Python of an environment with PyTorch")
     step.add_argument("--torch-compile", action="store_true", help="torch.compile as well")
     step.add_argument(
         "--size-px", type=int, help="generated images of this side, instead of the shards"
     )
     for command in (probe, step):
-        command.add_argument("--shards", type=Path, default=ROOT / "data/shards")
+        command.add_argument("--shards", type=existing, default=ROOT / "data/shards")
     flags = parser.parse_args()
     os.environ["KERAS_BACKEND"] = getattr(flags, "backend", "tensorflow")
     if flags.command == "probe":

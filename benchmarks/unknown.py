@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._flags import Flags
+from benchmarks._flags import Flags, existing
 from components.common.images.pixels import ImageForm, find_images, read_pixels
 
 FORM = ImageForm(224, "crop", "#ffffff")
@@ -119,7 +119,7 @@ def judge(strange: np.ndarray, known: np.ndarray) -> tuple[float, float]:
 def main() -> None:
     """Print a line a score."""
     parser = Flags(__file__, __doc__, "photos.tar")
-    parser.add_argument("photos", type=Path, help="folder, or tar, of split/class/photo")
+    parser.add_argument("photos", type=existing, help="folder, or tar, of split/class/photo")
     parser.add_argument("--digits", type=int, default=200)
     parser.add_argument("--cache", type=Path, help="npz file that keeps the features")
     flags = parser.parse_args()

@@ -35,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from _photos import generate_photos
 
+from benchmarks._flags import Flags, existing
 from components.common.artifacts.manifest import OK
 from components.common.host import count_cores
 from components.common.images.formats import FORMATS
@@ -48,8 +49,8 @@ from components.validate.spec import Params
 
 def main() -> None:
     """Run what is asked for and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="folder of photos to measure on as well")
+    parser = Flags(__file__, __doc__, "--files 5000")
+    parser.add_argument("--photos", type=existing, help="folder of photos to measure on as well")
     parser.add_argument("--files", type=int, default=50_000, help="generated files (50,000)")
     parser.add_argument("--width", type=int, default=640, help="of them, pixels (640 × 480)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -48,6 +51,28 @@ def find_missing(module: str, names: list[str]) -> list[str]:
         and not (place / name).is_dir()
         and not (place / f"{name}.py").is_file()
     ]
+
+
+# What a benchmark writes, or makes where it is not there yet; whatever else it is given, it reads.
+WRITTEN = {"--answers", "--cache", "--folder", "--keep", "--log", "--picture", "--results"}
+
+
+def test_what_is_given_to_read_and_is_not_there_is_told_in_a_line() -> None:
+    for file in sorted(ROOT.glob("benchmarks/[a-z]*.py")):
+        text = file.read_text(encoding="utf-8")
+        paths = set(re.findall(r'add_argument\(\s*"([\w-]+)", type=Path\b', text))
+        assert paths <= WRITTEN, f"{file.name}: type=existing, of benchmarks/_flags.py"
+    done = subprocess.run(
+        [sys.executable, "benchmarks/damage.py", "--photos", "nowhere"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == (
+        "damage: argument --photos: nowhere is not there; "
+        'such as: make bench BENCH=damage ARGS="--photos data/photos"\n'
+    )
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("benchmarks/*.py")), ids=lambda file: file.stem)
