@@ -94,9 +94,9 @@ def note_side(listing: Listing, notes: list[str]) -> None:
     """Say how many side files are passed over, and which tables cannot be read."""
     counts = count_side(listing)
     if counts:
+        files = f"{counts.total():,} side file{'s'[: counts.total() - 1]}"
         notes.append(
-            f"{counts.total():,} side files passed over ({describe_side(counts)}); "
-            f"`ignore` {SECTION} says which"
+            f"{files} passed over ({describe_side(counts)}); `ignore` {SECTION} says which"
         )
     notes += [words for words in (describe_hidden(listing), describe_packed(listing)) if words]
     masks = _find_masks(listing.paths)

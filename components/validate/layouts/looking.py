@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
 from components.common.images.formats import open_image
 from components.validate.folders.doubts import LabellessError
@@ -138,7 +139,9 @@ def _describe_classes(classes: dict[str, dict[str, int]], images: int) -> list[s
     for counts in classes.values():
         splits.update(counts)
     if any(splits):
-        told = ", ".join(f"{name or 'no split'} {count:,}" for name, count in splits.items())
+        told = ", ".join(
+            f"{name or 'no split'} {splits[name]:,}" for name in (*SPLITS, "") if splits[name]
+        )
         lines.append(f"given splits: {told}")
     return lines
 
@@ -156,8 +159,9 @@ def _describe_sizes(
             f"({len(sides)} of them looked at)"
         )
     if broken:
+        share = f"{len(broken)} of {len(sides) + len(broken)} looked at"
         lines.append(
-            f"{len(broken)} of {len(sides) + len(broken)} looked at are no image, such as "
+            f"{share} {'is' if len(broken) == 1 else 'are'} no image, such as "
             f"{broken[0]}: validate leaves such files out and says why"
         )
     odd = [path for path in broken if not is_image_name(path)]
