@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components.common.errors import DarkroomError
+from components.common.files.encodings import guess_encoding
 from components.ingest.contents import BY_HAND, describe_content
-from components.ingest.members import CHUNK, Archive, Create, Member, guess_encoding
+from components.ingest.members import CHUNK, Archive, Create, Member
 from components.ingest.placing import refuse, resolve
 
 ZSTD, SEVEN_ZIP = b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"
