@@ -103,16 +103,27 @@ def test_link_out_and_device_in_tar_are_refused(
 
 
 @pytest.mark.parametrize(
-    "link", [make_link("../dog/2.png"), make_link("dog/2.png", tarfile.LNKTYPE)]
+    "link",
+    [
+        make_link("../dog/2.png"),
+        make_link("dog/2.png", tarfile.LNKTYPE),
+        make_link("../dog/linked.png"),  # by another link
+    ],
 )
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_link_inside_becomes_a_copy(
     link: tarfile.TarInfo, mode: str, tmp_path: Path, folder: Path
 ) -> None:
+    further = make_link("2.png")
     contents = {"dog/2.png": PNG, "cat/1.png": encode_png(7), "cat/3.png": link}
-    unpack(make_tar(tmp_path / "a", contents, mode), folder, "photos")
-    assert (folder / "cat/3.png").read_bytes() == PNG
-    assert not (folder / "cat/3.png").is_symlink()
+    contents["dog/linked.png"] = further
+    # A link may stand before what it names, as where a member was written anew behind it.
+    for number, order in enumerate((list(contents), [*contents][::-1])):
+        archive = make_tar(tmp_path / f"{number}", {name: contents[name] for name in order}, mode)
+        (folder / f"{number}").mkdir()
+        unpack(archive, folder / f"{number}", "photos")
+        assert (folder / f"{number}/cat/3.png").read_bytes() == PNG
+        assert not (folder / f"{number}/cat/3.png").is_symlink()
 
 
 @pytest.mark.parametrize(
