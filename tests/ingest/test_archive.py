@@ -102,6 +102,22 @@ def test_link_out_and_device_in_tar_are_refused(
     assert list_files(folder) == []
 
 
+def test_names_that_are_too_long_are_shortened(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 255 letters, as Windows and macOS take them, of three bytes each."""
+    one, other = f"cat/{'猫' * 100}1.png", f"cat/{'猫' * 100}2.png"
+    long = f"{'dog' * 90}/1.png"
+    contents = {"p/" + name: PNG for name in ("cat/1.png", one, other, long)}
+    unpack(make_zip(tmp_path / "a", contents), folder, "photos")
+    names = list_files(folder)
+    assert len(names) == 4
+    assert all(len(part.encode()) <= 255 for name in names for part in name.split("/"))
+    assert sum(name.startswith(f"cat/{'猫' * 70}") for name in names) == 2
+    assert all(name.endswith(".png") for name in names)
+    assert "shortened, as their names are longer than 255 bytes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "link",
     [
