@@ -73,8 +73,9 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
 
                 found.extract(list(places), create)
     except WriteError as error:
+        why = str(error) if len(str(error)) < 400 else f"{str(error)[:300]}…"
         raise DarkroomError(
-            f"{name}: cannot be unpacked here ({error}); mend that, then run again"
+            f"{name}: cannot be unpacked here ({why}); mend that, then run again"
         ) from None
     except DAMAGED as error:
         raise DarkroomError(describe_damage(name, str(error) or type(error).__name__)) from None
