@@ -229,6 +229,15 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
             message = f"error: {error.name} is not installed in {sys.executable}; {_OTHER_PYTHON}"
             print(message, file=sys.stderr, flush=True)
             sys.exit(1)
+        encoding = sys.getfilesystemencoding()
+        if isinstance(error, UnicodeEncodeError) and encoding != "utf-8":
+            message = (
+                f"error: a name with {error.object[error.start : error.end]!a} in it cannot be "
+                f"written in {encoding}, the encoding of this system's settings; set PYTHONUTF8=1, "
+                "or LC_ALL=C.UTF-8"
+            )
+            print(message, file=sys.stderr, flush=True)
+            sys.exit(1)
         if isinstance(error, MemoryError):
             print(f"error: {_TOO_LITTLE}", file=sys.stderr, flush=True)
             sys.exit(1)

@@ -73,8 +73,9 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
 
                 found.extract(list(places), create)
     except WriteError as error:
+        why = str(error) if len(str(error)) < 400 else f"{str(error)[:300]}…"
         raise DarkroomError(
-            f"{name}: cannot be unpacked here ({error}); mend that, then run again"
+            f"{name}: cannot be unpacked here ({why}); mend that, then run again"
         ) from None
     except DAMAGED as error:
         raise DarkroomError(describe_damage(name, str(error) or type(error).__name__)) from None
@@ -137,6 +138,11 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
         )
     if plan.doubled:
         say(f"more than once in {name}, the last is taken: {_list_some(plan.doubled)}")
+    if plan.shortened:
+        say(
+            f"shortened, as their names are longer than 255 bytes: {_list_some(plan.shortened)}; a "
+            "table finds them by their new names alone"
+        )
     if plan.hidden:
         say(
             f"left out, as names that begin with a dot are hidden: {_list_some(plan.hidden)}; if "
@@ -208,7 +214,8 @@ def describe_lack(name: str, names: list[str], inner: list[str], is_folder: bool
 
 
 def _list_some(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3:,} more" if names[3:] else "")
+    shown = [name if len(name) <= 120 else f"{name[:100]}…" for name in sorted(names)[:3]]
+    return ", ".join(shown) + (f" and {len(names) - 3:,} more" if names[3:] else "")
 
 
 def _too_large(archive: str, what: str) -> DarkroomError:

@@ -9,14 +9,15 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from components.common.errors import DarkroomError
+from components.common.files.encodings import guess_encoding
 from components.ingest.contents import BY_HAND, describe_content
-from components.ingest.members import CHUNK, Archive, Create, Member, guess_encoding
+from components.ingest.members import CHUNK, Archive, Create, Member
 from components.ingest.placing import refuse, resolve
 
 ZSTD, SEVEN_ZIP = b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"
@@ -25,6 +26,9 @@ READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 METHODS = {9: "Deflate64, as Windows does over 2 GB", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 TAR_MARK, MARK_PLACE = re.compile(rb"ustar[\0 ]"), 257  # in the head of each member
 LONGEST_LINK = 4096  # PATH_MAX of Linux
+MOST_LINKS = 40  # that Linux follows
+MOST_OPEN = 100  # files that are written at once
+T = TypeVar("T")
 
 
 @contextmanager
@@ -84,13 +88,22 @@ def _open_tar(stream: Any, name: str) -> Iterator[Archive]:
 
 
 def _each(read: Callable[[Any], Any]) -> Any:
-    """Return what extracts member by member."""
+    """Return what extracts member by member, links with what they name: no stream goes back."""
 
     def extract(wanted: list[Member], create: Create) -> None:
+        together: dict[int, list[Member]] = {}
         for member in wanted:
-            with read(member.handle) as stream, contextlib.closing(create(member)) as out:
-                while chunk := _read(stream):
-                    out.write(chunk)
+            together.setdefault(id(member.handle), []).append(member)
+        for members in together.values():
+            for start in range(0, len(members), MOST_OPEN):
+                with read(members[0].handle) as stream, contextlib.ExitStack() as stack:
+                    outs = [
+                        stack.enter_context(contextlib.closing(create(member)))
+                        for member in members[start : start + MOST_OPEN]
+                    ]
+                    while chunk := _read(stream):
+                        for out in outs:
+                            out.write(chunk)
 
     return extract
 
@@ -104,7 +117,7 @@ def _read(stream: IO[bytes]) -> bytes:
 
 def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[Member]:
     """Yield the files, then the links, which may stand before what they name; fill the folders."""
-    sizes: dict[str | None, int] = {}
+    files: dict[str | None, tarfile.TarInfo] = {}
     links: list[tuple[tarfile.TarInfo, str]] = []
     for info in tar:
         if info.islnk() or info.issym():
@@ -112,17 +125,20 @@ def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[M
             start = PurePosixPath(info.name).parent if info.issym() else PurePosixPath()
             links.append((info, _follow(name, info.name, start, info.linkname)))
         elif info.isfile():
-            sizes[resolve(PurePosixPath(info.name))] = info.size
+            files[resolve(PurePosixPath(info.name))] = info
             yield Member(info.name, info.size, info)
         elif info.isdir():
             folders.append(info.name)
         else:
             raise refuse(name, info.name, "is a device or another special file")
     _read_on(name, tar.fileobj)
+    further = {resolve(PurePosixPath(info.name)): target for info, target in links}
     for info, target in links:
-        if target not in sizes:
+        found = _follow_all(target, further, files)
+        if found is None:
             raise _refuse_dead(name, info.name, info.linkname)
-        yield Member(info.name, sizes[target], info)
+        # Its own bytes: of a hard link Python would seek them before the link alone.
+        yield Member(info.name, found.size, found)
 
 
 def _read_on(name: str, stream: Any) -> None:
@@ -181,14 +197,29 @@ def _list_zip(name: str, found: zipfile.ZipFile, folders: list[str]) -> Iterable
         else:
             files[resolve(PurePosixPath(path.replace("\\", "/")))] = info
             yield Member(path, info.file_size, info, guessed)
+    yield from _list_zip_links(name, found, links, files)
+
+
+def _list_zip_links(
+    name: str,
+    found: zipfile.ZipFile,
+    links: list[tuple[str, zipfile.ZipInfo]],
+    files: Mapping[str | None, zipfile.ZipInfo],
+) -> Iterable[Member]:
+    """Yield the links of a zip, with the entries that they name."""
+    targets: list[tuple[str, str, str]] = []  # link, what it names as written, and in the archive
     for path, info in links:
         if info.file_size > LONGEST_LINK:
             raise refuse(name, path, "is a link of more bytes than any has")
         target = found.read(info).decode("utf-8", "replace")
         inside = _follow(name, path, PurePosixPath(path).parent, target)
-        if inside not in files:
+        targets.append((path, target, inside))
+    further = {resolve(PurePosixPath(path)): inside for path, _, inside in targets}
+    for path, target, inside in targets:
+        entry = _follow_all(inside, further, files)
+        if entry is None:
             raise _refuse_dead(name, path, target)
-        yield Member(path, files[inside].file_size, files[inside])
+        yield Member(path, entry.file_size, entry)
 
 
 def _refuse_piece(archive: Path) -> None:
@@ -206,6 +237,17 @@ def _follow(name: str, member: str, start: PurePosixPath, target: str) -> str:
     if inside is None:
         raise refuse(name, member, f"is a link out of the folder, to {target!r}")
     return inside
+
+
+def _follow_all(
+    target: str, further: Mapping[str | None, str], files: Mapping[str | None, T]
+) -> T | None:
+    """Return the file that a link means, also by links to links; None: there is none."""
+    for _ in range(MOST_LINKS):
+        if target in files or target not in further:
+            break
+        target = further[target]
+    return files.get(target)
 
 
 def _refuse_dead(name: str, member: str, target: str) -> DarkroomError:

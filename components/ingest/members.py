@@ -1,29 +1,14 @@
-"""What an open archive offers, of whatever format, and what its files are written to.
-
-The names of a zip may not say their encoding: it is told by what letters they would be.
-"""
+"""What an open archive offers, of whatever format, and what its files are written to."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 CHUNK = 1 << 20
-CYRILLIC = ("cp866", "cp1251")  # of a Russian Windows in its zips, and elsewhere
-# First bytes of common characters; where another encoding is taken for this one, rare ones come.
-EAST_ASIAN = {
-    "cp932": {0x82, 0x83, *range(0x88, 0x98)},  # kana, and kanji of the first level
-    "gb18030": set(range(0xB0, 0xD8)),
-    "euc_kr": set(range(0xB0, 0xC9)),
-    "big5": set(range(0xA4, 0xC7)),
-}
-COMMON = 0.8  # of the characters
-# So many characters of Korean are hardly ever Chinese by chance, and fewer may well be.
-SURELY_KOREAN = 8
 
 
 class WriteError(Exception):
@@ -80,61 +65,3 @@ class Archive:
     # Writes the wanted members, in the archive's order, each to what the function opens for it.
     extract: Callable[[list[Member], Create], None]
     folders: list[str] = field(default_factory=list)  # filled while the members are listed
-
-
-def guess_encoding(names: Sequence[bytes], usual: str) -> str:
-    """Return the encoding of some names, which are not UTF-8.
-
-    Args:
-        names: as they stand in the archive.
-        usual: the encoding that the writing system would use in Western Europe; taken where its
-            letters make sense, and where no other's do.
-    """
-    text = _decode(names, usual) or ""
-    if text and all(map(_is_letter, _list_others(text))):
-        return usual
-    for encoding in CYRILLIC:
-        if _is_cyrillic(_decode(names, encoding)):
-            return encoding
-    shares = {encoding: _share_common(names, encoding) for encoding in EAST_ASIAN}
-    text = _decode(names, "euc_kr") or ""
-    if shares["euc_kr"] == 1 and len(_list_others(text)) >= SURELY_KOREAN:
-        return "euc_kr"
-    best = max(shares, key=lambda encoding: shares[encoding])
-    return best if shares[best] >= COMMON else usual
-
-
-def _decode(names: Sequence[bytes], encoding: str) -> str | None:
-    try:
-        return "/".join(name.decode(encoding) for name in names)
-    except UnicodeDecodeError:
-        return None
-
-
-def _list_others(text: str) -> list[str]:
-    return [letter for letter in text if not letter.isascii()]
-
-
-def _is_letter(letter: str) -> bool:
-    return unicodedata.category(letter)[0] in "LM"
-
-
-def _is_cyrillic(text: str | None) -> bool:
-    """Whether all words are of Cyrillic letters, or of none, and not of one letter alone."""
-    words = "".join(c if _is_letter(c) else " " for c in text or "").split()
-    others = [word for word in words if not word.isascii()]
-    return (
-        bool(others)
-        and all(map(_is_letter, _list_others(text or "")))
-        and any(len(word) > 2 for word in others)
-        and all("CYRILLIC" in unicodedata.name(c, "") for word in others for c in word)
-    )
-
-
-def _share_common(names: Sequence[bytes], encoding: str) -> float:
-    letters = _list_others(_decode(names, encoding) or "")
-    # Halves of letters of the West come out as Japan's narrow letters, of a byte each.
-    if not letters or not all(map(_is_letter, letters)):
-        return 0.0
-    codes = [letter.encode(encoding) for letter in letters]
-    return sum(len(c) == 2 and c[0] in EAST_ASIAN[encoding] for c in codes) / len(codes)

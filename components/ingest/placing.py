@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ SPLITS = re.compile(
     re.IGNORECASE,
 )
 
+LONGEST_NAME, LONGEST_SUFFIX = 255, 16  # bytes; the first is NAME_MAX of Linux
+
 Parts = tuple[str, ...]
 
 
@@ -34,6 +37,7 @@ class Plan:
     wrapping: str  # the folders at the top that were left away, `photos/photos`; empty: none
     left_out: list[str]  # files beside the wrapping whose place is taken by one inside it
     doubled: list[str]  # names that came again later: the last is taken, as tar does
+    shortened: list[str]  # files whose names, or whose folders', are too long to be kept
     hidden: list[str]  # images that are skipped for a dot before their name, or their folder's
 
 
@@ -60,7 +64,7 @@ def plan_targets(source: str, names: Sequence[str]) -> Plan:
         if not path or _is_hidden(path) or len(path) <= strip:
             targets.append(None)
             continue
-        target = path[strip:]
+        target = tuple(map(shorten, path[strip:]))
         if target in taken:
             targets[taken[target]] = None
             doubled.append(names[index])
@@ -79,7 +83,26 @@ def plan_targets(source: str, names: Sequence[str]) -> Plan:
         raise refuse(source, names[taken[target]], "is a file and a folder at once")
     wrapping = "/".join(next(path for path in kept if len(path) > strip)[:strip]) if strip else ""
     hidden = [n for n, path in zip(names, paths, strict=True) if path and _is_hidden_image(path)]
-    return Plan(targets, wrapping, left_out, doubled, hidden)
+    long = [
+        name
+        for name, path, target in zip(names, paths, targets, strict=True)
+        if target and target.parts != path[len(path) - len(target.parts) :]
+    ]
+    return Plan(targets, wrapping, left_out, doubled, long, hidden)
+
+
+def shorten(name: str) -> str:
+    """Return a name that file systems take: where it is too long its beginning, a digest, its end.
+
+    Names of 86 Chinese letters, which Windows takes, are longer in UTF-8 than Linux does.
+    """
+    raw = name.encode()
+    if len(raw) <= LONGEST_NAME:
+        return name
+    suffix = PurePosixPath(name).suffix
+    suffix = suffix if len(suffix.encode()) <= LONGEST_SUFFIX else ""
+    end = f"~{hashlib.sha256(raw).hexdigest()[:8]}{suffix}"
+    return raw[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
 
 
 def split_name(source: str, name: str) -> Parts:

@@ -116,6 +116,7 @@ def create_form(usable: pd.DataFrame, params: Params) -> ImageForm:
         params.resize,
         params.background,
         srgb=True,
+        deep_colours=True,
         grey_window=tuple(params.grey_window),
         max_pixels=TAKEN_PIXELS if pixels <= TAKEN_PIXELS else hundreds,
     )

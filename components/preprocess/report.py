@@ -82,8 +82,12 @@ def describe_splits(
     used = totals.sum()
     shares = ", ".join(f"{name} {totals[name]:,} ({totals[name] / used:.1%})" for name in SPLITS)
     yield f"{used:,} images of {len(class_names)} classes: {shares}"
-    if (images["split"].fillna("") == "").all():
-        yield from _find_odd_shares(splits, {"val": val_fraction, "test": test_fraction})
+    given = images["split"].fillna("").astype(str)
+    asked = {"val": val_fraction, "test": test_fraction}
+    drawn = {name: share for name, share in asked.items() if not (given == name).any()}
+    # A split that is not given comes out of train, and of what is in none.
+    of = " that no other split is given" if len(drawn) == 1 else ""
+    yield from _find_odd_shares(splits[given.isin(["", "train"]).to_numpy()], drawn, of)
     for name in ("val", "test"):
         absent = counts.index[counts[name] == 0]
         if len(absent):
@@ -137,8 +141,8 @@ def _find_parted_groups(splits: pd.DataFrame, groups: pd.Series) -> Iterator[str
         )
 
 
-def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[str]:
-    """Yield which splits are far from the shares that were asked for, beyond luck."""
+def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float], below: str) -> Iterator[str]:
+    """Yield which splits are far from the shares that were asked for, beyond luck; of what."""
     used = splits[splits["split"].notna()]
     units = used["group_id"].nunique()
     is_filled = used["why"].str.contains(FILLED, regex=False)
@@ -146,7 +150,7 @@ def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[
         is_here = used["split"] == name
         found = is_here.mean()
         # A fifth more or less is no matter; of few units a share is luck.
-        if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / units) ** 0.5:
+        if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / max(1, units)) ** 0.5:
             filled = (is_here & is_filled).sum()
             largest = used["group_id"].value_counts().iloc[0]
             why = f"of {units:,} groups the largest has {largest:,} images, and a group stays "
@@ -154,8 +158,8 @@ def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float]) -> Iterator[
             if 2 * filled > is_here.sum() - share * len(used) > 0:
                 why = f"{filled:,} of them were put there, since their classes had none there"
             yield (
-                f"warning: {name} holds {found:.1%} of the images, {share:.1%} were asked for; "
-                f"{why}"
+                f"warning: {name} holds {found:.1%} of the images{below}, {share:.1%} were asked "
+                f"for; {why}"
             )
 
 

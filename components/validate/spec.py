@@ -11,6 +11,7 @@ from components.common.settings.spec import Between, Data, param, path, section,
 # Files that lie beside photographs and are none: notes, labels, tables, films of live photos.
 SIDE_FILES = [
     *("*.xml", "*.json", "*.jsonl", "*.txt", "*.csv", "*.tsv", "*.parquet", "*.yaml", "*.yml"),
+    "*.lst",
     *("*.md", "*.html", "*.htm", "*.url", "*.log", "*.db", "*.ini", "*.xmp", "*.aae", "*.thm"),
     *("*.mat", "*.npy", "*.npz", "*.pkl", "*.xls", "*.xlsx", "*.ods", "*.mov", "*.mp4"),
     *("*.part", "*.crdownload", "*.tmp", "lost+found/"),

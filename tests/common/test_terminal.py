@@ -79,6 +79,22 @@ def test_any_terminal_gets_readable_words(encoding: str) -> None:
         assert "Kätzchen · \\udcff.jpg" in text
 
 
+def test_a_name_that_the_systems_settings_cannot_write_is_no_traceback(tmp_path: Path) -> None:
+    code = (
+        "from components.common.terminal import exit_on_error\n"
+        "with exit_on_error():\n"
+        "    open('K' + chr(228) + 'tzchen.jpg')\n"
+    )
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "POSIX"}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(
+        words, capture_output=True, env=environment, check=False, cwd=ROOT, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "set PYTHONUTF8=1, or LC_ALL=C.UTF-8" in done.stderr
+
+
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_who_has_read_enough_hears_no_more(lines: int) -> None:
     code = (

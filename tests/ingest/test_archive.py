@@ -102,17 +102,44 @@ def test_link_out_and_device_in_tar_are_refused(
     assert list_files(folder) == []
 
 
+def test_names_that_are_too_long_are_shortened(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 255 letters, as Windows and macOS take them, of three bytes each."""
+    one, other = f"cat/{'猫' * 100}1.png", f"cat/{'猫' * 100}2.png"
+    long = f"{'dog' * 90}/1.png"
+    contents = {"p/" + name: PNG for name in ("cat/1.png", one, other, long)}
+    unpack(make_zip(tmp_path / "a", contents), folder, "photos")
+    names = list_files(folder)
+    assert len(names) == 4
+    assert all(len(part.encode()) <= 255 for name in names for part in name.split("/"))
+    assert sum(name.startswith(f"cat/{'猫' * 70}") for name in names) == 2
+    assert all(name.endswith(".png") for name in names)
+    assert "shortened, as their names are longer than 255 bytes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    "link", [make_link("../dog/2.png"), make_link("dog/2.png", tarfile.LNKTYPE)]
+    "link",
+    [
+        make_link("../dog/2.png"),
+        make_link("dog/2.png", tarfile.LNKTYPE),
+        make_link("../dog/linked.png"),  # by another link
+    ],
 )
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_link_inside_becomes_a_copy(
     link: tarfile.TarInfo, mode: str, tmp_path: Path, folder: Path
 ) -> None:
+    further = make_link("2.png")
     contents = {"dog/2.png": PNG, "cat/1.png": encode_png(7), "cat/3.png": link}
-    unpack(make_tar(tmp_path / "a", contents, mode), folder, "photos")
-    assert (folder / "cat/3.png").read_bytes() == PNG
-    assert not (folder / "cat/3.png").is_symlink()
+    contents["dog/linked.png"] = further
+    # A link may stand before what it names, as where a member was written anew behind it.
+    for number, order in enumerate((list(contents), [*contents][::-1])):
+        archive = make_tar(tmp_path / f"{number}", {name: contents[name] for name in order}, mode)
+        (folder / f"{number}").mkdir()
+        unpack(archive, folder / f"{number}", "photos")
+        assert (folder / f"{number}/cat/3.png").read_bytes() == PNG
+        assert not (folder / f"{number}/cat/3.png").is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +231,7 @@ def test_name_that_is_not_utf8_is_refused(tmp_path: Path, folder: Path) -> None:
 
 
 def test_name_that_the_disk_refuses_is_said_so(tmp_path: Path, folder: Path) -> None:
-    found = make_tar(tmp_path / "a", {f"cat/{'x' * 300}.png": PNG})
+    found = make_tar(tmp_path / "a", {"dog/1.png": PNG, f"{'cat/' * 1200}1.png": PNG})
     with pytest.raises(DarkroomError, match=r"cannot be unpacked here .*too long"):
         unpack(found, folder, "photos")
 

@@ -257,12 +257,15 @@ def test_what_else_it_holds_is_counted(tmp_path: Path, folder: Path) -> None:
         unpack(found, folder, "photos")
 
 
-@pytest.mark.parametrize(("target", "works"), [("../dog/1.png", True), ("/etc/passwd", False)])
+@pytest.mark.parametrize(
+    ("target", "works"), [("../dog/1.png", True), ("../dog/3.png", True), ("/etc/passwd", False)]
+)
 def test_links_in_a_zip_are_as_in_a_tar(
     target: str, works: bool, tmp_path: Path, folder: Path
 ) -> None:
     place = write_files(tmp_path / "in", ["cat/1.png", "dog/1.png"])
     (place / "cat/2.png").symlink_to(target)
+    (place / "dog/3.png").symlink_to("1.png")
     call("zip", "-qry", "../a.zip", ".", place=place)
     if not works:
         with pytest.raises(DarkroomError, match="is a link out of the folder, to '/etc/passwd'"):

@@ -17,7 +17,7 @@ _WHITE = (255, 255, 255)
 _SAME = 2
 # Deep greys that use less of what their type can hold have no nominal white: cameras of 12 bits
 # use a sixteenth of 16 bits, and would be black.
-_NARROW = 0.25
+NARROW = 0.25
 _BAND = 1 << 24  # pixels that are converted at once where a picture is huge
 _SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of a profile → mode of Pillow
 _NAMES = {"RGB": "RGB", "L": "grey", "CMYK": "CMYK"}
@@ -123,7 +123,7 @@ def find_grey_range(grey: np.ndarray, window: Sequence[float] | None) -> tuple[R
     whites = (65535.0,) if np.issubdtype(grey.dtype, np.integer) else (1.0, 255.0)
     low, high = _find_extremes(grey)
     white = next((white for white in whites if low >= 0 and high <= white), None)
-    is_narrow = window is not None and white is not None and high < white * _NARROW
+    is_narrow = window is not None and white is not None and high < white * NARROW
     if low < high and (white is None or is_narrow):
         return (low, high), True
     return (0.0, white if white is not None else max(high, 1.0)), False

@@ -7,6 +7,7 @@ import stat
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -30,6 +31,7 @@ MAX_PASSES = 100
 _PASS = b"\xff\xda"  # marker at the head of each
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 
+_TIFF = "a TIFF of a kind that is not decoded"
 # Where its mark is, the mark, and what it is called. Pictures that nothing here decodes first.
 _PICTURES = (
     (0, b"\xff\x0a", "a JPEG XL picture"),
@@ -38,6 +40,14 @@ _PICTURES = (
     (0, b"gimp xcf", "a GIMP document"),
     (0, b"\x00\x00\x01\x00", "an icon"),
     (0, b"DDS ", "a DirectDraw texture"),
+    (0, b"icns", "an icon"),
+    (0, b"qoif", "a QOI picture"),
+    (0, b"\x01\xda\x00", "an SGI picture"),
+    (0, b"\x01\xda\x01", "an SGI picture"),
+    (0, b"\x0a\x05\x01\x08", "a PCX picture"),
+    (0, b"\x0a\x05\x01\x01", "a PCX picture"),
+    (0, b"\x8aMNG", "an MNG animation"),
+    (0, b"AT&TFORM", "a DjVu document"),
     (0, b"v/1\x01", "an OpenEXR picture"),
     (0, b"#?RADIANCE", "a Radiance picture"),
     (0, b"SIMPLE  =", "a FITS picture"),
@@ -45,9 +55,9 @@ _PICTURES = (
     (4, b"ftypcrx ", "a camera's raw file"),
     (8, b"CR\x02", "a camera's raw file"),
     (128, b"DICM", "a DICOM file"),
-    (0, b"II+\x00", "a TIFF of a kind that is not decoded"),
-    (0, b"II*\x00", "a TIFF of a kind that is not decoded"),
-    (0, b"MM\x00*", "a TIFF of a kind that is not decoded"),
+    (0, b"II+\x00", _TIFF),
+    (0, b"II*\x00", _TIFF),
+    (0, b"MM\x00*", _TIFF),
 )
 _OTHERS = (
     (0, b"%PDF", "a PDF document"),
@@ -150,8 +160,12 @@ def is_heic(head: bytes) -> bool:
     return bool(brands & _HEIC_BRANDS) or head[8:12] in (b"mif1", b"msf1", b"heif")
 
 
-def name_kind(data: bytes) -> tuple[str, str]:
+def name_kind(data: bytes, size: int | None = None) -> tuple[str, str]:
     """Say what a file is that no decoder took.
+
+    Args:
+        data: its bytes, or the first of them.
+        size: how many it has in all, if these are the first.
 
     Returns:
         Kind and detail: `unknown format`, a picture that is not read here; `damaged`, one whose
@@ -159,12 +173,25 @@ def name_kind(data: bytes) -> tuple[str, str]:
     """
     if data[4:8] == b"ftyp" and (is_heic(data[:_HEAD]) or data[8:12] in _AVIF_BRANDS):
         return "damaged", "begins as HEIC or AVIF, but its head cannot be read"
-    if name := _find_mark(data, _PICTURES):
+    name = _find_mark(data, _PICTURES)
+    if name == _TIFF and _is_cut_tiff(data, size or len(data)):
+        return "damaged", "a TIFF that is cut short: the list of what is in it is missing"
+    if name:
         return "unknown format", f"{name}; save it as JPEG, PNG or TIFF of 8 or 16 bits"
     if name := _find_mark(data, _CUT):
         return "damaged", f"begins as {name}, but its head cannot be read"
     name = _find_mark(data, _OTHERS) or _name_text(data[:512].lstrip(b"\xef\xbb\xbf \t\r\n"))
     return "not an image", name or f"none of {', '.join(FORMATS)}, HEIC"
+
+
+def _is_cut_tiff(data: bytes, size: int) -> bool:
+    """Whether a TIFF's list of tags lies behind its end, as most writers put it last."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II*\0") else "big"
+    if order == "big" and not data.startswith(b"MM\0*"):
+        return False
+    place = int.from_bytes(data[4:8], order)
+    tags = int.from_bytes(data[place : place + 2], order)
+    return place + 2 + 12 * tags > size
 
 
 def find_extent(image: Image.Image) -> tuple[int, int]:

@@ -6,6 +6,7 @@ has the same pixels, to the bit, wherever it is met.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from dataclasses import dataclass, fields
@@ -23,6 +24,7 @@ from components.common.images.colour import (
     find_grey_range,
     is_deep_grey,
 )
+from components.common.images.deep import find_layout, widen
 from components.common.images.formats import (
     HEAD_BYTES,
     MAX_PIXELS,
@@ -69,6 +71,7 @@ class ImageForm:
     # of their type's range, their own; None: always what their type stands for.
     grey_window: tuple[float, ...] | None = None
     max_pixels: int = MAX_PIXELS  # an image of more is refused
+    deep_colours: bool = False  # whether grey_window is that of colours of 16 bits as well
 
     def __post_init__(self) -> None:
         """Take a window as JSON gives it back."""
@@ -104,9 +107,11 @@ def read_pixels(source: bytes | Path, form: ImageForm) -> np.ndarray:
             # detail finer than the wanted size. Features of clothing photos so decoded told the
             # classes apart as well as those of whole ones (at 128, 160 and 192 px).
             image.draft(None, (form.size_px, form.size_px))
+            layout = find_layout(image) if form.deep_colours else ""
             image.load()
-            rgb = _convert(image, form, background)
             orientation = read_orientation(image)
+            seen = widen(image, source, layout, form.grey_window or ())[0] if layout else image
+            rgb = _convert(seen, form, background)
     except DarkroomError as error:
         raise DarkroomError(f"{name}: {error}") from None
     except Exception as error:  # damaged files make decoders raise nearly anything
@@ -118,11 +123,11 @@ def _explain(source: bytes | Path, error: Exception) -> str:
     """Say why a decoder failed; what Python calls its own objects tells nobody anything."""
     if isinstance(error, UnidentifiedImageError):
         if isinstance(source, bytes):
-            start = source[:HEAD_BYTES]
+            start, size = source[:HEAD_BYTES], len(source)
         else:
             with source.open("rb") as file:
-                start = file.read(HEAD_BYTES)
-        return ": ".join(name_kind(start)) if start else "it is empty"
+                start, size = file.read(HEAD_BYTES), os.fstat(file.fileno()).st_size
+        return ": ".join(name_kind(start, size)) if start else "it is empty"
     return re.sub(r"<\S+ object at 0x[0-9a-f]+>", "it", str(error)) or type(error).__name__
 
 

@@ -18,7 +18,7 @@ from components.predict.suggest.ranking import Candidate
 
 HERE = Path(__file__).parent
 SHOWN = 500  # pictures of some 6 kB each; the list names all
-FORM = ImageForm(200, "crop", "#f6f8fa", srgb=True, grey_window=())
+FORM = ImageForm(200, "crop", "#f6f8fa", srgb=True, grey_window=(), deep_colours=True)
 
 
 def render_page(chosen: Sequence[Candidate], images: int, copies: int, wanted: Suggest) -> str:

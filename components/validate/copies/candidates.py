@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.validate.copies.orientations import ORIENTATIONS, orient_boxes, orient_frequencies
-from components.validate.copies.sketch import CAPTIONED, CONTENT, WHOLE, Sketches
+from components.validate.copies.sketch import (
+    BARE,
+    CAPTIONED,
+    CONTENT,
+    WHOLE,
+    Sketches,
+)
 
 # Cosine of the frequencies of two views. Copies whose cut lies between the views reach 0.92, and
 # half of the likeliest pairs of unrelated photographs of one kind of thing 0.9.
@@ -106,11 +112,15 @@ def _iterate_questions(
     without a caption as they are, since of two captioned copies neither is whole.
     """
     everyone = np.arange(len(sketches.views))
-    bordered = np.flatnonzero((sketches.boxes[:, CONTENT] != sketches.boxes[:, WHOLE]).any(axis=1))
+    bordered, *captioned = (
+        np.flatnonzero((sketches.boxes[:, view] != sketches.boxes[:, WHOLE]).any(axis=1))
+        for view in (CONTENT, *BARE)
+    )
     turns = np.arange(len(ORIENTATIONS))
     for view, pictures, orientations in (
         (WHOLE, everyone, turns),
         (CONTENT, bordered, turns),
+        *((view, pictures, turns[:1]) for view, pictures in zip(BARE, captioned, strict=True)),
         *((view, everyone, turns[:1]) for view in CAPTIONED),
     ):
         for part in _cut(pictures, QUESTIONS // len(orientations)):

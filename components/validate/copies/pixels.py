@@ -20,7 +20,7 @@ def read_picture(file: Path, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
 
     One that has gone since it was looked at is grey, and like no other.
     """
-    form = ImageForm(LUMA_PX, "stretch", "#ffffff", True, (), max_pixels)
+    form = ImageForm(LUMA_PX, "stretch", "#ffffff", True, (), max_pixels, deep_colours=True)
     try:
         pixels = read_pixels(file, form)
     except (DarkroomError, OSError):

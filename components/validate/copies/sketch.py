@@ -28,12 +28,18 @@ PARTS = (
     (0.05, 0.05, 1.0, 1.0),
 )
 SQUARES = (0.0, 0.0625)  # margins of the square in the middle: the usual centre crops
-WHOLE, CONTENT = 0, 1  # the first two views: all, and what a border of one tone surrounds
-VIEWS = 2 + len(PARTS) + len(SQUARES)
-CAPTIONED = range(5, 9)
+# The first views: all, what a border of one tone surrounds, what lies above a bar with a caption,
+# and what below one.
+WHOLE, CONTENT, BARE = 0, 1, (2, 3)
+FOUND = 4  # views that are sought in the picture; the rest lie in the same place in all
+VIEWS = FOUND + len(PARTS) + len(SQUARES)
+CAPTIONED = range(FOUND + 3, FOUND + 7)
 BORDER_DEVIATION = 8  # of luma, in a row that may be border: beside a picture JPEG ripples
 BORDER_STEP = 12  # of a row's mean against that of the outermost
-SIZE = 4 * 4 + THUMBNAIL_PX**2 + VIEWS * FREQUENCIES**2  # bytes of a sketch
+CAPTION = (0.02, 0.3)  # of the height, that a bar with a caption may take
+BAR_SHARE = 0.5  # of each of its rows has the bar's tone; letters are thin
+HEAD = (FOUND - 1) * 4 * 4  # bytes of their places, but for WHOLE
+SIZE = HEAD + THUMBNAIL_PX**2 + VIEWS * FREQUENCIES**2  # bytes of a sketch
 
 
 def draw_sketch(luma: Image.Image) -> bytes:
@@ -44,11 +50,11 @@ def draw_sketch(luma: Image.Image) -> bytes:
     """
     thumbnail = luma.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
     base = luma.resize((BASE_PX, BASE_PX), Image.Resampling.BOX)
-    content = find_content(np.asarray(luma))
-    boxes = np.array([(0, 0, 1, 1), content, *PARTS, *list_squares(*luma.size)], np.float32)
+    sought = [find_content(np.asarray(luma)), *find_bare(np.asarray(luma))]
+    boxes = np.array([(0, 0, 1, 1), *sought, *PARTS, *list_squares(*luma.size)], np.float32)
     low = compute_frequencies(np.asarray(base, np.float32), boxes)
     return (
-        np.array(content, np.float32).tobytes()
+        np.array(sought, np.float32).tobytes()
         + thumbnail.tobytes()
         + np.asarray(np.rint(low * 127), np.int8).tobytes()
     )
@@ -65,17 +71,18 @@ class Sketches:
             sizes: (pictures, 2), width and height, upright.
         """
         raw = np.frombuffer(b"".join(sketches), np.uint8).reshape(len(sketches), SIZE)
-        end = 16 + THUMBNAIL_PX**2
+        end = HEAD + THUMBNAIL_PX**2
         # uint8 (pictures, 32, 32)
-        self.thumbnails = raw[:, 16:end].reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+        self.thumbnails = raw[:, HEAD:end].reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
         # int8 (pictures, VIEWS, 64), of length 127 each
         self.views = raw[:, end:].view(np.int8).reshape(-1, VIEWS, FREQUENCIES**2)
         self.boxes = np.empty((len(sketches), VIEWS, 4), np.float32)  # places of the views
         self.boxes[:, WHOLE] = (0, 0, 1, 1)
-        self.boxes[:, CONTENT] = np.ascontiguousarray(raw[:, :16]).view(np.float32)
-        self.boxes[:, 2 : 2 + len(PARTS)] = PARTS
+        sought = np.ascontiguousarray(raw[:, :HEAD]).view(np.float32)
+        self.boxes[:, CONTENT:FOUND] = sought.reshape(-1, FOUND - 1, 4)
+        self.boxes[:, FOUND : FOUND + len(PARTS)] = PARTS
         for picture, (width, height) in enumerate(sizes):
-            self.boxes[picture, 2 + len(PARTS) :] = list_squares(width, height)
+            self.boxes[picture, FOUND + len(PARTS) :] = list_squares(width, height)
 
 
 def list_squares(width: int, height: int) -> list[tuple[float, float, float, float]]:
@@ -98,6 +105,27 @@ def find_content(luma: np.ndarray) -> tuple[float, float, float, float]:
     if right - left < 0.2 or bottom - top < 0.2:
         return (0.0, 0.0, 1.0, 1.0)
     return (left, top, right, bottom)
+
+
+def find_bare(luma: np.ndarray) -> list[tuple[float, float, float, float]]:
+    """Return the place of what lies above a bar with a caption, and below one; all without a bar.
+
+    Args:
+        luma: uint8 (height, width).
+    """
+    return [(0.0, 0.0, 1.0, 1 - _measure_bar(luma[::-1])), (0.0, _measure_bar(luma), 1.0, 1.0)]
+
+
+def _measure_bar(rows: np.ndarray) -> float:
+    """Return what share of the height a bar takes that begins with the first row; 0: there is none.
+
+    Args:
+        rows: uint8 (height, width).
+    """
+    tone = np.median(rows[0])
+    is_bar = (np.abs(rows - tone) <= BORDER_STEP).mean(axis=1) >= BAR_SHARE
+    share = float(np.argmin(np.append(is_bar, False))) / len(rows)
+    return share if CAPTION[0] <= share <= CAPTION[1] else 0.0
 
 
 def _find_ends(lines: np.ndarray) -> tuple[float, float]:

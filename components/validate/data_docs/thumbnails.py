@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Pictures of 120 px at quality 70 take about 4 kB each. Rejected files are shown too, and a larger
 # one is not worth the memory, whatever `max_megapixels` says.
-FORM = ImageForm(120, "pad", "#f6f8fa", srgb=True, grey_window=(), max_pixels=120_000_000)
+FORM = ImageForm(120, "pad", "#f6f8fa", True, (), max_pixels=120_000_000, deep_colours=True)
 # Of a data set with more of them, the labels are wrong as a whole: nobody mends them one by one.
 MOST_CONTRADICTIONS = 500
 MAX_FILE_BYTES = 64 << 20  # a thumbnail is not worth reading more

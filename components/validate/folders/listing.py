@@ -23,7 +23,7 @@ LEFT_BEHIND = {
 }
 CLOUD = ".icloud"  # `.1.jpg.icloud` stands for a photo that is not on this disk
 IMAGE_SUFFIXES = SUFFIXES | {".jfif", ".heic", ".heif", ".pnm", ".pbm", ".dib", ".j2k", ".jxl"}
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".txt", ".lst")
 EXPORTED = (".csv", ".tsv", ".parquet", ".jsonl")  # of these, tables of any name
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 TABLE_DEPTH = 3  # folders above a table; a CSV deeper down belongs to an image

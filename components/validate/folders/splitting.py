@@ -24,6 +24,7 @@ CANONICAL = {"train", "val", "validation", "valid", "test"}  # these need no wor
 # Of the subfolders of all top folders so many are in each: then they look like splits. A class may
 # be missing in one of them.
 SHARED = 0.5
+SHOWN = 12  # folders in a line to copy; folds are mostly 5 or 10
 SECTION = "in section validate.layout of params.yaml"
 
 
@@ -236,16 +237,12 @@ def _suggest_both(names: Sequence[str]) -> str:
 
 def _ask(seen: str, tops: Sequence[Top], named: dict[str, str], line: str = "") -> str:
     """Return what was seen, and the lines that settle it."""
-    names = sorted(top.name for top in tops)
-    example = [
-        f"{_quote(name)}: {named.get(name) or sounds_like_split(name) or 'train'}"
-        for name in names[:3]
-    ]
-    if not named:
-        example = [
-            f"{_quote(n)}: {s}" for n, s in zip(names, ("train", "val", "test"), strict=False)
-        ]
-    more = ", …" if len(names) > 3 else ""
+    names = sorted((top.name for top in tops), key=_count_up)
+    meant = {name: named.get(name) or sounds_like_split(name) for name in names}
+    if not any(meant.values()):  # folds: the last but one for val, the last for test
+        meant = dict(zip(names[-3:], ("train", "val", "test"), strict=False))
+    example = [f"{_quote(name)}: {meant.get(name) or 'train'}" for name in names[:SHOWN]]
+    more = ", …" if len(names) > SHOWN else ""
     lines = [
         f"if they are splits, `splits: {{{', '.join(example)}{more}}}`",
         "if they are classes, `splits: none`",
@@ -255,6 +252,12 @@ def _ask(seen: str, tops: Sequence[Top], named: dict[str, str], line: str = "") 
     if any(top.inner for top in tops) and not named:
         lines.append("if the classes are the folders in them, `label_pattern: '/([^/]+)/'`")
     return f"{seen}; nothing says whether they are splits or classes: {'; '.join(lines)}, {SECTION}"
+
+
+def _count_up(name: str) -> tuple[int, str]:
+    """Order fold_10 behind fold_9."""
+    number = re.search(r"\d+$", name)
+    return (int(number[0]) if number else -1, name)
 
 
 def _quote(name: str) -> str:

@@ -13,31 +13,49 @@ SPLIT_WORDS = {
     **dict.fromkeys(("val", "valid", "validation", "validate", "validating", "dev"), VAL),
     **dict.fromkeys(("development", "eval", "evaluation", "vali"), VAL),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), TEST),
-    # French, Spanish, Portuguese, Italian, Dutch, Polish
+    # French, Spanish, Portuguese, Italian, Dutch, Polish, Czech
     **dict.fromkeys(("entrainement", "entraînement", "apprentissage", "entrenamiento"), TRAIN),
     **dict.fromkeys(("treino", "treinamento", "addestramento", "trening", "uczenie"), TRAIN),
-    # German, and as above
-    **dict.fromkeys(("validierung", "validación", "validacion", "validação", "validacao"), VAL),
-    **dict.fromkeys(("validação", "validazione", "convalida", "validatie", "walidacja"), VAL),
-    **dict.fromkeys(("prueba", "pruebas", "teste", "testes", "testowy"), TEST),
-    # Russian, Chinese, Japanese, Korean
-    **dict.fromkeys(("обучение", "тренировка", "обучающая", "трейн"), TRAIN),
-    **dict.fromkeys(("валидация", "проверка", "валидационная"), VAL),
-    **dict.fromkeys(("тест", "тестовая", "тестирование"), TEST),
-    **dict.fromkeys(("训练", "训练集", "訓練", "訓練集", "学習", "学習用", "훈련", "학습"), TRAIN),
-    **dict.fromkeys(("验证", "验证集", "驗證", "驗證集", "検証", "検証用", "검증"), VAL),
-    **dict.fromkeys(
-        ("测试", "测试集", "測試", "測試集", "テスト", "評価用", "테스트", "시험"), TEST
-    ),
+    **dict.fromkeys(("treningowe", "treningowy", "treningowa", "uczące", "uczący"), TRAIN),
+    **dict.fromkeys(("trénink", "trénovací", "tréninková", "oefen", "aprendizaje"), TRAIN),
+    **dict.fromkeys(("validación", "validacion", "validação", "validacao", "ověřovací"), VAL),
+    **dict.fromkeys(("validazione", "convalida", "validatie", "walidacja", "validační"), VAL),
+    **dict.fromkeys(("walidacyjne", "walidacyjny", "walidacyjna", "évaluation"), VAL),
+    **dict.fromkeys(("evaluación", "evaluacion", "avaliação", "avaliacao", "valutazione"), VAL),
+    **dict.fromkeys(("prueba", "pruebas", "teste", "testes", "testowy", "testowe"), TEST),
+    **dict.fromkeys(("testowa", "testovací", "testen", "toets", "essai", "essais", "prova"), TEST),
+    # German, Swedish, Danish, Turkish, Indonesian
+    **dict.fromkeys(("träning", "træning", "eğitim", "egitim", "latih", "pelatihan"), TRAIN),
+    **dict.fromkeys(("validierung", "validering", "doğrulama", "dogrulama", "validasi"), VAL),
+    **dict.fromkeys(("uji", "pengujian"), TEST),
+    # Russian, Ukrainian, Arabic, Chinese, Japanese, Korean
+    **dict.fromkeys(("обучение", "тренировка", "обучающая", "трейн", "навчання", "تدريب"), TRAIN),
+    **dict.fromkeys(("валидация", "проверка", "валидационная", "перевірка", "تحقق"), VAL),
+    **dict.fromkeys(("тест", "тестовая", "тестирование", "тестування", "اختبار"), TEST),
+    **dict.fromkeys(("训练", "訓練", "学習", "学習用", "훈련", "학습"), TRAIN),
+    **dict.fromkeys(("验证", "驗證", "検証", "検証用", "검증"), VAL),
+    **dict.fromkeys(("测试", "測試", "テスト", "評価用", "테스트", "시험"), TEST),
 }
+VAL_WORDS = {word for word, split in SPLIT_WORDS.items() if split == VAL}
 # Where another folder is val already, these are the test: a split is one of three.
-SECOND_CHOICE = {"eval": TEST, "evaluation": TEST}
+SECOND_CHOICE = dict.fromkeys(
+    ("eval", "evaluation", "évaluation", "evaluación", "evaluacion", "avaliação", "avaliacao"), TEST
+)
 # Words of splits that are classes as well, of vehicles, of coins, of firms.
 HOMONYMS = {"train", "valid", "dev", "learn", "learning", "development"}
+# What stands behind a split's name without a gap: trainset, Trainingsdaten, 训练集.
+TAILS = (
+    *("dataset", "images", "image", "imgs", "img", "data", "set", "datensatz", "daten", "bilder"),
+    *("bild", "fotos", "satz", "menge", "beelden", "数据集", "数据", "集", "データ", "데이터"),
+)
 NEUTRAL = {
     *("set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "photo"),
     *("photos", "picture", "pictures", "pics", "dir", "folder", "folders", "split", "part", "the"),
     *("sample", "samples", "files", "jpg", "jpeg", "png", "class", "classes", "cls", "all", "new"),
+    # Behind the name of a split, in other languages.
+    *("dane", "zbiór", "zbior", "données", "donnees", "datos", "dados", "dati", "gegevens", "veri"),
+    *("verisi", "данные", "выборка", "daten", "bilder", "fotos", "imágenes", "imagenes", "imagens"),
+    *TAILS,
 }
 BARE = "\u00ad\u200b\u200e\u200f\u2060\ufeff"  # soft hyphen, zero width, marks of direction
 UNLABELLED = {
@@ -82,7 +100,9 @@ def split_words(name: str) -> list[str]:
     """Return the words of a folder's name, folded: `TrainImages_2` gives train, images."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", normalise(name))
     words = [word for word in re.split(r"[\W\d_]+", apart.casefold()) if word]
-    joined = " ".join(words).replace("hold out", "holdout").replace("held out", "heldout")
+    joined = f" {' '.join(words)} "
+    for parts in ("hold out", "held out", "train val"):
+        joined = joined.replace(f" {parts} ", f" {parts.replace(' ', '')} ")
     return [part for word in joined.split() for part in _part(word)]
 
 
@@ -101,6 +121,11 @@ def name_splits(names: Iterable[str]) -> dict[str, str]:
             continue
         found[name] = said[0]
         rests[name] = tuple(w for w in words if w not in SPLIT_WORDS and w not in NEUTRAL)
+    # PublicTest and PrivateTest beside Training, as Kaggle had its leaderboards.
+    boards = {rests[name]: name for name, word in found.items() if SPLIT_WORDS[word] == TEST}
+    if {("public",), ("private",)} == set(boards) and not VAL_WORDS & set(found.values()):
+        found[boards["public",]] = "val"
+        rests |= dict.fromkeys(boards.values(), ())
     # seg_train and seg_test; of train_cat, train_dog, test_cat nobody can say what they are.
     affixes = {rest for rest in rests.values() if rest}
     meant = {SPLIT_WORDS[word] for name, word in found.items() if rests[name]}
@@ -153,9 +178,10 @@ def is_wrapper(name: str) -> bool:
 
 
 def _part(word: str) -> list[str]:
-    """Return trainset as train, set; other words whole."""
-    for tail in ("dataset", "images", "image", "imgs", "img", "data", "set"):
+    """Return trainset as train, set, and Trainingsdaten as training, daten; other words whole."""
+    for tail in TAILS:
         head = word.removesuffix(tail)
-        if head != word and head in SPLIT_WORDS:
-            return [head, tail]
+        for name in (head, head.removesuffix("s")):
+            if head != word and name in SPLIT_WORDS:
+                return [name, tail]
     return [word]

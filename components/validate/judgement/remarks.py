@@ -23,8 +23,8 @@ _SAID = {
     "grey range": (
         "grey range",
         NOTE,
-        "greys of 16 or 32 bits that fill little of what they can hold, or leave it: each is "
-        "spread from its own least to its own greatest value",
+        "greys of 16 or 32 bits, or colours of 16, that fill little of what they can hold, or "
+        "leave it: each is spread from its own least to its own greatest value",
         "if values mean the same in all images, state which are black and white: "
         "preprocess.grey_window: [0, 4095]",
     ),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
-from components.validate.folders.tree import last_name
-from components.validate.folders.words import is_side_folder, name_splits, split_words
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
-from components.validate.layouts.table import find_table, list_above
+from components.validate.layouts.table import find_table
 from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 OWN = ("path", "label", "split", "group")  # columns that every table gets
 SHOWN = 5  # columns in a message
-LISTS = {"split", "splits", "list", "lists", "imagesets", "main", "partition", "partitions"}
 COVERED = 0.9  # of the files, by a table that says other classes than the folders do
 
 
@@ -64,9 +60,13 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
     read = [sheet for one in exported if (sheet := _try_table(seen, one, paths))]
     if has_labels:
         added = _choose_additions(seen, read, files)
-        _note_lists(seen, [one.found.path for one in added])
+        if not any(one.has_labels for one in added) and (labels == "").any():
+            added += [one for one in _read_quietly(seen, paths) if _gives_missing(one, files)]
         return added, set()
     labelled, bare = choose_exported(seen.folder, read)
+    if not labelled:
+        read += _read_quietly(seen, paths)
+        labelled, bare = choose_exported(seen.folder, read)
     for sheet in read:
         if sheet not in labelled and sheet not in bare:
             named = set(sheet.rows["path"])
@@ -92,6 +92,22 @@ def _try_table(seen: Seen, found: Found, paths: list[str]) -> Sheet | None:
         return None
 
 
+def _read_quietly(seen: Seen, paths: list[str]) -> list[Sheet]:
+    """Return what text files and JSON say, of which most hold anything but a table of images."""
+    found = find_exported(seen.listing, seen.places, quiet=True)
+    notes = list(seen.notes)
+    read = [sheet for one in found if (sheet := _try_table(seen, one, paths))]
+    seen.notes[:] = notes
+    return [sheet for sheet in read if 2 * sheet.files >= sheet.named > 0 and sheet.has_labels]
+
+
+def _gives_missing(sheet: Sheet, files: pd.DataFrame) -> bool:
+    """Whether a table gives labels to files that have none, and to hardly any other."""
+    own = files.set_index("path")["label"]
+    rows = sheet.rows[sheet.rows["path"].isin(own.index) & (sheet.rows["label"] != "")]
+    return len(rows) > 0 and bool((own[rows["path"]] == "").mean() >= COVERED)
+
+
 def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> list[Sheet]:
     """Return the tables that give labels to files without, as Test.csv does beside a flat Test.
 
@@ -100,20 +116,28 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
     """
     own = files.set_index("path")["label"]
     added = []
+    telling = [one for one in sheets if _tells_splits(one, seen, own)]
     for sheet in sheets:
         rows = sheet.rows[sheet.rows["path"].isin(own.index) & (sheet.rows["label"] != "")]
         name = sheet.found.path
+        if telling == [sheet]:
+            seen.notes.append(
+                f"{name} names {sheet.files:,} of {len(files):,} images: the splits "
+                f"from its column {sheet.columns['split']} are kept, and nothing else of it; "
+                "`splits: none` in section validate.layout lets preprocess draw its own"
+            )
+            added.append(keep_splits(sheet))
+            continue
         if not sheet.has_labels:
             seen.notes.extend(_note_columns(sheet, len(files)))
         if not sheet.has_labels or not len(rows):
             continue
-        labels = own[rows["path"]].to_numpy()
-        if (labels == "").mean() >= COVERED:
+        if _gives_missing(sheet, files):
             seen.notes.append(f"labels from {name}: {len(rows):,} rows")
             added.append(sheet)
             continue
         line = f"`table: {name}` in section validate.layout reads it"
-        differs = (rows["label"].to_numpy() != labels).sum()
+        differs = _count_differing(rows, own)
         if len(rows) >= COVERED * len(files) and 2 * differs > len(rows):
             shown = rows.iloc[0]
             raise DarkroomError(
@@ -123,6 +147,25 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
             )
         seen.notes.append(f"{name} is not read, since the folders say the classes; {line}")
     return added
+
+
+def _count_differing(rows: pd.DataFrame, own: pd.Series) -> int:
+    return int((rows["label"].to_numpy() != own[rows["path"]].to_numpy()).sum())
+
+
+def _tells_splits(sheet: Sheet, seen: Seen, own: pd.Series) -> bool:
+    """Whether a table says of nearly all images in which split each is, and the folders do not."""
+    if seen.places.splits or seen.told.splits == "none" or "split" not in sheet.columns:
+        return False
+    rows = sheet.rows[sheet.rows["path"].isin(own.index)]
+    is_other = len(own) and 2 * _count_differing(rows[rows["label"] != ""], own) > len(rows)
+    return sheet.files >= COVERED * max(sheet.named, len(own)) and not is_other
+
+
+def keep_splits(sheet: Sheet) -> Sheet:
+    """Return what a table says of splits alone."""
+    rows = sheet.rows[list(OWN)].assign(label="", group="")
+    return replace(sheet, rows=rows, has_labels=False, notes=[])
 
 
 def _note_columns(sheet: Sheet, images: int) -> list[str]:
@@ -163,28 +206,3 @@ def _note_labelless(sheet: Sheet) -> str:
         f"{words}none of its columns is known to hold them ({', '.join(columns[:SHOWN])}); "
         "`label_column: …` in section validate.layout says which"
     )
-
-
-def _note_lists(seen: Seen, read: Sequence[str]) -> None:
-    """Say which files are named as lists of splits, as train.txt and test.txt, and are not read."""
-    if seen.places.splits or seen.told.splits == "none":
-        return
-    stems: dict[str, dict[str, str]] = {}  # folder → stem → file
-    for path in seen.listing.tables:
-        above, _, name = path.rpartition("/")
-        words = {*split_words(last_name(above))}
-        is_near = f"{above}/" in ("/", *list_above(seen.places.base)) or LISTS & words
-        if path not in read and (is_near or is_side_folder(last_name(above))):
-            stems.setdefault(above, {})[name.rpartition(".")[0]] = path
-    for names in stems.values():
-        named = name_splits(names)
-        found = sorted(named) if {"train"} < set(named.values()) else []
-        found += [one for one in sorted(names) if "train_test" in "_".join(split_words(one))]
-        if found:
-            shown = ", ".join(names[stem] for stem in found)
-            seen.notes.append(
-                f"{shown}: named as {'a list' if len(found) == 1 else 'lists'} of given splits, "
-                "and not read for them: preprocess draws its own. To keep theirs, write one table "
-                "with columns path and split beside the images, and name it, as in `table: "
-                "splits.csv` in section validate.layout"
-            )

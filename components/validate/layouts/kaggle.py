@@ -16,34 +16,51 @@ from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.validate.folders.folders import Places
-from components.validate.folders.listing import EXPORTED, Listing
+from components.validate.folders.listing import EXPORTED, Listing, is_image_name
+from components.validate.folders.tree import last_name
 from components.validate.folders.words import is_side_folder, sounds_like_split, split_words
 from components.validate.layouts.table import NAMES, list_above
 from components.validate.tables.sheets import Found, Sheet
 
 # Answers to be handed in, with made-up labels.
 NO_LABELS = {"submission", "sample", "example", "template"}
+NO_CLASSES = {"split", "splits", "partition", "partitions"}
+QUIET = (".txt", ".lst", ".json")
+MOST = 30  # of such files that are looked into
 
 
-def find_exported(listing: Listing, places: Places) -> list[Found]:
-    """Return the tables at the top, or in a folder of annotations, that may name labels."""
+def find_exported(listing: Listing, places: Places, quiet: bool = False) -> list[Found]:
+    """Return the tables at the top, or in a folder of annotations, that may name labels.
+
+    Args:
+        listing: what lies in the folder of images.
+        places: what its folders say.
+        quiet: the kinds of files that may as well be anything else; those named as an image are
+            left out, and all where there are many.
+    """
     found = []
+    outer = ("/", *list_above(places.base))
+    images = filter(is_image_name, listing.paths if quiet else ())
+    stems = {last_name(path).rpartition(".")[0] for path in images}
     for path in listing.tables:
         above, _, name = path.rpartition("/")
         stem, dot, kind = name.rpartition(".")
-        is_near = f"{above}/" in ("/", *list_above(places.base)) or is_side_folder(
-            above.rsplit("/", 1)[-1]
-        )
-        own = next((s for root, s in places.splits.items() if root == f"{above}/"), "")
+        is_near = f"{above}/" in outer or is_side_folder(last_name(above))
+        # val/val_annotations.txt beside val/images, too.
+        inner = [s for root, s in places.splits.items() if root.startswith(f"{above}/")]
+        own = inner[0] if len(inner) == 1 and f"{above}/" not in outer else ""
         is_near |= bool(own)
-        if not is_near or dot + kind.lower() not in EXPORTED or name.lower() in NAMES:
+        wanted = QUIET if quiet else EXPORTED
+        if not is_near or dot + kind.lower() not in wanted or name.lower() in NAMES:
+            continue
+        if quiet and (stem in stems or NO_CLASSES & set(split_words(stem))):
             continue
         if not NO_LABELS & set(split_words(stem)):
             # Rows of train.csv come from the folder train where there is one.
             split = own or sounds_like_split(stem)
             roots = [root for root, name in places.splits.items() if name == split]
             found.append(Found(path, below=roots[0] if roots else places.base, split=split))
-    return found
+    return [] if quiet and len(found) > MOST else found
 
 
 def choose_exported(folder: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet], list[Sheet]]:

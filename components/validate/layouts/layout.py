@@ -5,6 +5,7 @@ Each layout has a file, of which `ls` shows those with tables:
 * `table.py`: `metadata.csv`, or a table named in params;
 * `imagefolder.py`: a table in each split;
 * `kaggle.py`: `train.csv` beside `train`, and other exported tables;
+* `lists.py`: `train.txt` and `test.txt` beside class folders;
 * `../folders/folders.py`: class folders, with or without given splits;
 * `../folders/filenames.py`: labels in the names, by a pattern.
 
@@ -38,6 +39,7 @@ from components.validate.layouts.joining import (
     reject_several,
     reject_shallow,
 )
+from components.validate.layouts.lists import read_lists
 from components.validate.spec import Params
 
 if TYPE_CHECKING:
@@ -77,20 +79,22 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
     files = pd.DataFrame(placed, columns=["path", "label", "split", "group"], dtype=object)
     if told.label_pattern:
         files = read_names(files, told.label_pattern, notes)
-    sheets, unlabelled = read_sheets(Seen(folder, listing, places, told, notes), files)
+    seen = Seen(folder, listing, places, told, notes)
+    sheets, unlabelled = read_sheets(seen, files)
     by_table: set[str] = set()
     for sheet in sheets:
         notes += sheet.notes
         labels = sheet.rows["label"]
         by_table |= set(sheet.rows.loc[labels != "", "path"])
     files = join(files, sheets)
+    files = join(files, read_lists(seen, files))
     if places.doubt and not told.label_pattern and not set(files["path"]) <= by_table:
         raise DarkroomError(f"{folder}: {places.doubt}")
     files = pass_unlabelled(files, places, unlabelled, notes)
     if not len(files):
-        seen = [words for words in (describe_hidden(listing), describe_packed(listing)) if words]
+        out = [words for words in (describe_hidden(listing), describe_packed(listing)) if words]
         raise DarkroomError(
-            f"{folder}: no images in it{''.join(f', and {words}' for words in seen)}; it should "
+            f"{folder}: no images in it{''.join(f', and {words}' for words in out)}; it should "
             f"hold one folder of images per class, such as {folder / 'cat'} and {folder / 'dog'}"
             f"{describe_kinds(listing)}"
         )

@@ -13,10 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.common.errors import DarkroomError
-from components.common.images.colour import (
-    convert_to_luma,
-    describe_profile,
-)
+from components.common.images.colour import convert_to_luma, describe_profile
+from components.common.images.deep import find_layout, widen
 from components.common.images.formats import name_kind, open_image, refuse_endless
 from components.common.images.measures import (
     MEASURED_PX,
@@ -159,11 +157,13 @@ def _decode_luma(image: Image.Image, data: bytes, remarks: list[str]) -> Image.I
         if luma is not None:
             return Image.fromarray(luma)
         image.draft("L", (MEASURED_PX, MEASURED_PX))
+    layout = find_layout(image)
     image.load()
     if image.format == "TIFF":
         check_tiff(image, data)
-    grey, own_range = convert_to_luma(image)
-    if own_range:
+    seen, of_colours = widen(image, data, layout, ()) if layout else (image, None)
+    grey, of_greys = convert_to_luma(seen)
+    if own_range := of_colours or of_greys:
         remarks.append(f"grey range: {own_range[0]:g} to {own_range[1]:g}")
     return grey
 

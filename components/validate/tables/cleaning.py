@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from components.validate.folders.words import fold
+from components.validate.tables.decoding import DELIMITERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +27,71 @@ _ERRORS = (
         r"a quote that opens in row \1 is not closed",
     ),
 )
+
+
+@dataclass(frozen=True)
+class Mend:
+    """What makes a CSV of the lines of a file that is nearly one."""
+
+    words: str
+    apply: Callable[[Sequence[str]], list[str]]
+
+
+def find_mend(lines: Sequence[str], known: set[str]) -> Mend | None:
+    """Return what must be done to the lines of a file first; None: nothing.
+
+    Args:
+        lines: the first ones.
+        known: folded names and stems of files.
+    """
+    if _is_quoted_whole(lines):
+        return Mend("each line stands in quotes, which are taken off", _unquote)
+    # Lists of older data sets: `0012 Boeing 737`, perhaps below lines of remarks.
+    cells = [line.split(None, 1) for line in lines if line.strip() and not line.startswith("#")]
+    names = [fold(cell[0].replace("\\", "/").rsplit("/", 1)[-1]) for cell in cells if cell[1:]]
+    is_list = len(names) == len(cells) and 2 * sum(name in known for name in names) > len(cells)
+    is_cut = any("\t" in line for line in lines) or any(c[0][-1] in DELIMITERS for c in cells)
+    if not is_list or is_cut:
+        return None
+    rests = [cell[1].split() for cell in cells]
+    # Columns are numbers, or a label and the corners of its box; `A 320` is one name.
+    if len(set(map(len, rests))) == 1 and all(map(_are_numbers, map(_drop_label, rests))):
+        return Mend("columns parted by spaces", _cut_all)
+    return Mend("columns parted by the first space", _cut_names)
+
+
+def _is_quoted_whole(lines: Sequence[str]) -> bool:
+    """Whether each line is one quoted cell that holds delimiters."""
+    rows = [row for row in csv.reader(lines) if row]
+    quoted = [line.strip() for line in lines if line.strip()]
+    return (
+        bool(rows)
+        and len(rows) == len(quoted)
+        and all(len(row) == 1 and any(mark in row[0] for mark in DELIMITERS) for row in rows)
+        and all(len(line) > 1 and line[0] == line[-1] == '"' for line in quoted)
+        and not any('"' in line[1:-1].replace('""', "") for line in quoted)
+    )
+
+
+def _drop_label(words: list[str]) -> list[str]:
+    return words[1:] if len(words) in (1, 5) else words
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"-?\d+([.,]\d+)?", word) for word in words)
+
+
+def _unquote(lines: Sequence[str]) -> list[str]:
+    bare = [line.strip().removeprefix('"').removesuffix('"') for line in lines]
+    return [line.replace('""', '"') for line in bare]
+
+
+def _cut_names(lines: Sequence[str]) -> list[str]:
+    return ["\t".join(line.split(None, 1)) for line in lines if not line.startswith("#")]
+
+
+def _cut_all(lines: Sequence[str]) -> list[str]:
+    return ["\t".join(line.split()) for line in lines if not line.startswith("#")]
 
 
 def drop_quotes(table: pd.DataFrame, notes: list[str], name: str) -> pd.DataFrame:

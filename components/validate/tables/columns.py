@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 from components.common.artifacts.manifest import COLUMNS
 from components.common.errors import DarkroomError
 from components.validate.folders.listing import is_image_name
-from components.validate.folders.words import TRAIN, name_split, plain, split_words
-from components.validate.tables.objects import is_object, open_cells
-from components.validate.tables.reading import SEVERAL, as_text
+from components.validate.folders.words import (
+    TEST,
+    TRAIN,
+    VAL,
+    name_split,
+    plain,
+    split_words,
+)
+from components.validate.tables.objects import SEVERAL, is_object, open_cells
+from components.validate.tables.reading import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,10 +37,13 @@ LABEL_NAMES = (
     *("target", "species", "breed", "diagnosis", "dx", "variety", "labelname", "groundtruth"),
     *("klasse", "kategorie", "classe", "clase", "categorie", "etiqueta"),
     *("tag", "tags", "findinglabels", "kind", "type", "y", "classid", "labelid", "categoryid"),
+    *("displayname", "choice", "choices", "annotations"),
 )
-SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold")
+SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold", "mluse")
 # Such as is_train: numbers in it may mean anything. So may those of folds.
 FOLD_NAMES, FOLDS = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dataset"}, 20
+# Of yes and no, as fastai writes it; what a no of is_train is, test or val, nobody knows.
+FLAGS = dict.fromkeys(("isvalid", "isval", "isvalidation"), VAL) | {"istest": TEST}
 GROUP_NAMES = (
     *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
     *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
@@ -119,6 +129,15 @@ def choose_columns(
     return chosen
 
 
+def read_flag(name: str, column: pd.Series) -> pd.Series:
+    """Return the splits that a column is_valid or is_test says; another as it is."""
+    if plain(name) not in FLAGS:
+        return column
+    return column.map(
+        lambda text: FLAGS[plain(name)] if text.lower() in YES else TRAIN if text else ""
+    )
+
+
 def read_one_hot(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Return the label of each row: the columns that hold 1, several of them parted by SEVERAL."""
     import pandas as pd
@@ -178,6 +197,10 @@ def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> 
         if values and all(map(name_split, values)):
             notes.append(f"splits from column {name}")
             return name
+    flags = [name for name in names if plain(name) in FLAGS and _is_mark(table[name])]
+    if len(flags) == 1:
+        notes.append(f"splits from column {flags[0]}: yes is {FLAGS[plain(flags[0])]}, no is train")
+        return flags[0]
     given = [name for name in names if plain(name) in FOLD_NAMES or _is_train(name)]
     given = [name for name in given if 2 <= len(set(as_text(table[name])) - {""}) <= FOLDS]
     if given:

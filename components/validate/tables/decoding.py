@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from components.common.files.encodings import WESTERN, guess_encoding
 from components.validate.folders.words import fold
 
 BOMS = {
@@ -16,7 +17,7 @@ BOMS = {
 # Tried where a file is no UTF-8: that under which most of its names are files is the right one.
 ENCODINGS = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "euc_kr", "big5"),
-    *("mac_roman", "cp437", "latin-1"),
+    *("koi8-r", "cp866", "cp1255", "cp1256", "cp874", "mac_roman", "cp437", "latin-1"),
 )
 DELIMITERS = ",;\t|"
 
@@ -66,17 +67,14 @@ def _guess_encoding(data: bytes, known: set[str]) -> str:
             cell.strip(' "\r').replace("\\", "/")
             for line in lines
             for cell in _cut(line.decode(name))
+            if not cell.isascii()
         ]
         scores[name] = sum(fold(cell.rsplit("/", 1)[-1]) in known for cell in cells)
     best = max(scores, key=lambda name: scores[name])
     if scores[best]:
         return best
-    from charset_normalizer import from_bytes
-
-    guess = from_bytes(data[: 1 << 16]).best()
-    # Short texts are guessed badly: Western Europe's is the likeliest that holds Latin letters.
-    is_other = guess is not None and not any("Latin" in name for name in guess.alphabets)
-    return str(guess.encoding) if guess and is_other and guess.encoding in scores else best
+    guess = guess_encoding([line.rstrip(b"\r") for line in lines], WESTERN)
+    return guess if guess in scores else best
 
 
 def _cut(line: str) -> list[str]:

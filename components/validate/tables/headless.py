@@ -22,6 +22,7 @@ from components.validate.tables.matching import clean
 if TYPE_CHECKING:
     import pandas as pd
 
+TEXTS = (".csv", ".tsv", ".txt", ".lst")
 KNOWN = {*PATH_NAMES, *LABEL_NAMES, *SPLIT_NAMES, *GROUP_NAMES, *TOLD}
 
 
@@ -39,19 +40,26 @@ def name_headless(
     import pandas as pd
 
     names = [str(name) for name in table.columns]
-    if file.suffix.lower() not in (".csv", ".tsv", ".txt") or KNOWN & {plain(n) for n in names}:
+    if file.suffix.lower() not in TEXTS or KNOWN & {plain(n) for n in names}:
         return table
-    place = next((i for i, name in enumerate(names) if _is_file(table, i, name, share)), None)
-    if place is None:
+    places = [i for i, name in enumerate(names) if _is_file(table, i, name, share)]
+    if not places:
         return table
-    first = pd.DataFrame([names], columns=names, dtype=object)
-    whole = pd.concat([first, table], ignore_index=True)
+    # Beside names of images, numbers that are names of files as well count the rows.
+    place = next((i for i in places if is_image_name(names[i])), places[0])
+    first = pd.DataFrame([names], dtype=object)
+    whole = pd.concat([first, table.set_axis(range(len(names)), axis=1)], ignore_index=True)
     parts = {place: "path"}
     for i in set(range(len(names))) - {place}:
         values = {str(value).strip() for value in whole.iloc[:, i].dropna()}
         if values and all(map(name_split, values)) and "split" not in parts.values():
             parts[i] = "split"
     rest = [i for i in range(len(names)) if i not in parts]
+    if len(rest) > 1:  # numbers of rows; or a label before the corners of a box
+        cells = {i: list(whole.iloc[:, i].dropna().astype(str)) for i in rest}
+        rest = [i for i in rest if not _counts(cells[i])]
+        words = [i for i in rest if not all(map(_is_number, cells[i]))]
+        rest = words if len(rest) > 1 else rest
     if len(rest) == 1:
         parts[rest[0]] = "label"
     whole.columns = pd.Index([parts.get(i, f"column {i + 1}") for i in range(len(names))])
@@ -68,3 +76,18 @@ def _is_file(
         return False
     values = [str(value) for value in table.iloc[:, place].dropna().head(SAMPLE)]
     return is_image_name(name) or (bool(values) and share(values) >= SHARE)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether numbers are those of rows: one after the other, or all different where shuffled."""
+    if not all(cell.isdecimal() for cell in cells) or len(set(cells)) < len(cells):
+        return False
+    return len(cells) > 2 or [int(cell) - i for i, cell in enumerate(cells)] == [int(cells[0])] * 2
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

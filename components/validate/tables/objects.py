@@ -4,6 +4,7 @@
 {"1.jpg": "cat", …}, {"1.jpg": {"label": "cat"}, …}, {"cat": ["1.jpg", …], …}
 {"file": {"0": "1.jpg"}, "label": {"0": "cat"}}  pandas' own, of columns; also of lists
 {"0": {"file": "1.jpg", "label": "cat"}, …}      the same of rows
+{"train": ["1.jpg", …], "test": […]}             files of splits, also as rows or [file, label]
 {"columns": […], "data": [[…], …]}               pandas' `split`
 {"images": […], "annotations": […], "categories": […]}   COCO, a label for each category
 """
@@ -11,16 +12,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.validate.folders.words import fold
+from components.validate.folders.words import fold, name_split
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
 COCO = {"images", "annotations", "categories"}
+KEPT = {"file_attributes", "region_attributes"}  # of VIA: any name in them may be the label's
+# What holds the label, or an object that does, as Label Studio, Azure, Vertex and others export it.
+NESTED = (
+    *("choices", "displayname", "tagname", "classname", "labelname", "categoryname"),
+    *("label", "class", "category", "name", "value", "result", "classificationannotation"),
+)
+SEVERAL = "\x1f"  # between the labels of a list: no label holds it
 WANTED = "it should hold an object of names and values for each image"
 
 
@@ -38,28 +47,70 @@ def read_records(value: Any, known: set[str]) -> list[Row]:
         value = _open_object({str(name): inner for name, inner in value.items()}, known)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise ValueError(WANTED)
-    return value
+    return [_flatten(row) for row in value]
+
+
+def _flatten(row: Row) -> Row:
+    """Return a row with the members of the objects in it, where their names are not taken.
+
+    `{"data": {"image": "1.jpg"}}` of Label Studio; one that holds labels alone stays as it is.
+    """
+    flat = dict(row)
+    for name, inner in row.items():
+        if isinstance(inner, dict) and len(inner) and name not in KEPT:
+            members = {_last_name(key): one for key, one in inner.items()}
+            if not members.keys() & (flat.keys() - {name}):
+                del flat[name]
+                flat |= members
+    return flat
+
+
+def _last_name(key: str) -> str:
+    """Return ml_use of aiplatform.googleapis.com/ml_use."""
+    return str(key).rsplit("/", 1)[-1]
 
 
 def open_cells(cells: pd.Series) -> pd.Series | None:
-    """Return what cells hold that are JSON objects of one and the same name, `{"class": "cat"}`.
+    """Return what cells hold that are JSON objects, of one name or with a known one of a label.
 
-    Objects of nothing are gaps. None: the cells are something else.
+    `{"class": "cat"}`, `{"tagName": "cat", "tagId": "7"}`, and lists of such. Objects of nothing
+    are gaps. None: the cells are something else.
 
     Args:
-        cells: text, empty where nothing is said.
+        cells: text, empty where nothing is said; members of lists are parted by SEVERAL.
     """
     texts = [text for text in set(cells) if text]
-    if not texts or not all(text[0] == "{" and text[-1] == "}" for text in texts):
+    parts = {text: text.split(SEVERAL) for text in texts}
+    if not texts or not all(part[0] + part[-1] == "{}" for some in parts.values() for part in some):
         return None
     try:
-        objects = {text: json.loads(text) for text in texts}
+        objects = {text: [json.loads(part) for part in some] for text, some in parts.items()}
     except (ValueError, RecursionError):
         return None
-    if len({name for one in objects.values() for name in one}) > 1:
+    names = {name for some in objects.values() for one in some for name in one}
+    inner = {text: _find_labels(some, names) for text, some in objects.items()}
+    if len(names) > 1 and not any(inner.values()):
         return None
-    inner = {text: next(iter(one.values()), "") for text, one in objects.items()}
-    return cells.map(lambda text: inner.get(text, ""))
+    return cells.map(lambda text: SEVERAL.join(dict.fromkeys(inner.get(text, []))))
+
+
+def _find_labels(value: Any, names: Iterable[str] = ()) -> list[str]:
+    """Return the labels in objects that lie in each other.
+
+    Args:
+        value: a label, an object, or a list of such.
+        names: of the objects; one alone may be any, of several those that hold labels are known.
+    """
+    if isinstance(value, list):
+        return [label for one in value for label in _find_labels(one, names)]
+    if not isinstance(value, dict):
+        return [] if value in (None, "") else [str(value)]
+    only = {*names, *value}
+    if len(only) == 1:
+        return _find_labels(list(value.values()))
+    forms = {re.sub(r"[-_ ]", "", name).lower(): name for name in value}
+    name = next((forms[known] for known in NESTED if known in forms), None)
+    return _find_labels(value[name]) if name else []
 
 
 def is_object(text: str) -> bool:
@@ -77,6 +128,8 @@ def _open_object(value: Row, known: set[str]) -> Any:
         rows = _cut_columns(value["columns"], value["data"])
     elif len(tables) == 1:
         rows = tables[0]
+    elif len(value) > 1 and all(map(name_split, value)) and all(isinstance(i, list) for i in inner):
+        rows = [_read_member(one, name) for name, some in value.items() for one in some]
     elif all(isinstance(one, dict) for one in inner):
         rows = _read_objects(value, known)
     elif all(isinstance(one, list) for one in inner) and not _are_files(list(value), known):
@@ -113,6 +166,15 @@ def _read_lists(value: Mapping[str, list[Any]], known: set[str]) -> list[Row]:
     if len({len(some) for some in value.values()}) > 1:
         raise _refuse(value)
     return _turn({name: dict(enumerate(some)) for name, some in value.items()})
+
+
+def _read_member(one: Any, split: str) -> Row:
+    """Return the row of what stands in the list of a split: a file, a file and more, or a row."""
+    if isinstance(one, dict):
+        return {**one, "split": split}
+    if isinstance(one, list):  # ["cat/1.jpg", 0, "cat"]
+        return {"path": one[0] if one else "", "label": one[-1] if one[1:] else "", "split": split}
+    return {"path": one, "split": split}
 
 
 def _is_rows(value: Any) -> bool:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import DarkroomError
 from components.validate.folders.words import normalise
-from components.validate.tables.cleaning import drop_headers, drop_quotes, explain
+from components.validate.tables.cleaning import drop_headers, drop_quotes, explain, find_mend
 from components.validate.tables.decoding import DELIMITERS, find_encoding
-from components.validate.tables.objects import read_records
+from components.validate.tables.objects import SEVERAL, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,6 @@ UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # as pandas reads a column withou
 LOOKED_AT = 50  # lines that the delimiter is guessed from
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEW = 8  # different whole numbers that are names of something; evaluate cuts more into ranges
-SEVERAL = "\x1f"  # between the labels of a list: no label holds it
 
 
 def read_sheet(file: Path, known: set[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -114,11 +113,11 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
     with file.open(encoding=encoding, newline="") as stream:
         head = [line for line, _ in zip(stream, range(LOOKED_AT), strict=False)]
     source: Path | io.StringIO = file
-    if _is_quoted_whole(head):
-        # Each line in quotes, as a spreadsheet writes a table that it had read as one column.
-        lines = [_unquote(line) for line in file.read_text(encoding=encoding).splitlines()]
+    mend = find_mend(head, known)
+    if mend:
+        lines = mend.apply(file.read_text(encoding=encoding).splitlines())
         source, head = io.StringIO("\n".join(lines)), [f"{line}\n" for line in lines[:LOOKED_AT]]
-        notes.append(f"{file.name}: each line stands in quotes, which are taken off")
+        notes.append(f"{file.name}: {mend.words}")
     skipped = 0
     while skipped < len(head) and not head[skipped].strip(" \t\r\n,;|"):
         skipped += 1
@@ -128,7 +127,7 @@ def _read_text(file: Path, known: set[str], notes: list[str]) -> pd.DataFrame:
         delimiter = find_delimiter(head[skipped:])
     if not delimiter.isascii():
         raise ValueError(f"its first line says that {delimiter!r} parts the columns")
-    if delimiter != ",":
+    if delimiter != "," and not mend:
         shown = {"\t": "tabs", " ": "spaces"}.get(delimiter, repr(delimiter))
         notes.append(f"{file.name}: columns parted by {shown}")
     # The names are read as a row like others: pandas would take fields without a name for an
@@ -172,23 +171,6 @@ def _counts(cells: Sequence[str], columns: int, known: set[str]) -> bool:
         return True
     is_number = all(isinstance(cell, str) and cell.isdecimal() for cell in cells)
     return is_number and 2 * len(known & set(cells)) <= len(cells)
-
-
-def _is_quoted_whole(lines: Sequence[str]) -> bool:
-    """Whether each line is one quoted cell that holds delimiters."""
-    rows = [row for row in csv.reader(lines) if row]
-    quoted = [line.strip() for line in lines if line.strip()]
-    return (
-        bool(rows)
-        and len(rows) == len(quoted)
-        and all(len(row) == 1 and any(mark in row[0] for mark in DELIMITERS) for row in rows)
-        and all(len(line) > 1 and line[0] == line[-1] == '"' for line in quoted)
-        and not any('"' in line[1:-1].replace('""', "") for line in quoted)
-    )
-
-
-def _unquote(line: str) -> str:
-    return line.strip().removeprefix('"').removesuffix('"').replace('""', '"')
 
 
 def find_delimiter(lines: Sequence[str]) -> str:

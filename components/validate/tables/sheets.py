@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import open_images
-from components.validate.folders.words import fold, name_split, normalise
+from components.validate.folders.words import fold, name_split, name_splits, normalise
 from components.validate.tables.columns import (
     TOLD,
     Chosen,
     check_columns,
     check_slices,
     choose_columns,
+    read_flag,
     read_one_hot,
 )
 from components.validate.tables.headless import name_headless
 from components.validate.tables.matching import clean, match_rows, suggest_pattern
-from components.validate.tables.objects import open_cells
+from components.validate.tables.objects import SEVERAL, open_cells
 from components.validate.tables.reading import as_text, read_sheet
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from components.validate.spec import LayoutSettings
 
 SHOWN = 3  # names in a message
+BOXED = re.compile(
+    r"([^\W\d]\S*( -?\d+(\.\d+)?){4} ?)+"
+)  # a label and four numbers, again and again
 ROUNDED = re.compile(r"\d([.,]\d+)?[eE]\+\d+")  # of 123456789012, as spreadsheets show it
 
 
@@ -88,14 +92,13 @@ def _read_rows(
 
     known = {fold(form) for path in files for form in _forms(path)} if files else set()
     table, notes = read_sheet(file, known)
-    names = [str(name) for name in table.columns]
-    check_columns(file, names)
 
     def share(values: Sequence[str]) -> float:
         hits = match_rows([clean(value) for value in values], files, found.below).files
         return sum(map(bool, hits)) / max(1, len(hits))
 
     table = name_headless(file, table, share, notes)
+    check_columns(file, [str(name) for name in table.columns])
     chosen = choose_columns(file, table, told, share, has_labels)
     notes += [f"{found.path}: {note}" for note in chosen.notes]
     texts = _write_paths(file, table, chosen, told)
@@ -204,10 +207,27 @@ def _read_told(
                 column = as_text(opened)
                 notes.append(f"{found.path}: labels from JSON objects in column {name}")
             told[part] = column.map(normalise)
+        if part == "label":
+            told[part] = _drop_boxes(told[part], f"{found.path}: column {name}", notes)
         if name and part != "split":
             told[part] = _mend_floats(told[part], f"{found.path}: column {name}", notes)
-    told["split"] = _read_splits(file, told["split"]).replace("", found.split)
+    told["split"] = _read_splits(file, read_flag(chosen.split, told["split"])).replace(
+        "", found.split
+    )
     return told
+
+
+def _drop_boxes(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
+    """Return the names of labels alone where the corners of a box stand behind each.
+
+    So ImageNet's LOC_val_solution.csv has it: `n01 10 20 30 40 n02 1 2 3 4`.
+    """
+    texts = set(column) - {""}
+    if not texts or not all(map(BOXED.fullmatch, texts)):
+        return column
+    names = {text: SEVERAL.join(dict.fromkeys(text.split()[::5])) for text in texts}
+    notes.append(f"{where}: labels without the four numbers of a box behind each")
+    return column.map(lambda text: names.get(text, ""))
 
 
 def _mend_floats(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
@@ -224,12 +244,15 @@ def _mend_floats(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
 
 def _read_splits(file: Path, column: pd.Series) -> pd.Series:
     """Return train, val or test for whatever names people use."""
-    meant: Mapping[str, str] = {value: name_split(value) for value in set(column) - {""}}
+    values = set(column) - {""}
+    together = name_splits(values)  # PublicTest is val where there is a PrivateTest
+    meant: Mapping[str, str] = {value: together.get(value) or name_split(value) for value in values}
     unknown = sorted(value for value, split in meant.items() if not split)
     if unknown:
         raise DarkroomError(
             f"{file}: split {unknown[0]!r} is none; legal are train, val and test, or another of "
-            "their usual names, such as Training, valid, holdout"
+            "their usual names, such as Training, valid, holdout; write one of these there, or "
+            "rename the column if it tells of something else"
         )
     return column.map(lambda value: meant.get(value, ""))
 

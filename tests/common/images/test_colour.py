@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from PIL import Image, ImageCms
 from components.common.images import colour
 from components.common.images.colour import convert_in_bands, convert_to_rgb, describe_profile
 from components.common.images.pixels import ImageForm, read_pixels
+from tests.deep import write_png, write_tiff
 from tests.profiles import BLUE, GREEN, RED, cmyk_of_black_alone, grey, rgb
 
 OLD = ImageForm(32, "stretch", "#ffffff")
+DEEP_COLOURS = ImageForm(32, "stretch", "#ffffff", True, (), deep_colours=True)
 NEW = ImageForm(32, "stretch", "#ffffff", srgb=True, grey_window=())
 
 
@@ -87,6 +89,54 @@ def test_models_that_were_trained_before_see_what_they_saw() -> None:
     assert read_pixels(encode(ramp(0, 4095, np.uint16)), form).max() == round(4095 / 65_535 * 255)
     data = encode(Image.new("RGB", (32, 32), (255, 0, 0)), icc_profile=rgb((BLUE, GREEN, RED), 2.2))
     assert show(data, form) == (255, 0, 0)
+
+
+# --- deep colours ------------------------------------------------------------------------------
+
+
+def draw_deep(bands: int, white: int) -> np.ndarray:
+    values = np.random.default_rng(bands).integers(100, white, (32, 32, bands))
+    values[0, 0], values[0, 1] = 100, white
+    if bands in (2, 4):
+        values[..., -1] = white  # opaque, in the same bits
+    return values
+
+
+WRITERS = {
+    "PNG": lambda v: write_png(v, {2: 4, 3: 2, 4: 6}[v.shape[2]]),
+    "TIFF": lambda v: write_tiff(v, "<"),
+    "TIFF, big end first": lambda v: write_tiff(v, ">"),
+    "TIFF, packed": lambda v: write_tiff(v, "<", is_packed=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("writer", "bands", "white"),
+    [
+        *((writer, *kind) for writer in WRITERS for kind in ((3, 4095), (3, 1023), (4, 4095))),
+        ("PNG", 2, 4095),
+    ],
+)
+def test_twelve_bits_of_colours_in_files_of_16_are_seen(writer, bands, white, tmp_path):
+    values = draw_deep(bands, white)
+    data = WRITERS[writer](values)
+    wanted = (values[..., : bands - (bands in (2, 4))] - 100.0) / (white - 100) * 255
+    wanted = wanted if wanted.shape[2] == 3 else wanted.repeat(3, axis=2)
+    found = read_pixels(data, DEEP_COLOURS)
+    assert np.abs(found - wanted).max() <= 0.5
+    (tmp_path / "a").write_bytes(data)
+    assert np.array_equal(read_pixels(tmp_path / "a", DEEP_COLOURS), found)
+    # Models that were trained before go on as they were: nearly black.
+    assert read_pixels(data, NEW)[..., :3].max() < 20 or bands != 3
+    window = replace(DEEP_COLOURS, grey_window=(0.0, 2.0 * white))
+    shown = values[..., :1] if bands == 2 else values[..., :3]
+    assert np.abs(read_pixels(data, window) - shown * 255 / (2 * white)).max() <= 0.5
+
+
+@pytest.mark.parametrize("writer", ["PNG", "TIFF"])
+def test_colours_that_fill_16_bits_stay_as_they_are(writer: str) -> None:
+    data = WRITERS[writer](draw_deep(3, 65_535))
+    assert np.array_equal(read_pixels(data, DEEP_COLOURS), read_pixels(data, NEW))
 
 
 def test_a_form_comes_back_from_json_as_it_was() -> None:

@@ -173,6 +173,30 @@ def test_far_shares_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the largest has 100 images" in printed
 
 
+def test_far_shares_of_a_split_that_is_not_given_are_a_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Test is given, and val comes out of train, of which more than half is one group."""
+    far = 0
+    for name in "abcd":
+        rows = [
+            item | {"group": name if i % 5 else "", "split": "train", "status": "ok"}
+            for i, item in enumerate(make_classes([100, 100]))
+        ]
+        test = [
+            item | row(9_000 + i, path=f"t/{i:03d}", label=item["label"], split="test")
+            for i, item in enumerate(rows)
+        ]
+        splits = draw_splits(table([*rows, *test]), Params(val_fraction=0.4, test_fraction=0.05))
+        printed = capsys.readouterr().out
+        found = (splits["split"][:200] == "val").mean()
+        words = f"warning: val holds {found:.1%} of the images that no other split is given, 40.0%"
+        assert (words in printed) == (abs(found - 0.4) > 0.25)
+        assert "warning: test holds" not in printed
+        far += words in printed
+    assert far
+
+
 def test_shares_that_filled_classes_make_are_not_laid_to_groups(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from components.validate.copies.alignment import align, create_grid, sample
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.orientations import ORIENTATIONS, orient_frequencies, orient_pixels
 from components.validate.copies.sketch import BASE_PX, compute_frequencies
 from components.validate.scan.scan import scan_files
-from tests.validate.copies.kinds import KINDS, save
+from tests.validate.copies.kinds import KINDS, save, write_below
 
 
 @cache
@@ -76,8 +76,12 @@ def test_each_kind_of_copy_is_its_original_and_no_other(tmp_path):
 def test_like_parts_are_many_pictures_and_their_copies_are_theirs(tmp_path):
     parts = {f"{seed}": draw_part(seed) for seed in range(40)}
     copies = {"turned": parts["3"].transpose(Image.Transpose.ROTATE_90), "saved": save(parts["7"])}
+    copies["below"] = write_below(parts["11"], 0.1)
+    copies["high"] = write_below(parts["15"], 0.17)
+    copies["above"] = ImageOps.flip(write_below(ImageOps.flip(parts["19"]), 0.07))
     pictures = find(tmp_path, parts | copies)
     assert pictures[list(parts)].is_unique
+    assert pictures[["below", "high", "above"]].tolist() == pictures[["11", "15", "19"]].tolist()
     assert pictures["turned"] == pictures["3"]
     assert pictures["saved"] == pictures["7"]
 

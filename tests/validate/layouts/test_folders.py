@@ -52,6 +52,13 @@ def refuse(root: Path, **settings) -> str:
         (("训练集", "验证集", "测试集"), ("train", "val", "test")),
         (("学習用", "検証用", "テスト"), ("train", "val", "test")),
         (("treino", "validação", "teste"), ("train", "val", "test")),
+        (("Trainingsdaten", "Validierungsdaten", "Testbilder"), ("train", "val", "test")),
+        (("treningowe", "walidacyjne", "testowe"), ("train", "val", "test")),
+        (("Apprentissage", "Validation", "Essai"), ("train", "val", "test")),
+        (("eğitim", "doğrulama", "test"), ("train", "val", "test")),
+        (("訓練データ", "検証データ", "テストデータ"), ("train", "val", "test")),
+        (("Training", "PublicTest", "PrivateTest"), ("train", "val", "test")),
+        (("train_val", "test"), ("train", "test")),
     ],
 )
 def test_splits_by_the_names_that_people_use(tmp_path, names, splits):
@@ -130,6 +137,8 @@ def test_top_folders_that_all_hold_the_same_stop_it(tmp_path):
     pattern = re.search(r"`label_pattern: '(.*?)'`", message)[1]
     assert said(read(tmp_path, label_pattern=pattern))["fold2/dog/2.jpg"] == ("dog", "")
     assert said(read(tmp_path, class_depth=2))["fold2/dog/2.jpg"] == ("fold2/dog", "")
+    touch(tmp_path, *(f"fold{f}/{c}/{f}.jpg" for f in (9, 10) for c in ("cat", "dog", "cow")))
+    assert "fold2: train, fold3: train, fold9: val, fold10: test}" in refuse(tmp_path)
 
 
 def test_classes_with_folders_of_their_own_do_not_stop_it(tmp_path):

@@ -58,6 +58,30 @@ def test_an_encoding_is_told_by_the_files_that_it_names(tmp_path, encoding, name
     assert labels(read(tmp_path)) == {name: name.split(".")[0][:2] for name in names}
 
 
+@pytest.mark.parametrize(
+    ("encoding", "kinds"),
+    [
+        ("cp1251", ("кошка", "собака")),
+        ("koi8-r", ("кошка", "собака")),
+        ("cp866", ("кошка", "собака")),
+        ("cp1253", ("γάτα", "σκύλος")),
+        ("cp1255", ("חתול", "כלב")),
+        ("cp874", ("แมว", "สุนัข")),
+        ("cp932", ("猫、りんご", "犬")),
+        ("gb18030", ("猫", "狗")),
+        ("big5", ("貓", "狗")),
+        ("cp1250", ("żółw", "źrebię")),
+        ("cp1252", ("Käfer", "Île")),
+    ],
+)
+def test_an_encoding_is_told_by_its_letters(tmp_path, encoding, kinds):
+    """Where all names of files are plain, as in most tables of labels."""
+    touch(tmp_path, *(f"{i}.jpg" for i in range(6)))
+    lines = "".join(f"{i}.jpg,{kinds[i % 2]}\n" for i in range(6))
+    write(tmp_path, "labels.csv", f"file,label\n{lines}", encoding)
+    assert set(labels(read(tmp_path)).values()) == set(kinds)
+
+
 def test_what_excel_and_pandas_leave_in_a_csv(tmp_path):
     touch(tmp_path, "1.jpg", "2.jpg")
     write(tmp_path, "metadata.csv", "sep=;\r\npath;label;;\r\n1.jpg;a;;\r\n2.jpg;b;;\r\n;;;\r\n")

@@ -18,6 +18,7 @@ from PIL import Image
 from components.common.artifacts.manifest import OK, QUARANTINED
 from components.validate.scan.damage import decode_luma
 from components.validate.scan.picture import inspect_file
+from tests.deep import write_png
 
 Damage = Callable[[bytes], bytes]
 KINDS = {
@@ -256,6 +257,15 @@ def test_a_picture_cut_off_is_found_in_every_format(tmp_path, kind: str) -> None
         assert look(tmp_path, data[: int(len(data) * share)])["status"] == QUARANTINED, share
 
 
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "group4"])
+def test_a_tiff_cut_off_is_called_damaged(tmp_path, compression: str) -> None:
+    photo = make_photo().convert("1" if compression == "group4" else "RGB")
+    data = encode(photo, "TIFF", compression=compression)
+    for share in (0.2, 0.6, 0.97):
+        reason = look(tmp_path, data[: int(len(data) * share)])["reason"]
+        assert reason.startswith("damaged: a TIFF that is cut short"), share
+
+
 @pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "jpeg"])
 def test_a_broken_strip_of_a_tiff_is_found(tmp_path, compression: str) -> None:
     data = encode(make_photo(300, 400), "TIFF", compression=compression)
@@ -315,6 +325,10 @@ def test_narrow_greys_and_profiles_are_remarked(tmp_path) -> None:
     grey = Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64))
     assert look(tmp_path, encode(grey))["remarks"] == ["grey range: 0 to 4095"]
     assert look(tmp_path, encode(grey))["brightness"] == pytest.approx(0.5, abs=0.01)
+    colours = np.arange(4096).reshape(64, 64, 1).repeat(3, axis=2)
+    row = look(tmp_path, write_png(colours, 2))
+    assert row["remarks"] == ["grey range: 0 to 4095"]
+    assert row["brightness"] == pytest.approx(0.5, abs=0.01)
     swapped = encode(make_photo(), "JPEG", icc_profile=rgb((BLUE, GREEN, RED), 2.2))
     assert look(tmp_path, swapped)["remarks"] == ["profile: made by hand"]
     broken = encode(make_photo(), "JPEG", icc_profile=b"nonsense" * 20)
