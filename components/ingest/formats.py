@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import re
 import stat
 import struct
@@ -15,9 +16,20 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components.common.errors import DarkroomError
+from components.ingest import members as limits
 from components.ingest.contents import BY_HAND, describe_content
-from components.ingest.members import CHUNK, Archive, Create, Member, guess_encoding
-from components.ingest.placing import refuse, resolve
+from components.ingest.members import (
+    CHUNK,
+    MOST_HEAD_BYTES,
+    Archive,
+    Create,
+    Heads,
+    HeadsError,
+    Member,
+    guess_encoding,
+    inflate,
+)
+from components.ingest.placing import refuse, refuse_size, resolve
 
 ZSTD, SEVEN_ZIP = b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c"
 # What the zipfile of Python 3.11 to 3.13 can read; others by the numbers of APPNOTE.TXT, 4.4.5.
@@ -25,6 +37,7 @@ READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 METHODS = {9: "Deflate64, as Windows does over 2 GB", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 TAR_MARK, MARK_PLACE = re.compile(rb"ustar[\0 ]"), 257  # in the head of each member
 LONGEST_LINK = 4096  # PATH_MAX of Linux
+ENTRY_BYTES = 46  # of an entry in the list of a zip, without its name
 
 
 @contextmanager
@@ -48,11 +61,11 @@ def open_archive(archive: Path, name: str) -> Iterator[Archive]:
     elif head.startswith(ZSTD):
         with _open_zstd(archive, name) as stream, _open_tar(stream, name) as found:
             yield found
-    elif tarfile.is_tarfile(archive):
-        with archive.open("rb") as stream, _open_tar(stream, name) as found:
+    elif _is_tar(archive, head):
+        with inflate(archive, head) as stream, _open_tar(stream, name) as found:
             yield found
     elif zipfile.is_zipfile(archive):
-        _refuse_piece(archive)
+        _check_end(archive, name)
         with zipfile.ZipFile(archive) as opened:
             folders: list[str] = []
             yield Archive(_list_zip(name, opened, folders), _each(opened.open), folders)
@@ -76,11 +89,21 @@ def _open_zstd(archive: Path, name: str) -> Iterator[Any]:
         raise tarfile.ReadError(str(error)) from None
 
 
+def _is_tar(archive: Path, head: bytes) -> bool:
+    try:
+        with inflate(archive, head) as stream, tarfile.open(fileobj=Heads(stream), mode="r:"):  # type: ignore[call-overload]
+            return True
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError):
+        return False
+
+
 @contextmanager
 def _open_tar(stream: Any, name: str) -> Iterator[Archive]:
-    with tarfile.open(fileobj=stream, encoding="utf-8") as tar:
+    heads = Heads(stream)
+    with tarfile.open(fileobj=heads, mode="r:", encoding="utf-8") as tar:  # type: ignore[call-overload]
         folders: list[str] = []
-        yield Archive(_list_tar(name, tar, folders), _each(tar.extractfile), folders)
+        listed = _list_tar(name, tar, heads, folders)
+        yield Archive(listed, _each(tar.extractfile), folders)
 
 
 def _each(read: Callable[[Any], Any]) -> Any:
@@ -102,11 +125,19 @@ def _read(stream: IO[bytes]) -> bytes:
         raise tarfile.ReadError(str(error)) from None
 
 
-def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[Member]:
+def _list_tar(
+    name: str, tar: tarfile.TarFile, heads: Heads, folders: list[str]
+) -> Iterable[Member]:
     """Yield the files, then the links, which may stand before what they name; fill the folders."""
     sizes: dict[str | None, int] = {}
     links: list[tuple[tarfile.TarInfo, str]] = []
-    for info in tar:
+    for count, info in enumerate(tar, start=1):
+        if count > limits.MAX_FILES:  # folders and links as well
+            raise refuse_size(name, f"more than {limits.MAX_FILES:,} files")
+        heads.go_on()
+        info.pax_headers = {}  # what they say is in the other fields, and of many they are large
+        if sum(map(len, tar.pax_headers.values())) > MOST_HEAD_BYTES:
+            raise HeadsError("what it says of all its members is of more bytes than any needs")
         if info.islnk() or info.issym():
             # A hard link names a member; a symbolic link is relative to its own folder.
             start = PurePosixPath(info.name).parent if info.issym() else PurePosixPath()
@@ -118,7 +149,8 @@ def _list_tar(name: str, tar: tarfile.TarFile, folders: list[str]) -> Iterable[M
             folders.append(info.name)
         else:
             raise refuse(name, info.name, "is a device or another special file")
-    _read_on(name, tar.fileobj)
+    heads.end()
+    _read_on(name, heads)
     for info, target in links:
         if target not in sizes:
             raise _refuse_dead(name, info.name, info.linkname)
@@ -191,14 +223,36 @@ def _list_zip(name: str, found: zipfile.ZipFile, folders: list[str]) -> Iterable
         yield Member(path, files[inside].file_size, files[inside])
 
 
-def _refuse_piece(archive: Path) -> None:
-    """Refuse the last piece of a zip in several, which lacks most of its entries."""
+def _check_end(archive: Path, name: str) -> None:
+    """Refuse the last piece of a zip in several, which lacks most of its entries, and a crowd.
+
+    zipfile reads the whole list of entries at once.
+    """
     with archive.open("rb") as file:
-        file.seek(-min(archive.stat().st_size, 22 + 65535), 2)  # the end record and its comment
-        tail = file.read()
-    number = tail[tail.rfind(b"PK\x05\x06") :][4:6]
-    if number not in (b"\0\0", b"\xff\xff"):  # 65535: it stands in the record of zip64
-        raise zipfile.BadZipFile("zipfiles that span multiple disks are not supported")
+        # The end record and its comment, and before it where that of zip64 is.
+        file.seek(-min(archive.stat().st_size, 20 + 22 + 65535), 2)
+        start, tail = file.tell(), file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        if tail[end:][4:6] not in (b"\0\0", b"\xff\xff"):  # 65535: it stands in zip64's record
+            raise zipfile.BadZipFile("zipfiles that span multiple disks are not supported")
+        size, stop = int.from_bytes(tail[end:][12:16], "little"), start + end
+        if tail[max(0, end - 20) : end].startswith(b"PK\x06\x07"):
+            stop -= 20 + 56  # the record of zip64, which ends before its locator
+            file.seek(max(0, stop))
+            size = int.from_bytes(file.read(56)[40:48], "little")
+        if size > ENTRY_BYTES * limits.MAX_FILES and _count_entries(file, stop - size, stop):
+            raise refuse_size(name, f"more than {limits.MAX_FILES:,} files")
+
+
+def _count_entries(file: IO[bytes], start: int, stop: int) -> bool:
+    """Whether a zip's list has more entries than are allowed."""
+    file.seek(max(0, start))
+    for _ in range(limits.MAX_FILES):
+        entry = file.read(ENTRY_BYTES)
+        if len(entry) < ENTRY_BYTES or file.tell() >= stop:
+            return False
+        file.seek(sum(struct.unpack("<HHH", entry[28:34])), 1)  # name, extra field, comment
+    return file.tell() < stop
 
 
 def _follow(name: str, member: str, start: PurePosixPath, target: str) -> str:

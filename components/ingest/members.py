@@ -1,10 +1,13 @@
-"""What an open archive offers, of whatever format, and what its files are written to.
+"""What an open archive offers, of whatever format, and what its files are read from and written to.
 
 The names of a zip may not say their encoding: it is told by what letters they would be.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +16,16 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 1 << 20
+# Half as many again as ImageNet-1k holds; the list alone of so many takes some 3 GB of memory.
+MAX_FILES = 2_000_000
+# What a tar says of a member before its bytes: 512, a long name, attributes. More than any needs.
+MOST_HEAD_BYTES, USUAL_HEAD_BYTES = 4 << 20, 16 << 10
+PACKED: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"]\0\0": lzma.open,  # .lzma
+}
 CYRILLIC = ("cp866", "cp1251")  # of a Russian Windows in its zips, and elsewhere
 # First bytes of common characters; where another encoding is taken for this one, rare ones come.
 EAST_ASIAN = {
@@ -57,6 +70,56 @@ class Output:
             yield
         except OSError as error:
             raise WriteError(error) from None
+
+
+def inflate(archive: Path, head: bytes) -> Any:
+    """Return a stream of what a file holds, unpacked where its first bytes say how."""
+    opens = next((opens for magic, opens in PACKED.items() if head.startswith(magic)), None)
+    is_tar = head[257:262] == b"ustar"  # of a member whose name begins as a packed file
+    return archive.open("rb") if is_tar or opens is None else opens(archive)
+
+
+class HeadsError(ValueError):
+    """What stands before the members of a tar is without reason."""
+
+
+class Heads:
+    """The bytes of a tar, of which only so many are read as heads of members while it is listed.
+
+    tarfile reads names, attributes and maps of holes whole, however long they say they are: packed,
+    some kilobytes become all memory that there is.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        """Read from a stream of inflated bytes."""
+        self._stream = stream
+        self._left: float = MOST_HEAD_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Read bytes of a head, or of a member once :meth:`end` was called."""
+        self._left -= size
+        if self._left < 0:
+            raise HeadsError("what stands before its members is of more bytes than any needs")
+        found: bytes = self._stream.read(size)
+        return found
+
+    def go_on(self) -> None:
+        """Note that a member was listed; what its head left is for a longer one."""
+        self._left = min(self._left + USUAL_HEAD_BYTES, MOST_HEAD_BYTES)
+
+    def end(self) -> None:
+        """Note that all members were listed."""
+        self._left = float("inf")
+
+    def seek(self, *where: int) -> int:
+        """Go to a place."""
+        place: int = self._stream.seek(*where)
+        return place
+
+    def tell(self) -> int:
+        """Return the place."""
+        place: int = self._stream.tell()
+        return place
 
 
 @dataclass(frozen=True)
