@@ -68,7 +68,8 @@ def read_images(data: bytes) -> None:
 
 
 def seed_images() -> list[bytes]:
-    from components.common.images.listing import Entry, write_listing
+    from components.common.images.listing import write_listing
+    from components.common.images.stores.listing import Entry
 
     return [_write(lambda file: write_listing(file, "s3://b", [Entry("a.jpg", "k", 3, "md5:0")]))]
 
