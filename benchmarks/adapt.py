@@ -201,4 +201,7 @@ def finetune(pool: Pool, count: int, weights: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -106,4 +106,7 @@ def try_half(
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -128,4 +128,7 @@ def is_rejected(data: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -102,4 +102,7 @@ def measure_saved(backbone: Any, body: Any) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

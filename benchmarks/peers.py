@@ -229,4 +229,7 @@ def write_runs(file: Path, runs: list[Run]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

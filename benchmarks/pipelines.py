@@ -174,4 +174,7 @@ def call(words: list[str], folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

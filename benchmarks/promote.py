@@ -44,12 +44,15 @@ def main(finished: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = Flags(__file__, __doc__, ".")
-    parser.add_argument(
-        "finished", type=existing, nargs="?", default=ROOT, help="default: this one"
-    )
-    folder = parser.parse_args().finished.resolve()
-    missing = [file for file in FILES.values() if not (folder / file).exists()]
-    if missing:
-        parser.error(f"needs a finished run, and {folder / missing[0]} is not there: make run")
-    main(folder)
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        parser = Flags(__file__, __doc__, ".")
+        parser.add_argument(
+            "finished", type=existing, nargs="?", default=ROOT, help="default: this one"
+        )
+        folder = parser.parse_args().finished.resolve()
+        missing = [file for file in FILES.values() if not (folder / file).exists()]
+        if missing:
+            parser.error(f"needs a finished run, and {folder / missing[0]} is not there: make run")
+        main(folder)

@@ -89,5 +89,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    from components.common.terminal import exit_on_error
+
     Flags(__file__, __doc__, "").parse_args()
-    main()
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -185,4 +185,7 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main(sys.argv[1:])

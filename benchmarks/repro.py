@@ -46,4 +46,8 @@ def run(command: str) -> tuple[float, str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

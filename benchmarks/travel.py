@@ -298,4 +298,7 @@ def simulate(costs: Costs, images: int, pods: int, latency: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -16,7 +16,13 @@ from typing import Any
 
 from components import ROOMS
 from components.common.errors import DarkroomError
-from components.common.files.ownership import check_apart, check_file, check_folder, find_real
+from components.common.files.ownership import (
+    check_apart,
+    check_file,
+    check_folder,
+    find_real,
+    writing_as,
+)
 from components.common.files.plain import check_all_plain, check_plain
 from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
@@ -67,7 +73,8 @@ def run_room(room: str, argv: Sequence[str] | None = None) -> None:
         _run_stage(room, words)
         return
     flags = create_command_parser(room, name).parse_args(words[1:] if name else words)
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
+    writer = writing_as(f"{room} {name}".rstrip())
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder(), writer:
         commands[name].do(flags)
 
 
@@ -215,7 +222,7 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         hint = suggest(words[0], commands)
         parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
     flags = vars(parser.parse_args(words))
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
+    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder(), writing_as(room):
         file = flags.pop("params")
         values = _read_values(file)
         params = _take_params(values, room)

@@ -34,7 +34,7 @@ def _outline(flags: argparse.Namespace) -> None:
     from components.common.files.writing import write_json, writing_folder
     from components.ingest.outline import write_outline
 
-    with writing_folder(flags.folder, "ingest") as folder:
+    with writing_folder(flags.folder, "ingest outline") as folder:
         facts = write_outline(flags.source, folder, flags.downloads)
     write_json(flags.facts, facts)
 

@@ -20,7 +20,7 @@ from components.common.images.stores.transfer import Remote, fetch_file
 from components.common.images.stores.web import find_web_file
 from components.common.settings.addresses import hide_secrets, is_address
 from components.common.terminal import bar, say
-from components.ingest.archive import describe_lack, say_guesses, unpack
+from components.ingest.archives.unpacking import describe_lack, say_guesses, unpack
 from components.ingest.contents import has_images, is_page
 from components.ingest.placing import ARCHIVES, BESIDE, plan_targets
 

@@ -12,11 +12,11 @@ from components.common.images.pixels import SUFFIXES
 from components.common.images.stores.listing import Listing, fetch_folder, list_store
 from components.common.images.stores.web import find_web_file
 from components.common.settings.addresses import hide_secrets, is_address, refuse_secrets
-from components.ingest.archive import DAMAGED, describe_damage, list_members, say_guesses
+from components.ingest.archives.formats import open_archive
+from components.ingest.archives.members import Member, Output
+from components.ingest.archives.unpacking import DAMAGED, describe_damage, list_members, say_guesses
 from components.ingest.digits import write_digits
 from components.ingest.download import SETTING, TIMEOUT_SECONDS, find_local, keep
-from components.ingest.formats import open_archive
-from components.ingest.members import Member, Output
 from components.ingest.placing import TABLES, plan_targets
 
 SAMPLED = 100  # images whose bytes are written: their sizes vary little where a camera took them

@@ -139,6 +139,14 @@ def refuse(source: str, member: str, why: str) -> DarkroomError:
     )
 
 
+def refuse_size(source: str, what: str) -> DarkroomError:
+    """Return the error for an archive that would grow beyond reason."""
+    return DarkroomError(
+        f"{source}: refused, because it would unpack to {what}; unpack it by hand "
+        "if you trust it, and name the folder in data.source"
+    )
+
+
 def _count_wrappers(paths: list[Parts]) -> int:
     """Return how many folders at the top only wrap the images."""
     is_image = _choose_images(paths)

@@ -48,7 +48,7 @@ def list_named(stages: Any) -> Iterator[str]:
             yield from list_named(item)
     elif isinstance(stages, dict):
         for key, value in stages.items():
-            if key == "params":
+            if key == "params" and isinstance(value, list):
                 yield from (name for name in value if isinstance(name, str))
             else:
                 yield from list_named(value)

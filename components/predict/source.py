@@ -72,7 +72,7 @@ def open_model(
                 name: fetch_evaluation(mlflow, version, name, folder) if is_wanted else None
                 for name, is_wanted in wanted.items()
             }
-        decisions = _read_decisions(mlflow, model, version, folder)
+        decisions = read_limits(mlflow, model, version, folder)
         yield Source(file, str(version.version), decisions, kept[REFERENCE], kept[SAMPLE])
 
 
@@ -98,7 +98,7 @@ def _open_folder(folder: Path) -> Source:
         decisions = read_decisions(limits)
     else:  # of earlier code, which kept a threshold alone
         threshold = (flavor.get("config") or {}).get(EARLIER)
-        decisions = Decisions(None if threshold is None else float(threshold))
+        decisions = _take_threshold(threshold, str(folder))
     return Source(file, None if version is None else str(version), decisions)
 
 
@@ -123,10 +123,21 @@ def _read(file: Path) -> dict[str, Any]:
     raise DarkroomError(f"{file}: damaged ({error}); download the version again") from None
 
 
-def _read_decisions(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
+def _take_threshold(said: Any, model: str) -> Decisions:
+    """Return the limits of what early versions kept: a threshold, or nothing."""
+    try:
+        return Decisions(None if said is None else float(said))
+    except (TypeError, ValueError):
+        raise DarkroomError(
+            f"{model}: its {UNSURE_BELOW} is {said!r}, and should be a number; somebody changed it "
+            "in MLflow: promote the model again"
+        ) from None
+
+
+def read_limits(mlflow: Any, model: str, version: Any, folder: str) -> Decisions:
     """Return the limits of a version; early ones keep a threshold, or nothing."""
     below = version.tags.get(UNSURE_BELOW)
-    decisions = Decisions(None if below is None else float(below))
+    decisions = _take_threshold(below, model)
     digest = version.tags.get(DECISIONS_DIGEST)
     if digest is None:
         return decisions

@@ -12,12 +12,13 @@ import pandas as pd
 
 from components.common.errors import DarkroomError
 from components.common.files.ownership import check_file
+from components.common.files.tables import read_table
 from components.common.files.writing import write_json
 from components.common.images.measures import NAMES, measure_images
 from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions, compute_energy
 from components.common.terminal import Stopwatch, bar
-from components.predict.drift import LEVEL, MIN_EFFECT, Shift, compare
+from components.predict.drift import LEVEL, MIN_EFFECT, NUMBERS, Shift, compare
 from components.predict.listing import Source, describe_skipped, list_images, name_source
 from components.predict.recording import record_watch
 from components.predict.run import BATCH_SIZE, tell
@@ -61,7 +62,7 @@ def watch(
                 f"--model {model}: keeps no reference of its data; watch wants a version that "
                 "promote registered: run promote again"
             )
-        reference = pd.read_parquet(source.reference)
+        reference = read_reference(source.reference)
         classifier = Classifier(source.file) if images else None
     logged = read_logs(logs, source.version or "")
     batch, bad = pd.DataFrame(), 0
@@ -103,6 +104,16 @@ def watch(
     name = model.removeprefix("models:/").partition("@")[0].partition("/")[0]
     record_watch(name, str(source.version), result)
     return drifted
+
+
+def read_reference(file: Path) -> pd.DataFrame:
+    """Return what the data of a version looked like; DarkroomError if that is damaged."""
+    table = read_table(file, "reference of a version", ["predicted", *NUMBERS], "promote")
+    try:
+        table[list(NUMBERS)] = table[list(NUMBERS)].astype(float)
+    except (TypeError, ValueError) as error:
+        raise DarkroomError(f"{file}: figures that are no numbers ({error})") from None
+    return table
 
 
 def describe_batch(

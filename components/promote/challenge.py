@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.common.artifacts.metrics import read_metrics
 from components.common.artifacts.model import ModelCard, read_card
 from components.common.artifacts.predictions import read_predictions
 from components.common.artifacts.sample import Sample
 from components.common.artifacts.validation import read_validation
+from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.serving.decisions import Decisions, parse_decisions
 from components.common.tracking.tags import (
@@ -73,7 +75,8 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
     metrics = read_metrics(inputs.metrics)
     evidence = parse_evidence(metrics, str(inputs.metrics))
     # Evaluations of earlier code know of the threshold alone.
-    limits = {"unsure_below": evidence.figures.get("unsure_below")} | metrics.get("decisions", {})
+    own = metrics.get("decisions") or {}
+    limits = {"unsure_below": evidence.figures.get("unsure_below")} | own
     data_status = str(read_validation(inputs.validation)["status"])
     check_rules(params.rules, evidence, str(inputs.metrics))
     predictions = read_predictions(inputs.predictions)
@@ -85,9 +88,16 @@ def read_challenge(inputs: Inputs, params: Params) -> Challenge:
         evidence=evidence.with_predictions(predictions),
         sample=take_sample(inputs.images, predictions, params.served_images),
         data_status=data_status,
-        decisions=parse_decisions(limits),
+        decisions=_read_limits(limits, inputs.metrics),
         lineage=find_lineage(card, Path(params.data.source), Path()) | {"model_digest": digest},
     )
+
+
+def _read_limits(limits: Any, file: Path) -> Decisions:
+    try:
+        return parse_decisions(limits)
+    except ValueError as error:
+        raise DarkroomError(f"{file}: decisions: {error}; run evaluate again") from None
 
 
 def keep_evaluation(registry: Registry, inputs: Inputs, challenge: Challenge) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.common.errors import DarkroomError
 from components.common.files.schema import Schema
 from components.common.files.writing import read_json
 from components.common.settings.flags import read_path
@@ -194,12 +195,19 @@ def main(words: Sequence[str]) -> None:
     """Print the summary of a verdict."""
     flags = create_parser().parse_args(words)
     verdict = SCHEMA.take_off(flags.verdict, read_json(flags.verdict))
-    found = create_summary(verdict, flags.verdict.parent)
+    try:
+        found = create_summary(verdict, flags.verdict.parent)
+        lines = list(describe_summary(found))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DarkroomError(
+            f"{flags.verdict}: not promote's verdict, or a report beside it is not one of ours "
+            f"({error!r}); run promote again"
+        ) from None
     if flags.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print()
-    for text in describe_summary(found):
+    for text in lines:
         print(f"  {text}" if text else "")
     print()
 

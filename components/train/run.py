@@ -60,7 +60,9 @@ def run(inputs: Inputs, outputs: Outputs, params: Params, trial: Trial | None = 
         network, material = _prepare(inputs.shards, dataset, params, machines)
 
         silent = not machines.is_first
-        with start_recorded_run(params.mlflow, own.run, checkpoint.run_id, silent) as mlflow:
+        with start_recorded_run(
+            params.mlflow, own.run, checkpoint.run_id, silent, checkpoint.abandoned
+        ) as mlflow:
             checkpoint.keep_run(mlflow.active_run().info.run_id)
             records.track_start(mlflow, params, dataset)
             about = records.identify_features(params, dataset, machines)

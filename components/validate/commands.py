@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from components.common.cli import Command, read_room_params
+from components.common.errors import DarkroomError
 from components.common.settings.flags import read_path
 
 
@@ -30,7 +32,7 @@ def _look(flags: argparse.Namespace) -> None:
     from components.common.terminal import say
     from components.validate.layouts.looking import look
 
-    sampled = read_json(flags.outline)["sampled"] if flags.outline else None
+    sampled = read_sampled(read_json(flags.outline), flags.outline) if flags.outline else None
     sight = look(flags.folder, params, sampled)
     for line in sight.lines:
         say(line)
@@ -40,6 +42,17 @@ def _look(flags: argparse.Namespace) -> None:
     # Whoever reads the JSON has them there; a person would believe that all of it holds as it is.
     for key, (value, why) in sight.settings.items():
         say(f"read with {key}: {as_yaml(value)}, which is not set so in {flags.params}: {why}")
+
+
+def read_sampled(facts: Any, file: Path) -> list[str] | None:
+    """Return the images that have their bytes, as ingest's outline says; None: all."""
+    sampled: Any = facts.get("sampled", 0) if isinstance(facts, dict) else 0
+    is_list = isinstance(sampled, list) and all(isinstance(path, str) for path in sampled)
+    if not (is_list or sampled is None):
+        raise DarkroomError(
+            f"--outline {file}: not what `python -m components.ingest outline --facts` wrote"
+        )
+    return sampled  # type: ignore[no-any-return]
 
 
 COMMANDS = {

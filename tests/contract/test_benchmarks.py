@@ -82,3 +82,17 @@ def test_what_a_benchmark_takes_from_elsewhere_is_there(file: Path) -> None:
         if isinstance(found, ast.ImportFrom) and str(found.module).split(".")[0] in OWN:
             missing += find_missing(str(found.module), [one.name for one in found.names])
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted(ROOT.glob("benchmarks/[a-z]*.py")) if "__main__" in file.read_text()]
+    + [ROOT / "tests" / name / "__main__.py" for name in ("faults", "fuzz")],
+    ids=lambda file: f"{file.parent.name}/{file.stem}",
+)
+def test_a_reader_of_its_lines_may_have_enough(file: Path) -> None:
+    """`python benchmarks/coverage.py | head` ends without a word, and an error with one line."""
+    begins = ast.parse(file.read_text(encoding="utf-8")).body[-1]
+    assert isinstance(begins, ast.If), "what is started stands last"
+    (own,) = [one for one in begins.body if isinstance(one, ast.With)]
+    assert ast.unparse(own.items[0]) == "exit_on_error()"

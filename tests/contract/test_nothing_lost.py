@@ -29,7 +29,7 @@ ALLOWED = {
     "components/common/tracking/journal.py": "its own journal, named for it; lines are only added",
     "components/common/tracking/store.py": "a file in a temporary folder",
     "components/ingest/download.py": "the download, beside that new folder",
-    "components/ingest/members.py": "writes into the new folder of writing_folder",
+    "components/ingest/archives/members.py": "writes into the new folder of writing_folder",
     "components/common/images/stores/transfer.py": "the download that it is given, begun anew",
     "components/preprocess/partitions.py": "copies into the new folder of writing_folder",
     "components/preprocess/shards/shards.py": "the same",

@@ -6,6 +6,7 @@ Also at any moment of a kill: tests/common/files does that to the one place wher
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import os
 import random
@@ -137,6 +138,27 @@ def write_images(folder: Path) -> None:
             image = Image.new("L", (40, 40), colour + number)
             image.putpixel((number, 3), 255 - colour)
             image.save(folder / label / f"{number}.png")
+
+
+def test_a_command_replaces_nothing_of_another_command_or_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    write_images(Path("photos"))
+    shutil.make_archive("photos", "zip", "photos")
+    sha256 = hashlib.sha256(Path("photos.zip").read_bytes()).hexdigest()
+    text = Path("params.yaml").read_text().replace("source: digits", "source: photos.zip")
+    Path("params.yaml").write_text(text.replace('sha256: ""', f"sha256: {sha256}"))
+    run_room("ingest", QUICK["ingest"].split())
+    outline = ["outline", "photos.zip", "--folder"]
+    run_room("ingest", [*outline, "seen", "--facts", "facts.json"])
+    before = read_tree(tmp_path)
+    said = refuse("validate", ["look", "photos", "--json", "facts.json"], capsys)
+    assert "facts.json: was written by ingest outline, so validate look does not replace" in said
+    said = refuse("ingest", [*outline, "data/images", "--facts", "facts.json"], capsys)
+    assert "data/images: was written by ingest, so ingest outline does not replace it" in said
+    assert read_tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -272,4 +272,7 @@ def write_table(file: Path, table: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -95,4 +95,7 @@ def follow_coverage(name: str, seconds: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from components.common.terminal import exit_on_error
+
+    with exit_on_error():  # a reader may have enough: | head
+        main()

@@ -43,7 +43,7 @@ def read_words(data: bytes) -> None:
 
 
 def unpack(data: bytes) -> None:
-    from components.ingest.archive import unpack as run
+    from components.ingest.archives.unpacking import unpack as run
 
     with tempfile.TemporaryDirectory() as folder:
         archive, target = Path(folder) / "photos", Path(folder) / "images"

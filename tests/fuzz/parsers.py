@@ -6,7 +6,7 @@ is a parser that takes seconds or gigabytes.
 
 from __future__ import annotations
 
-from tests.fuzz import asked, given, handed_on, networks
+from tests.fuzz import asked, carried, given, handed_on, networks
 from tests.fuzz.parser import Parser
 
 PARSERS: dict[str, Parser] = {
@@ -14,4 +14,5 @@ PARSERS: dict[str, Parser] = {
     **asked.PARSERS,
     **networks.PARSERS,
     **handed_on.PARSERS,
+    **carried.PARSERS,
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import DarkroomError
-from components.ingest import archive as under_test
-from components.ingest.archive import unpack
+from components.ingest.archives import members as limits
+from components.ingest.archives import unpacking as under_test
+from components.ingest.archives.unpacking import unpack
 from tests.ingest.archives import encode_png, list_files, make_link, make_tar, make_zip
 
 PNG = encode_png()
@@ -183,10 +186,95 @@ def test_links_count_in_full(tmp_path: Path, folder: Path, monkeypatch: pytest.M
 def test_too_many_files_are_refused(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(under_test, "MAX_FILES", 3)
-    found = make_zip(tmp_path / "a", {f"cat/{i}.png": PNG for i in range(4)})
+    monkeypatch.setattr(limits, "MAX_FILES", 3)
+    four: dict[str, bytes | tarfile.TarInfo] = {f"cat/{i}.png": PNG for i in range(4)}
+    for make in (make_zip, make_tar):
+        with pytest.raises(DarkroomError, match="would unpack to more than 3 files"):
+            unpack(make(tmp_path / "a", four), folder, "photos")
+    links = {f"cat/{i}.png": make_link("0.png") for i in range(1, 4)}
     with pytest.raises(DarkroomError, match="would unpack to more than 3 files"):
+        unpack(make_tar(tmp_path / "a", {"cat/0.png": PNG, **links}), folder, "photos")
+
+
+def make_head(kind: bytes, size: int, body: bytes = b"") -> bytes:
+    """Return a head of a tar that says of the next member what its body holds."""
+    info = tarfile.TarInfo("head")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+@pytest.mark.parametrize("place", ["first", "later"])
+@pytest.mark.parametrize("kind", ["long name", "long link", "attributes", "for all", "holes"])
+def test_a_tar_whose_heads_are_a_bomb_is_refused(
+    kind: str, place: str, tmp_path: Path, folder: Path
+) -> None:
+    """tarfile reads a head whole: of some kilobytes, as many gigabytes as it says."""
+    number = 64 << 20
+    one = tarfile.TarInfo("cat/1.png")
+    one.size = len(PNG)
+    member = one.tobuf() + PNG.ljust(-(-len(PNG) // 512) * 512, b"\0")
+    types = {"long name": b"L", "long link": b"K", "attributes": b"x", "for all": b"g"}
+    if kind == "holes":  # a map of them, each block of which says that another follows
+        sparse = bytearray(make_head(tarfile.GNUTYPE_SPARSE, 512))
+        sparse[482] = 1
+        sparse[148:156] = b" " * 8
+        sparse[148:156] = b"%06o\0 " % sum(sparse)
+        head, filling = bytes(sparse), (b"%011o\0" % 8 * 42)[:504] + b"\1" + bytes(7)
+    else:
+        head, filling = make_head(types[kind], number), bytes(512)
+    found = tmp_path / "a"
+    with gzip.open(found, "wb", 1) as stream:
+        stream.write((member if place == "later" else b"") + head)
+        for _ in range(number >> 20):
+            stream.write(filling * 2048)
+        stream.write(member + bytes(1024))
+    tracemalloc.start()
+    with pytest.raises(DarkroomError, match=r"of more bytes than any needs|not a tar or zip"):
         unpack(found, folder, "photos")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 << 20
+    assert list_files(folder) == []
+
+
+@pytest.mark.parametrize(("kind", "is_taken"), [(b"x", True), (b"g", False)])
+def test_attributes_of_many_members_do_not_add_up(
+    kind: bytes, is_taken: bool, tmp_path: Path, folder: Path
+) -> None:
+    """Each of its own (x), or each a further one for all that come (g)."""
+    found = tmp_path / "a"
+    with gzip.open(found, "wb", 1) as stream:
+        for number in range(1000):
+            record = b" key-%04d=" % number + b"a" * 12_000 + b"\n"
+            record = b"%d" % (len(record) + 5) + record
+            stream.write(make_head(kind, len(record), record))
+            info = tarfile.TarInfo(f"cat/{number % 20}.png")
+            info.size = len(PNG)
+            stream.write(info.tobuf() + PNG.ljust(-(-len(PNG) // 512) * 512, b"\0"))
+        stream.write(bytes(1024))
+    tracemalloc.start()
+    refused = pytest.raises(DarkroomError, match="of more bytes than any needs")
+    with contextlib.nullcontext() if is_taken else refused:
+        unpack(found, folder, "photos")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    assert len(list_files(folder)) == (20 if is_taken else 0)
+
+
+def test_the_list_of_a_zip_is_counted_before_it_is_read(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_FILES", 3)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)  # beyond it stands a record of zip64
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", lambda _: pytest.fail("it was read"))
+    for comment in (b"", b"a comment"):
+        with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+            for number in range(4):
+                archive.writestr(f"cat/{number}.png", PNG)
+            archive.comment = comment
+        with pytest.raises(DarkroomError, match="would unpack to more than 3 files"):
+            unpack(tmp_path / "a", folder, "photos")
 
 
 def test_what_is_no_archive_of_images_is_refused(tmp_path: Path, folder: Path) -> None:

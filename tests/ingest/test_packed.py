@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import DarkroomError
-from components.ingest import archive as under_test
-from components.ingest.archive import unpack
+from components.ingest.archives import unpacking as under_test
+from components.ingest.archives.unpacking import unpack
 from components.ingest.contents import count_images
 from tests.ingest.archives import (
     UMLAUTS,

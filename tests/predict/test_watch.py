@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from components.common.errors import DarkroomError
+from components.common.files.writing import write_json
 from components.common.images.measures import NAMES, measure_image
 from components.common.images.pixels import ImageForm
 from components.common.serving.batching import Batcher
@@ -167,7 +168,9 @@ def test_the_log_is_bounded(watched: Path, model: Path, tmp_path: Path) -> None:
     parts = [log, log.with_name("requests.jsonl.1")]
     assert sum(part.stat().st_size for part in parts) <= 20_000
     (tmp_path / "mine.txt").write_text("mine")
-    for other in (tmp_path / "mine.txt", tmp_path):
+    write_json(tmp_path / "metrics.json", {"accuracy": 1.0})
+    (tmp_path / "new.1").write_text("mine")  # where the older part of a log `new` goes
+    for other in (tmp_path / "mine.txt", tmp_path, tmp_path / "metrics.json", tmp_path / "new"):
         with pytest.raises(DarkroomError, match="is there already, and is no such log"):
             RequestLog(other, 10)
     with pytest.raises(DarkroomError, match="--log nowhere: no such file"):

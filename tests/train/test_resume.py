@@ -124,6 +124,11 @@ def test_checkpoint_of_other_settings_is_removed(tmp_path: Path) -> None:
     assert meta == {"step": 3}
     assert arrays["a"].tolist() == [0, 1, 2]
     assert Checkpoint(model, {"rate": 2}).load("part") is None
+    # The runs of those that were killed are kept, for MLflow is to be told that they ended.
+    for rate, left in ((2, []), (3, ["run 2"]), (4, ["run 2", "run 3"]), (4, ["run 2", "run 3"])):
+        checkpoint = Checkpoint(model, {"rate": rate})
+        assert checkpoint.abandoned == left
+        checkpoint.keep_run(f"run {rate}")
 
 
 @pytest.mark.parametrize("content", [b"", b"half a zip", b"PK\x03\x04 cut"])

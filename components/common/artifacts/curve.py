@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from components.common.files.cells import shield_text, unshield_text
 from components.common.files.tables import read_table, write_rows
 
 # What a point is about: the accuracy with images of all classes as they are mixed, or of one class
@@ -40,6 +41,7 @@ def write_curve(file: Path, points: Sequence[CurvePoint]) -> None:
     """Write learning_curve.csv, whole or not at all; of too few images it holds the header."""
     rows = (
         {name: f"{of:.5f}" if isinstance(of, float) else of for name, of in asdict(point).items()}
+        | {"name": shield_text(point.name)}
         for point in points
     )
     write_rows(file, [field.name for field in fields(CurvePoint)], rows)
@@ -55,5 +57,6 @@ def read_curve(file: Path) -> list[CurvePoint]:
     names = [field.name for field in fields(CurvePoint)]
     texts = ("of", "name", "kind")
     table = read_table(file, "learning curve", names, "train", form="csv", texts=texts)
+    table["name"] = table["name"].map(unshield_text)
     rows = table[names].to_dict("records")
     return [CurvePoint(**{str(key): value for key, value in row.items()}) for row in rows]

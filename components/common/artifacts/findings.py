@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.common.errors import DarkroomError
 from components.common.files.writing import read_json
 
 # Among the choices: why there is no list of label issues, no learning curve.
@@ -51,4 +52,9 @@ def read_held_back(files: FindingFiles, what: str = HELD_BACK) -> str:
     """Return why there is no list of label issues, or no learning curve; empty where there is."""
     # A model of an earlier version left no choices.
     chosen = read_json(files.choices) if files.choices.is_file() else []
-    return next((str(one["reason"]) for one in chosen if one["setting"] == what), "")
+    try:
+        return next((str(one["reason"]) for one in chosen if one["setting"] == what), "")
+    except (TypeError, KeyError) as error:
+        raise DarkroomError(
+            f"{files.choices}: no list of choices ({error!r}); run train again"
+        ) from None

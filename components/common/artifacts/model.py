@@ -12,6 +12,7 @@ import importlib.util
 import json
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ LOGITS, TEMPERATURE, PROBABILITIES = "logits", "temperature", "probabilities"
 # channels), and the tokens beside them (tokens, channels).
 PLACES, PREFIX = "places", "prefix_tokens"
 HUB = "keras_hub"  # the library of layers that a model may need beside Keras
+# Weights hardly pack, so a file that would grow more is a bomb; small ones may grow to so much.
+MAX_GROWTH, ALWAYS_ALLOWED_BYTES = 20, 64 << 20
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def read_card(file: Path) -> ModelCard:
     """Read the card of a model file, without Keras."""
     try:
         with zipfile.ZipFile(file) as archive:
-            found = SCHEMA.take_off(file, json.loads(archive.read(CARD)))
+            found = SCHEMA.take_off(file, json.loads(_read_text(archive, CARD)))
         card = ModelCard(**(found | {"form": ImageForm(**found["form"])}))
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no model there; run train first") from None
@@ -121,6 +124,7 @@ def load_model(file: Path) -> keras.Model:
     """Load the Keras model of a model file; nothing in the file is unpickled or run."""
     from components.common.backend import keras
 
+    check_growth(file)
     _import_layers(file)
     try:
         return keras.models.load_model(file, compile=False, safe_mode=True)
@@ -133,13 +137,69 @@ def load_model(file: Path) -> keras.Model:
         raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
 
 
+def check_growth(file: Path) -> None:
+    """Refuse a file of weights, or a model with its own, that would fill the memory when read.
+
+    HDF5 and zip pack: of a few megabytes may come all the memory that there is.
+
+    Args:
+        file: HDF5, or a zip that holds such; what cannot be read is left to whoever reads it next.
+
+    Raises:
+        DarkroomError: if its arrays are beyond reason larger than the file.
+    """
+    total, limit = 0, 0
+    with suppress(OSError, zipfile.BadZipFile):
+        limit = MAX_GROWTH * file.stat().st_size + ALWAYS_ALLOWED_BYTES
+        if not zipfile.is_zipfile(file):
+            total = _count_bytes(file)
+        else:
+            with zipfile.ZipFile(file) as archive:
+                total = sum(info.file_size for info in archive.infolist())
+                for name in archive.namelist() if total <= limit else []:
+                    if name.endswith((".h5", ".npz")):
+                        with archive.open(name) as stream:
+                            total += _count_bytes(stream)
+    if total > limit:
+        raise DarkroomError(
+            f"{file}: refused, because it would grow to {total / 1e9:,.1f} GB when it is read, "
+            f"over {MAX_GROWTH} times its size; get it again, from somebody whom you trust"
+        )
+
+
+def _count_bytes(source: Any) -> int:
+    """Return the bytes of all arrays of an HDF5 or NPZ file, unpacked; links are not followed."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def note(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(int(item.nbytes))
+
+    with suppress(Exception):  # of a damaged file it is nearly anything
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                return sum(info.file_size for info in archive.infolist())
+        with h5py.File(source, "r") as found:
+            found.visititems(note)
+    return sum(sizes)
+
+
+def _read_text(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member that holds words; a model's are of some megabytes at most."""
+    if archive.getinfo(name).file_size > ALWAYS_ALLOWED_BYTES:
+        raise ValueError(f"{name} in it is larger than {ALWAYS_ALLOWED_BYTES >> 20} MB")
+    return archive.read(name)
+
+
 def _import_layers(file: Path) -> None:
     """Import KerasHub where a model is made of its layers: Keras knows them only then."""
     try:
         with zipfile.ZipFile(file) as archive:
-            if HUB.encode() not in archive.read("config.json"):
+            if HUB.encode() not in _read_text(archive, "config.json"):
                 return
-    except (OSError, zipfile.BadZipFile, KeyError):
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError):
         return  # whoever reads it next says what is wrong with it
     if importlib.util.find_spec(HUB) is None:
         said = read_card(file).versions.get(HUB, "")

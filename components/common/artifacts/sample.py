@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from components.common.artifacts.predictions import PROBABILITY
+from components.common.errors import DarkroomError
 from components.common.files.schema import Schema
 from components.common.files.tables import mark_table, read_mark
 from components.common.files.writing import writing
@@ -52,15 +53,25 @@ def write_sample(file: Path, sample: Sample) -> None:
 
 
 def read_sample(file: Path) -> Sample:
-    """Read what :func:`write_sample` wrote."""
+    """Read what :func:`write_sample` wrote.
+
+    Raises:
+        DarkroomError: if it is damaged, no sample, or of another form.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(file)
-    SCHEMA.check(file, read_mark(table.schema))
-    names = [name for name in table.column_names if name.startswith(PROBABILITY)]
-    return Sample(
-        [name.removeprefix(PROBABILITY) for name in names],
-        table["path"].to_pylist(),
-        table["image"].to_pylist(),
-        np.stack([table[name].to_numpy() for name in names], axis=1),
-    )
+    try:
+        table = pq.read_table(file)
+        SCHEMA.check(file, read_mark(table.schema))
+        names = [name for name in table.column_names if name.startswith(PROBABILITY)]
+        return Sample(
+            [name.removeprefix(PROBABILITY) for name in names],
+            table["path"].cast(pa.string()).to_pylist(),
+            table["image"].cast(pa.binary()).to_pylist(),
+            np.stack([table[name].cast(pa.float64()).to_numpy() for name in names], axis=1),
+        )
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DarkroomError(
+            f"{file}: not a readable sample of a version ({error}); promote again"
+        ) from None

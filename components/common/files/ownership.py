@@ -2,32 +2,45 @@
 
 A folder that a room writes holds a list of its files, ``.darkroom``: the room, and the size and the
 checksum of each. Beside a single file lies ``.darkroom-files``, a line for each file that was ever
-written there. A file that no list names, or that is not as it was written, is somebody's work.
+written there, with the room or the command that wrote it. A file that no list names, or that is not
+as it was written, is somebody's work; one that another command wrote is that one's.
 What an earlier version wrote has no list; where DVC keeps a record of the very bytes as an output
 of the pipeline, in dvc.lock of now or of an earlier commit, it is ours as well.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
-import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.files.recorded import is_output_of_dvc
 
 STAMP = ".darkroom"  # inside a folder
 LEDGER = ".darkroom-files"  # beside files
 # Systems leave them where a person looks in: they are neither ours nor anybody's work.
 LEFT_BEHIND = frozenset((".DS_Store", "Thumbs.db"))
-LOCK = "dvc.lock"
 ABOUT = "what Darkroom wrote into this folder; it replaces nothing else"
 CHUNK = 1 << 20
 NAMED = 3  # in a message
+# The room of this process, or the command behind it: "train", "predict suggest". Empty where nobody
+# said so, and in lines of a list that an earlier version wrote: then any may replace the file.
+_writers = [""]
+
+
+@contextmanager
+def writing_as(writer: str) -> Iterator[None]:
+    """Let what is written in the body be that of a room or a command, which alone replaces it."""
+    _writers.append(writer)
+    try:
+        yield
+    finally:
+        _writers.pop()
 
 
 def check_folder(target: Path, room: str, damaged: bool = False) -> list[str]:
@@ -59,7 +72,7 @@ def check_folder(target: Path, room: str, damaged: bool = False) -> list[str]:
         raise DarkroomError(
             f"{target}: was written by {wrote}, so {room} does not replace it; give another folder"
         )
-    if not listed and _is_output_of_dvc(target, names):
+    if not listed and is_output_of_dvc(target, room, names):
         return names
     shown = ", ".join(foreign[:NAMED]) + (" …" if len(foreign) > NAMED else "")
     what = f"{len(foreign):,} files" if len(foreign) > 1 else "a file"
@@ -86,9 +99,18 @@ def check_file(target: Path, damaged: bool = False) -> None:
         if not stat.S_ISREG(mode):
             raise DarkroomError(f"{target}: is no regular file; give another name")
         known = _read_ledger(target)
-        if not target.stat().st_size or (damaged and known) or _take_print(target) in known:
+        if not target.stat().st_size:
             return
-        if _is_output_of_dvc(target):
+        about = _take_print(target)
+        wrote = {who for one, who in known if one == about or damaged} - {""}
+        if wrote and _writers[-1] and _writers[-1] not in wrote:
+            raise DarkroomError(
+                f"{target}: was written by {' and '.join(sorted(wrote))}, so {_writers[-1]} does "
+                "not replace it; give another name"
+            )
+        if (damaged and known) or about in {one for one, _ in known}:
+            return
+        if is_output_of_dvc(target, _writers[-1]):
             return
     except OSError as error:
         raise DarkroomError(f"{target}: {_why(error)}; move it away") from None
@@ -156,10 +178,11 @@ def note_file(target: Path, written: Path) -> None:
         written: where it is now.
     """
     seen = _take_print(written)
-    if seen in _read_ledger(target):
+    if (seen, _writers[-1]) in _read_ledger(target):
         return
+    names = [target.name, *filter(None, _writers[-1:])]
     with (target.parent / LEDGER).open("a", encoding="utf-8") as stream:
-        stream.write(f"{seen} {json.dumps(target.name)}\n")
+        stream.write(f"{seen} {' '.join(map(json.dumps, names))}\n")
 
 
 def find_listed(folder: Path) -> list[str]:
@@ -170,7 +193,7 @@ def find_listed(folder: Path) -> list[str]:
 
 def find_written(folder: Path) -> list[str]:
     """Return the names of the files directly in a folder that the list there says we wrote."""
-    known = {name for name, _ in _parse(folder / LEDGER)}
+    known = {name for name, _, _ in _parse(folder / LEDGER)}
     return [entry.name for entry in folder.iterdir() if entry.name in known]
 
 
@@ -191,7 +214,7 @@ def _list_entries(folder: Path, prefix: str) -> Iterator[str]:
 
 def _read_stamp(folder: Path) -> tuple[str, dict[str, str]]:
     """Return the room that wrote a folder, and name → size and checksum; none without a list."""
-    listed = {name: about for name, about in _parse(folder / STAMP) if name}
+    listed = {name: about for name, about, _ in _parse(folder / STAMP) if name}
     try:
         with (folder / STAMP).open(encoding="utf-8") as stream:
             return str(json.loads(stream.readline())["room"]), listed
@@ -199,18 +222,23 @@ def _read_stamp(folder: Path) -> tuple[str, dict[str, str]]:
         return "", {}
 
 
-def _read_ledger(target: Path) -> set[str]:
-    return {about for name, about in _parse(target.parent / LEDGER) if name == target.name}
+def _read_ledger(target: Path) -> set[tuple[str, str]]:
+    """Return size and checksum of each form that a file ever had, and who wrote it."""
+    lines = _parse(target.parent / LEDGER)
+    return {(about, wrote) for name, about, wrote in lines if name == target.name}
 
 
-def _parse(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield name, then size and checksum, of each line; what is damaged says nothing."""
+def _parse(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield name, size and checksum, and who wrote it, of each line; a damaged one says nothing."""
+    decoder = json.JSONDecoder()
     try:
         with file.open(encoding="utf-8") as stream:
             for line in stream:
                 try:
-                    size, checksum, name = line.split(" ", 2)
-                    yield str(json.loads(name)), f"{size} {checksum}"
+                    size, checksum, names = line.split(" ", 2)
+                    name, end = decoder.raw_decode(names)
+                    wrote = json.loads(names[end:]) if names[end:].strip() else ""
+                    yield str(name), f"{size} {checksum}", str(wrote)
                 except (ValueError, RecursionError):
                     continue
     except (OSError, UnicodeDecodeError):
@@ -240,69 +268,6 @@ def _take_print(file: Path) -> str:
             size += len(chunk)
             checksum = google_crc32c.extend(checksum, chunk)
     return f"{size} {checksum:08x}"
-
-
-def _is_output_of_dvc(target: Path, names: list[str] | None = None) -> bool:
-    """Whether DVC recorded just these bytes as an output at this path.
-
-    Args:
-        target: file or folder.
-        names: of a folder, all that is in it.
-    """
-    place = Path(os.path.abspath(target))  # noqa: PTH100 - links stay: DVC names them so
-    root = next((up for up in place.parents if (up / LOCK).is_file()), None)
-    if root is None or (names and not all((target / name).is_file() for name in names)):
-        return False
-    if names is None:
-        digest = _compute_md5(target)
-    else:
-        # As dvc-data writes a folder: the files by path, each with its digest.
-        files = [{"md5": _compute_md5(target / n), "relpath": n} for n in sorted(names)]
-        digest = hashlib.md5(json.dumps(files, sort_keys=True).encode()).hexdigest() + ".dir"  # noqa: S324
-    path = place.relative_to(root).as_posix()
-    return any(_has_output(text, path, digest) for text in _list_locks(root, digest))
-
-
-def _list_locks(root: Path, digest: str) -> Iterator[str]:
-    """Yield dvc.lock as it is, then as it was in each commit that brought or removed a digest."""
-    yield (root / LOCK).read_text(encoding="utf-8")
-    commits = _git(root, "log", "--all", "--format=%H", f"-S{digest}", "--", LOCK).split()
-    for commit in commits:
-        for version in (commit, f"{commit}^"):
-            yield _git(root, "show", f"{version}:./{LOCK}")
-
-
-def _git(root: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603
-            ["git", *words],  # noqa: S607 - the one on the PATH
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return done.stdout if not done.returncode else ""
-
-
-def _has_output(lock: str, path: str, digest: str) -> bool:
-    if digest not in lock:
-        return False
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        stages = YAML(typ="safe").load(lock)["stages"].values()
-        outs = [out for stage in stages for out in stage.get("outs", [])]
-        return any(out["path"] == path and out["md5"] == digest for out in outs)
-    except (YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False
-
-
-def _compute_md5(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()
 
 
 def _advise(target: Path, room: str, has_list: bool) -> str:

@@ -68,16 +68,18 @@ def open_images(images: Path, paths: Sequence[str]) -> Images:
     import pyarrow.parquet as pq
 
     note = read_note(images)
-    rows = pq.read_table(images, filters=[("path", "in", list(paths))]) if paths else None
-    found = [Entry(**row) for row in rows.to_pylist()] if rows else []
-    return Images(images, note["source"], {entry.path: entry for entry in found})
+    with _reading(images):
+        rows = pq.read_table(images, filters=[("path", "in", list(paths))]) if paths else None
+        found = [Entry(**row) for row in rows.to_pylist()] if rows else []
+        return Images(images, str(note["source"]), {entry.path: entry for entry in found})
 
 
 def read_entries(listing: Path) -> list[Entry]:
     """Return all entries of a listing."""
     import pyarrow.parquet as pq
 
-    return [Entry(**row) for row in pq.read_table(listing).to_pylist()]
+    with _reading(listing):
+        return [Entry(**row) for row in pq.read_table(listing).to_pylist()]
 
 
 def list_paths(listing: Path) -> list[str]:
@@ -85,8 +87,22 @@ def list_paths(listing: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     read_note(listing)
-    paths: list[str] = pq.read_table(listing, columns=["path"])["path"].to_pylist()
-    return paths
+    with _reading(listing):
+        paths: list[str] = pq.read_table(listing, columns=["path"])["path"].to_pylist()
+        return paths
+
+
+@contextmanager
+def _reading(listing: Path) -> Iterator[None]:
+    """Raise DarkroomError where a listing cannot be read, or holds other things."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DarkroomError(
+            f"{listing}: a damaged listing of images ({error!r}); list them again"
+        ) from None
 
 
 def read_note(listing: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from components.common.errors import DarkroomError
+
 # Beside the model file of a registered version, and its name among the artifacts of the pyfunc.
 DECISIONS_FILE, DECISIONS = "decisions.json", "decisions"
 NOTHING_SURE = 1.0  # as a threshold: no answer is sure, not even one of probability 1
@@ -163,11 +165,35 @@ def find_sets(probabilities: np.ndarray, set_from: np.ndarray) -> np.ndarray:
 
 
 def read_decisions(file: Path) -> Decisions:
-    """Read what :meth:`Decisions.to_json` said."""
-    return parse_decisions(json.loads(file.read_text(encoding="utf-8")))
+    """Read what :meth:`Decisions.to_json` said; DarkroomError if it is none."""
+    try:
+        return parse_decisions(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DarkroomError(
+            f"{file}: not the limits of a version ({error}); promote again"
+        ) from None
 
 
-def parse_decisions(found: Mapping[str, Any]) -> Decisions:
-    """Return decisions from JSON; keys that later code added are left out."""
+def parse_decisions(found: Any) -> Decisions:
+    """Return decisions from JSON; keys that later code added are left out.
+
+    Raises:
+        ValueError: if something in it is no number, no list of them and no table.
+    """
+    if not isinstance(found, Mapping):
+        raise ValueError("no names with values")
     known = {name: found[name] for name in Decisions.__dataclass_fields__ if name in found}
+    empty = asdict(Decisions())
+    for name, value in known.items():
+        levels = 2 if name == "costs" else 0 if empty[name] is None else 1
+        if not (value is None and levels == 0) and not _is_numbers(value, levels):
+            what = ("a number", "a list of numbers", "a table of numbers")[levels]
+            raise ValueError(f"{name} is not {what}")
     return Decisions(**known)
+
+
+def _is_numbers(value: Any, levels: int) -> bool:
+    """Whether a value is a number, or so many levels of lists of them."""
+    if levels:
+        return isinstance(value, list) and all(_is_numbers(one, levels - 1) for one in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -19,7 +19,13 @@ from components.common.files.writing import read_json
 from components.common.settings.spec import Mlflow
 from components.common.terminal import say
 from components.common.tracking.failures import is_lost
-from components.common.tracking.runs import CONTINUES, add_params, find_run, set_experiment
+from components.common.tracking.runs import (
+    CONTINUES,
+    add_params,
+    end_abandoned,
+    find_run,
+    set_experiment,
+)
 from components.common.tracking.server import describe_uri, is_answering
 
 PROBE_SECONDS = 2.0
@@ -93,12 +99,12 @@ class Recorder:
             self._record(line)
         self._send_kept()
 
-    def keep(self, line: dict[str, Any]) -> None:
-        """Add a record to the journal."""
+    def keep(self, line: dict[str, Any], run_id: str = "") -> None:
+        """Add a record to the journal, of this run or of another one."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(stamp(line, self.run_id)) + "\n")
+                stream.write(json.dumps(stamp(line, run_id or self.run_id)) + "\n")
         except OSError as error:  # a task's inputs may be read-only
             say(f"{self.file} cannot be written ({error.strerror}): a record for MLflow is lost")
 
@@ -200,7 +206,9 @@ def send_journal(
             targets[run_id] = find_run(mlflow, experiment, run_id)
         if "open" in line and not targets[run_id]:
             targets[run_id] = _open(mlflow, line)
-        if targets[run_id]:  # else it was deleted
+        if targets[run_id] and "abandoned" in line:
+            end_abandoned(mlflow, names.experiment, targets[run_id])
+        elif targets[run_id]:  # else it was deleted
             _send(mlflow, targets[run_id], line)
             sent += 1
     file.unlink(missing_ok=True)

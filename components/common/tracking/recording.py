@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.common.errors import DarkroomError
 from components.common.files.writing import write_json
 from components.common.settings.spec import Mlflow
 from components.common.terminal import say
@@ -26,6 +27,7 @@ from components.common.tracking.runs import (
     KFP_RUN_ID,
     KFP_TAG,
     SCHEMA,
+    end_abandoned,
     find_run,
     name_run,
     open_run,
@@ -42,7 +44,11 @@ from components.common.tracking.signals import (
 
 @contextmanager
 def start_recorded_run(
-    names: Mlflow, file: Path, earlier: str = "", silent: bool = False
+    names: Mlflow,
+    file: Path,
+    earlier: str = "",
+    silent: bool = False,
+    abandoned: Sequence[str] = (),
 ) -> Iterator[Any]:
     """Open the run of this pipeline execution, train's; the server may be away.
 
@@ -51,15 +57,19 @@ def start_recorded_run(
         file: JSON file that will hold the run's id; written last.
         earlier: run of a training that was killed, to go on with.
         silent: log nothing: of several machines that train together, one logs.
+        abandoned: runs that nobody goes on with; those that still count as running are ended.
     """
     if silent:
         yield Silent()
         return
     journal = find_journal(file)
+    left = [one for one in dict.fromkeys((*abandoned, *_list_runs(file))) if one != earlier]
     try:
         mlflow = import_mlflow()
         with explain_failures():
             send_journal(mlflow, names, journal)
+            for run_id in left:
+                end_abandoned(mlflow, names.experiment, run_id)
             mlflow.enable_system_metrics_logging()
             experiment = set_experiment(mlflow, names.experiment)
             run_id = open_run(mlflow, experiment, earlier).info.run_id
@@ -67,6 +77,8 @@ def start_recorded_run(
     except MlflowAwayError as away:
         opening = {} if earlier else {"open": _describe_run(names)}
         recorder = _record_apart(away, names, earlier or uuid.uuid4().hex, journal, opening)
+        for run_id in left:
+            recorder.keep({"abandoned": True}, run_id)
     with _until_its_end(recorder):
         yield recorder
         own = [line for line in read_journal(journal) if line["run_id"] == recorder.run_id]
@@ -74,6 +86,14 @@ def start_recorded_run(
         if any("open" in line for line in own):  # no server knows it: its record goes along
             found["unsent"] = [*own, stamp({"status": "FINISHED"}, recorder.run_id)]
         write_json(file, SCHEMA.put_on(found))
+
+
+def _list_runs(file: Path) -> list[str]:
+    """Return the run that a file names until now; a later room may have been killed in it."""
+    try:
+        return [read_run_id(file)] if file.is_file() else []
+    except DarkroomError:  # whatever it is, it is about to be replaced
+        return []
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.files.schema import Schema
 from components.common.files.writing import read_json
+from components.common.terminal import say
 from components.common.tracking.server import describe_uri
 
 SCHEMA = Schema("run", stage="train")
@@ -28,6 +29,14 @@ def find_run(mlflow: Any, experiment: str, run_id: str) -> str:
         [found.experiment_id], f"tags.`{CONTINUES}` = '{run_id}'", max_results=1
     )
     return str(later[0].info.run_id) if later else ""
+
+
+def end_abandoned(mlflow: Any, experiment: str, run_id: str) -> None:
+    """End a run as killed if it still counts as running, though its process was killed."""
+    found = find_run(mlflow, experiment, run_id)
+    if found and mlflow.get_run(found).info.status == "RUNNING":
+        mlflow.MlflowClient().set_terminated(found, "KILLED")
+        say(f"run {found} was killed, and nobody goes on with it: MLflow calls it so now")
 
 
 def read_run_id(file: Path) -> str:

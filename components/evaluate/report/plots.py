@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from components.common.artifacts.predictions import Predictions
+from components.common.files.cells import shield_text
 from components.evaluate.checks.robustness import CLEAN
 from components.evaluate.decisions.thresholds import compute_curve
 
@@ -18,7 +19,8 @@ SLICE_COLUMNS = ("images", "accuracy", "gap", "is_judged", "is_worse")
 def write_plots(folder: Path, predictions: Predictions, metrics: dict[str, Any]) -> None:
     """Write one CSV file a figure into a folder."""
     for name, table in create_tables(predictions, metrics).items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        shielded = table.map(lambda cell: shield_text(cell) if isinstance(cell, str) else cell)
+        shielded.to_csv(folder / f"{name}.csv", index=False)
 
 
 def create_tables(predictions: Predictions, metrics: dict[str, Any]) -> dict[str, pd.DataFrame]:

@@ -20,7 +20,7 @@ from components.common.images.pixels import SUFFIXES
 from components.common.images.stores.listing import MODULES, list_store
 from components.common.images.stores.transfer import Remote
 from components.common.settings.addresses import hide_secrets, is_address, refuse_secrets
-from components.predict.batch.notes import LISTING, is_ours, read_note, write_note
+from components.predict.batch.notes import LISTING, is_ours, read_note, take_note, write_note
 from components.predict.listing import (
     NO_SUFFIX,
     STDIN,
@@ -103,10 +103,10 @@ def read_listing(file: Path) -> Listing:
     Raises:
         DarkroomError: if it is no listing.
     """
-    note = read_note(file, LISTING)
+    note = take_note(Listing, read_note(file, LISTING))
     if note is None:
         raise DarkroomError(f"{file}: no listing of a batch, or damaged; list the images anew")
-    return Listing(**note)
+    return note
 
 
 def read_rows(file: Path, partition: int) -> list[Asked]:
@@ -116,10 +116,14 @@ def read_rows(file: Path, partition: int) -> list[Asked]:
         file: of :func:`write_listing`.
         partition: its number, from 0.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as listing:
-        return [Asked(**row) for row in listing.read_row_group(partition).to_pylist()]
+    try:
+        with pq.ParquetFile(file) as listing:
+            return [Asked(**row) for row in listing.read_row_group(partition).to_pylist()]
+    except (OSError, ValueError, IndexError, TypeError, pa.ArrowException) as error:
+        raise DarkroomError(f"{file}: a damaged listing ({error}); list the images anew") from None
 
 
 def compute_digest(rows: Iterable[Asked]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 NOTE = b"darkroom.batch"  # key of the file's own metadata
 LISTING, ANSWERS = "listing", "answers"
+Told = TypeVar("Told")
 
 
 def write_note(writer: Any, what: str, note: dict[str, Any]) -> None:
@@ -32,6 +33,21 @@ def read_note(file: Path, what: str) -> dict[str, Any] | None:
         return None
     is_it = isinstance(found, dict) and found.pop("what", "") == what
     return found if is_it else None
+
+
+def take_note(kind: type[Told], note: dict[str, Any] | None) -> Told | None:
+    """Return a note as what it is; None if there is none, or it holds other things.
+
+    Args:
+        kind: a dataclass, whose fields are numbers, texts, and lists and mappings of such.
+        note: of :func:`read_note`.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return None if note is None else TypeAdapter(kind).validate_json(json.dumps(note))
+    except ValidationError:
+        return None
 
 
 def is_ours(file: Path, what: str) -> bool:

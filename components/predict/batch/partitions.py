@@ -23,7 +23,7 @@ from components.predict.batch.listing import (
     read_listing,
     read_rows,
 )
-from components.predict.batch.notes import ANSWERS, is_ours, read_note, write_note
+from components.predict.batch.notes import ANSWERS, is_ours, read_note, take_note, write_note
 from components.predict.run import BATCH_SIZE, create_rows, tell
 from components.predict.source import Source, open_model
 
@@ -103,8 +103,7 @@ def find_answers(output: Path, partition: int) -> Path:
 
 def read_answers_note(file: Path) -> Note | None:
     """Return what a file of answers says of itself; None if there is none."""
-    note = read_note(file, ANSWERS)
-    return None if note is None else Note(**note)
+    return take_note(Note, read_note(file, ANSWERS))
 
 
 def answer_partitions(listing: Path, source: str, output: Path, part: int, parts: int) -> int:

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MB = 1_000_000
+_BEGIN = b'{"time": "'  # of each line; a JSON file of another kind begins in another way
+
+
+def _is_log(file: Path) -> bool:
+    """Whether a file is empty, or its first line begins as ours do, torn as it may be."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return _BEGIN.startswith(stream.read(len(_BEGIN)))
 
 
 class RequestLog:
@@ -41,8 +50,11 @@ class RequestLog:
         Raises:
             DarkroomError: if there is something else in its place.
         """
-        if file.exists() and not (file.is_file() and file.open("rb").read(1) in (b"", b"{")):
-            raise DarkroomError(f"--log {file}: is there already, and is no such log")
+        for part in (file, file.with_name(f"{file.name}.1")):
+            if part.exists() and not _is_log(part):
+                raise DarkroomError(
+                    f"--log {file}: {part} is there already, and is no such log; give another name"
+                )
         file.parent.mkdir(parents=True, exist_ok=True)
         half = max(1, round(max_mb * MB / 2))
         self._handler = RotatingFileHandler(

@@ -24,6 +24,7 @@ CARRIED = (
     "common/errors.py",
     "common/files/__init__.py",
     "common/files/ownership.py",
+    "common/files/recorded.py",
     "common/files/schema.py",
     "common/files/writing.py",
     "common/host.py",

@@ -242,6 +242,9 @@ def _load_keras_weights(body: Any, name: str, file: Path) -> None:
         )
     import warnings
 
+    from components.common.artifacts.model import check_growth
+
+    check_growth(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some hundred lines, then the error that counts

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from components.common.artifacts.model import HUB
+from components.common.artifacts.model import HUB, check_growth
 from components.common.backend import keras
 from components.common.errors import DarkroomError
 from components.train.networks.catalogue import Backbone
@@ -193,6 +193,8 @@ def _load(folder: Path, pretrained: bool, **changes: Any) -> list[Any]:
             f"train.backbone: {folder} is read by KerasHub, which is not installed: "
             "python -m pip install 'keras-hub>=0.32,<0.33'"
         )
+    for file in sorted(folder.rglob("*.h5")):
+        check_growth(file)
     hub = importlib.import_module(HUB)
     try:
         found = hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **changes)

@@ -39,7 +39,10 @@ class Checkpoint:
         found = self.folder / "key"
         if not writes:
             return
+        left: list[str] = []
         if not self._is_of(key, found):
+            own = self._read("run")
+            left = [*self.abandoned, *([str(own[0]["run_id"])] if own else [])]
             remove_written(self.folder)
             if self.folder.exists():
                 raise DarkroomError(
@@ -50,6 +53,8 @@ class Checkpoint:
         if not found.is_file():
             with writing(found) as temporary:
                 temporary.write_text(key)
+        if left:
+            self.save("abandoned", {"run_ids": left}, {})
 
     def save(self, part: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Write a part: numbers and words as JSON, and arrays."""
@@ -88,6 +93,15 @@ class Checkpoint:
         """The MLflow run of the training that was killed; empty if there is none."""
         found = self.load("run")
         return str(found[0]["run_id"]) if found else ""
+
+    @property
+    def abandoned(self) -> list[str]:
+        """MLflow runs of trainings with other settings that were killed: nobody goes on with them.
+
+        Of several machines, the first knows them.
+        """
+        found = self._read("abandoned") if self.writes else None
+        return [str(run_id) for run_id in found[0]["run_ids"]] if found else []
 
     def keep_run(self, run_id: str) -> None:
         """Note the MLflow run, for whoever goes on."""

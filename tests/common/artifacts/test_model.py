@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.common.artifacts.model import load_model, save_model
+from components.common.artifacts.model import check_growth, load_model, read_card, save_model
 from components.common.errors import DarkroomError
 from components.common.images.pixels import ImageForm
 from components.common.serving.classifier import Classifier
@@ -28,6 +28,39 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(DarkroomError, match=r"code of its own.*save the model without it") as told:
         load_model(tmp_path / "lambda.keras")
     assert "enable_unsafe" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["array", "member", "npz", "weights"])
+def test_a_file_of_weights_that_would_fill_the_memory_is_refused(kind: str, tmp_path: Path) -> None:
+    import h5py
+
+    large = 80 << 20  # bytes; of an array that nobody wrote, the file has none
+    with h5py.File(tmp_path / "a.weights.h5", "w") as made:
+        made.create_dataset("layers/logits/vars/0", (large // 4,), "f4", chunks=(1 << 20,))
+    array = (tmp_path / "a.weights.h5").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("logits.npy", bytes(large))
+    file = tmp_path / "a.weights.h5"
+    if kind != "weights":
+        npz = (tmp_path / "a.npz").read_bytes()
+        file = make_model(tmp_path / "model.keras")
+        with zipfile.ZipFile(file) as archive:
+            held = {name: archive.read(name) for name in archive.namelist()}
+        held["model.weights.h5"] = {"array": array, "member": bytes(large), "npz": b""}[kind]
+        held |= {"model.weights.npz": npz} if kind == "npz" else {}
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in held.items():
+                archive.writestr(name, data)
+    load = check_growth if kind == "weights" else load_model
+    with pytest.raises(DarkroomError, match=r"refused, because it would grow to 0\.1 GB"):
+        load(file)
+
+
+def test_words_of_a_model_file_are_bounded(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("darkroom.json", b" " * (65 << 20))
+    with pytest.raises(DarkroomError, match=r"darkroom\.json in it is larger than 64 MB"):
+        read_card(tmp_path / "a.keras")
 
 
 def test_a_model_that_cannot_be_saved_leaves_nothing(

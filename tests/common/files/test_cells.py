@@ -8,16 +8,19 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.common.artifacts.curve import CLASS, CurvePoint, read_curve, write_curve
 from components.common.artifacts.label_issues import (
     LabelIssue,
     read_label_issues,
     write_label_issues,
 )
 from components.common.files.cells import shield_path, shield_text, unshield_text
+from components.evaluate.report import plots
 from components.predict.answers import open_output
 
 FORMULAS = ('=HYPERLINK("http://x")', "+1", "-1+1", "@SUM(A1)", "\tx", "\r=x", "'=x", "cat")
@@ -80,3 +83,17 @@ def test_quarantine(
     assert "./=cmd()/=1+1.png" in cells
     assert "'=cmd()" in cells
     assert not [cell for cell in cells if begins_as_formula(cell)]
+
+
+def test_names_in_tables_of_figures_are_no_formulas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "=HYPERLINK(0)"
+    point = CurvePoint(CLASS, name, "measured", 8, 0, 0.5, 0.4, 0.6, 0.0, 0.0, 0.0)
+    write_curve(tmp_path / "curve.csv", [point])
+    assert f",'{name}," in (tmp_path / "curve.csv").read_text()
+    assert read_curve(tmp_path / "curve.csv") == [point]
+    table = pd.DataFrame({"class": [name, "cat"], "images": [3, -1]})
+    monkeypatch.setattr(plots, "create_tables", lambda *_: {"classes": table})
+    plots.write_plots(tmp_path, None, {})  # type: ignore[arg-type]
+    assert (tmp_path / "classes.csv").read_text() == f"class,images\n'{name},3\ncat,-1\n"

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.common.errors import DarkroomError
-from components.common.files.ownership import LEDGER, STAMP, check_apart
+from components.common.files.ownership import LEDGER, STAMP, check_apart, writing_as
 from components.common.files.writing import remove_written, write_text, writing, writing_folder
 from tests.trees import NAMES, put, read_tree
 
@@ -147,6 +147,34 @@ def test_a_room_does_not_replace_what_another_wrote(tmp_path: Path) -> None:
         write_two(tmp_path / "out", room="evaluate")
 
 
+def test_a_command_does_not_replace_a_file_that_another_wrote(tmp_path: Path) -> None:
+    target = tmp_path / "history.csv"
+    for text in ("first", "second"):
+        with writing_as("train"):
+            write_text(target, text)
+    said = "was written by train, so predict suggest does not replace it"
+    for damaged in (False, True):
+        with (
+            writing_as("predict suggest"),
+            pytest.raises(DarkroomError, match=said),
+            writing(target, damaged=damaged),
+        ):
+            pass
+    assert target.read_text() == "second"
+    target.unlink()  # its name is free then
+    with writing_as("predict suggest"):
+        write_text(target, "third")
+    with writing_as("train"), pytest.raises(DarkroomError, match="was written by predict suggest"):
+        write_text(target, "fourth")
+    # A list of before says nothing of who wrote a file, and then any may.
+    ledger = tmp_path / LEDGER
+    before = [" ".join(line.split()[:3]) for line in ledger.read_text().splitlines()]
+    ledger.write_text("\n".join(before) + "\n")
+    with writing_as("train"):
+        write_text(target, "fourth")
+    assert target.read_text() == "fourth"
+
+
 def test_what_comes_while_a_folder_is_written_is_seen(tmp_path: Path) -> None:
     target = tmp_path / "out"
     write_two(target)
@@ -238,6 +266,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository whose lock the real DVC wrote: files without lists, made and read."""
     folder = tmp_path_factory.mktemp("project")
     write = "mkdir -p {0}/a && echo 1 > {0}/a/b.png && echo 2 > {0}/a.png && echo 3 > {0}.csv"
+    write += " # python -m components.ingest"
     made = {"cmd": write.format("out"), "outs": ["out", "out.csv"]}
     read = {"cmd": "true", "deps": ["mine", "mine.csv"]}
     (folder / "dvc.yaml").write_text(json.dumps({"stages": {"made": made, "read": read}}))
@@ -262,6 +291,10 @@ def test_what_dvc_recorded_as_an_output_is_ours(project: Path, tmp_path: Path, p
         shutil.rmtree(folder / ".git")
     for name in ("out", "mine"):
         if name == "out" and place != "nowhere":
+            with pytest.raises(DarkroomError, match="evaluate did not write"):
+                write_two(folder / name, room="evaluate")
+            with writing_as("evaluate"), pytest.raises(DarkroomError, match="did not write it"):
+                write_text(folder / f"{name}.csv", "theirs")
             write_two(folder / name)
             write_text(folder / f"{name}.csv", "ours")
             assert (folder / f"{name}.csv").read_text() == "ours"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from components.common.errors import DarkroomError
-from components.common.files.writing import read_json
+from components.common.files.writing import read_json, write_json
 from components.common.settings.spec import Mlflow
 from components.common.tracking.journal import find_journal
 from components.common.tracking.recording import (
@@ -215,6 +215,34 @@ def test_a_failed_run_is_told_by_the_next_one(
         mlflow.log_metrics({"loss": 1.0}, step=1)
     runs = {run.data.metrics["loss"]: run.info.status for run in search_runs()}
     assert runs == {9.0: "FAILED", 1.0: "FINISHED"}
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_runs_that_were_killed_and_that_nobody_goes_on_with_are_ended(
+    is_away: bool, nowhere: str, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = mlflow_store / "run.json"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
+    mlflow = import_mlflow()
+    with start_recorded_run(NAMES, file):
+        pass
+    client = mlflow.MlflowClient()
+    (done,) = search_runs()
+    killed, other = (client.create_run(done.info.experiment_id) for _ in range(2))
+    # One that ended is named as well, and one that no server knows; the file names a third.
+    left = [killed.info.run_id, "0" * 32, done.info.run_id]
+    write_json(file, {"run_id": other.info.run_id})
+    if is_away:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+        with start_recorded_run(NAMES, file, abandoned=left):
+            pass
+        assert client.get_run(killed.info.run_id).info.status == "RUNNING"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", nowhere)
+    with start_recorded_run(NAMES, file, abandoned=() if is_away else left):
+        pass
+    found = {run.info.run_id: run.info.status for run in search_runs()}
+    assert found.pop(killed.info.run_id) == found.pop(other.info.run_id) == "KILLED"
+    assert set(found.values()) == {"FINISHED"}
 
 
 def test_a_run_that_was_killed_goes_on_in_the_run_that_was_opened_for_it(

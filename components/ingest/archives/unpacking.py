@@ -14,16 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from components.common.errors import DarkroomError
 from components.common.terminal import bar, say
+from components.ingest.archives import members as limits
+from components.ingest.archives.formats import open_archive
+from components.ingest.archives.members import Member, Output, WriteError
 from components.ingest.contents import has_images
-from components.ingest.formats import open_archive
-from components.ingest.members import Member, Output, WriteError
-from components.ingest.placing import ARCHIVES, Plan, plan_targets
+from components.ingest.placing import ARCHIVES, Plan, plan_targets, refuse_size
 
 # Photographs are compressed already: an archive of them hardly grows. Synthetic images may, so a
 # hundredfold is allowed (gzip can reach 1,032, other methods far more), and 1 GB in any case.
 MAX_GROWTH, ALWAYS_ALLOWED_BYTES = 100, 10**9
-# Half as many again as ImageNet-1k holds; the list alone of so many takes some 3 GB of memory.
-MAX_FILES = 2_000_000
 # Names of the pieces that a large archive was cut into: photos.7z.001, photos.z01, photos.part1.rar
 PIECE = re.compile(r"\.(?:\d{3}|z\d\d|part\d+(?:\.rar)?)$", re.IGNORECASE)
 DAMAGED = (
@@ -107,11 +106,11 @@ def list_members(name: str, archive: Path, listed: Iterable[Member]) -> list[Mem
         members.append(member)
         total += member.bytes
         if total > limit:
-            raise _too_large(
+            raise refuse_size(
                 name, f"more than {limit / 1e9:,.1f} GB, over {MAX_GROWTH} times its size"
             )
-        if len(members) > MAX_FILES:
-            raise _too_large(name, f"more than {MAX_FILES:,} files")
+        if len(members) > limits.MAX_FILES:
+            raise refuse_size(name, f"more than {limits.MAX_FILES:,} files")
     return members
 
 
@@ -216,10 +215,3 @@ def describe_lack(name: str, names: list[str], inner: list[str], is_folder: bool
 def _list_some(names: list[str]) -> str:
     shown = [name if len(name) <= 120 else f"{name[:100]}…" for name in sorted(names)[:3]]
     return ", ".join(shown) + (f" and {len(names) - 3:,} more" if names[3:] else "")
-
-
-def _too_large(archive: str, what: str) -> DarkroomError:
-    return DarkroomError(
-        f"{archive}: refused, because it would unpack to {what}; unpack it by hand "
-        "if you trust it, and name the folder in data.source"
-    )

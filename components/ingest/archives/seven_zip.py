@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.ingest.archives.members import Archive, Create, Member, WriteError
 from components.ingest.contents import BY_HAND
-from components.ingest.members import Archive, Create, Member, WriteError
 from components.ingest.placing import refuse, split_name
 
 
