@@ -31,6 +31,7 @@ from benchmarks._adaptation import STUDENT, Features, adapt, extract, look, make
 from benchmarks._features import CACHE
 from benchmarks.recipe import run
 from benchmarks.recipe_sets import Picture, read_archive, read_digits, write_splits
+from components.common.terminal import exit_on_error
 
 SIZES = {"digits": 56, "clothing": 224, "signs": 112}  # px, multiples of the patches of DINOv2
 TEST = 0.3  # of a set without splits
@@ -200,4 +201,5 @@ def finetune(pool: Pool, count: int, weights: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

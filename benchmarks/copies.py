@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from components.common.images.pixels import find_images
+from components.common.terminal import exit_on_error
 from components.validate.copies.copies import find_pictures
 from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS
@@ -91,4 +92,5 @@ def compare_kinds(name: str, files: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from components.common.artifacts.metrics import list_figures
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.shares import Sampling, compute_share_ends, compute_wilson
+from components.common.terminal import exit_on_error
 from components.evaluate.metrics.intervals import compute_intervals
 from components.evaluate.metrics.metrics import compute_class_scores, compute_figures
 
@@ -190,4 +191,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._curve_finetune import try_half_tuned
 from benchmarks._features import Set, add_flags, read_sets
 from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
+from components.common.terminal import exit_on_error
 from components.train.probe.choice import Known, choose_head
 from components.train.probe.curve import ROUNDS
 from components.train.probe.heads import LOGISTIC, Head, Way, fit_way
@@ -169,4 +170,5 @@ def choose(one: Set, rows: np.ndarray, random: np.random.Generator, seed: int) -
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -34,6 +34,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from components.common.terminal import exit_on_error  # noqa: E402
 from components.evaluate.checks.suspects import DOUBTED, Suspect  # noqa: E402
 from components.evaluate.report.pictures import encode_picture  # noqa: E402
 from components.evaluate.report.review import SMALL, Review, render_review  # noqa: E402
@@ -309,4 +310,5 @@ def measure_page(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -23,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._flags import Flags
+from components.common.terminal import exit_on_error
 
 TOLERANCE = 1e-4  # of features of size 1
 
@@ -102,4 +103,5 @@ def measure_saved(backbone: Any, body: Any) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -37,6 +37,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks._flags import Flags  # noqa: E402
 from benchmarks.recipe_sets import SETS, write_folders  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 OWN = "darkroom"
 SCRIPTS = {
@@ -232,4 +233,5 @@ def write_runs(file: Path, runs: list[Run]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

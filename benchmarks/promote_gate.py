@@ -17,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.common.artifacts.predictions import Predictions
+from components.common.terminal import exit_on_error
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.gate import decide
 from components.promote.gate.outcomes import PROMOTED, Champion
@@ -88,4 +89,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

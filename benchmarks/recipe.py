@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.recipe_sets import SETS, write_shards  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 GRID = [  # what a patient person would try by hand
     {"train.finetune.epochs": epochs, "train.finetune.learning_rate": rate}
@@ -201,4 +202,5 @@ def _read(value: object) -> object:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -57,3 +58,13 @@ def test_what_a_benchmark_takes_from_elsewhere_is_there(file: Path) -> None:
         if isinstance(found, ast.ImportFrom) and str(found.module).split(".")[0] in OWN:
             missing += find_missing(str(found.module), [one.name for one in found.names])
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("benchmarks/[a-z]*.py")), ids=lambda file: file.stem
+)
+def test_who_has_read_enough_of_a_benchmark_sees_no_traceback(file: Path) -> None:
+    """`| head` closes the pipe: what prints may end without a word, as the rooms do."""
+    text = file.read_text(encoding="utf-8")
+    if "__main__" in text and re.search(r"^from components\.", text, re.MULTILINE):
+        assert "    with exit_on_error():\n        main(" in text
