@@ -85,7 +85,8 @@ def create_metrics(
         "class_names": predictions.class_names,
         "confusion": compute_confusion(predictions).tolist(),
         "reliability": [
-            asdict(one) for one in compute_bins(predictions.confidence, predictions.correct)
+            asdict(one)
+            for one in compute_bins(predictions.confidence, predictions.correct, sampling)
         ],
     }
 

@@ -115,3 +115,17 @@ def test_a_very_good_models_log_loss_rests_on_too_few_mistakes_for_an_interval()
         found = create_metrics(predictions_of(labels, logits), "d", alone(500), 2)
         assert ("log_loss" in found["intervals"]) is is_sure
         assert ("log_loss" in found["without_interval"]) is not is_sure
+
+
+def test_bins_of_the_reliability_diagram_are_as_sure_as_their_groups() -> None:
+    labels = np.repeat(np.arange(5), 40) % 2
+    logits = np.random.default_rng(3).normal(0, 1, (20, 2)).repeat(10, axis=0)
+    reach = {}
+    for name, groups in (("alone", np.arange(200)), ("alike", np.arange(200) // 10)):
+        found = create_metrics(predictions_of(labels, logits), "d", Sampling(groups, 0.95, 100), 1)
+        ends = [one["accuracy_interval"] for one in found["reliability"] if one["images"]]
+        reach[name] = [high - low for low, high in ends]
+        assert all(
+            one["accuracy_interval"] is None for one in found["reliability"] if not one["images"]
+        )
+    assert all(np.greater(reach["alike"], reach["alone"]))
