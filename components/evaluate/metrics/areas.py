@@ -14,7 +14,7 @@ from components.evaluate.metrics.ends import (
     compute_area_variance,
     take_share_ends,
 )
-from components.evaluate.metrics.evidence import FEWEST_CARRYING
+from components.evaluate.metrics.evidence import FEWEST_CARRYING, FEWEST_WRONG
 from components.evaluate.metrics.ranking import Ranking
 
 AREAS = ROC_AUC, AVERAGE_PRECISION = "roc_auc", "average_precision"
@@ -106,7 +106,8 @@ def compute_class_areas(
     positives, negatives = (len(np.unique(groups[of])) for of in (own, ~own))
     losses = zip((own, own, ~own), ranking.lose(), strict=True)
     carrying = [count_carrying(np.bincount(groups[side], each)) for side, each in losses]
-    if min(positives, negatives, carrying[0], carrying[2]) < FEWEST_CARRYING:
+    few = min(positives, negatives) < FEWEST_CARRYING
+    if few or min(carrying[0], carrying[2]) < FEWEST_WRONG:
         return {}
     estimates = [float(one[0]) for one in ranking.compute(np.ones((len(own), 1)))]
     area, average = estimates
@@ -158,7 +159,7 @@ def compute_area_averages(
         for row, (side, each) in enumerate(zip((own, own, ~own), ranking.lose(), strict=True)):
             losses[row] += np.bincount(groups[side], each / side.sum(), losses.shape[1])
     carrying = [count_carrying(each) for each in losses]
-    if min(carrying[0], carrying[2]) < FEWEST_CARRYING:
+    if min(carrying[0], carrying[2]) < FEWEST_WRONG:
         return {}
     variance = sum(map(compute_area_variance, areas[0], sizes, others)) / count / (count - 1)
     alike = count**2 / (1 / sizes).sum()

@@ -26,14 +26,19 @@ from components.evaluate.metrics.areas import (
 from components.evaluate.metrics.calibration import compute_gaps
 from components.evaluate.metrics.classes import compute_class_ends
 from components.evaluate.metrics.ends import Counts, Ends, compute_ece_ends, take_share_ends
-from components.evaluate.metrics.evidence import FEWEST_CARRYING, Evidence, count_evidence
+from components.evaluate.metrics.evidence import (
+    FEWEST_CARRYING,
+    FEWEST_WRONG,
+    Evidence,
+    count_evidence,
+)
 from components.evaluate.metrics.ranking import Ranking
 
 # Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
 MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
-# With fewer groups that hold a mistake an ECE of grouped images, and a log loss, have no interval
-# that holds (benchmarks/coverage.py).
-FEWEST_MISTAKES, FEWEST_LOSSES = 100, 15
+# With fewer groups that hold a mistake an ECE of grouped images has no interval that holds
+# (benchmarks/coverage.py).
+FEWEST_MISTAKES = 100
 # Classes so unlike in size that the images would tell half as much of a macro average as of as many
 # in equal classes: a weighted average is then no share of all images.
 LOPSIDED = 0.5
@@ -79,7 +84,7 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     )
     losses = compute_losses(predictions.probabilities, predictions.labels)
     # Of a very good model it is made up by the few images that it gets wrong.
-    if _count_wrong(predictions, groups) >= FEWEST_LOSSES and (
+    if _count_wrong(predictions, groups) >= FEWEST_WRONG and (
         ends := compute_mean_interval(losses, sampling)
     ):
         overall["log_loss"] = ends

@@ -63,8 +63,9 @@ def _judge_parts(rule: Rule, challenger: Evidence, champion: Champion | None) ->
     if not judged and not unsure and rule.small == "skip":
         most = max(part[2] for part in (*parts, *lacking))
         words = (
-            f"not enough evidence: none of {len(parts) + len(lacking)} {rule.each} has the {rule.min_images} test "
-            f"images that the rule `{rule.words}` wants (the largest has {most}); it is there so "
+            f"not enough evidence: none of {len(parts) + len(lacking)} {rule.each} has the "
+            f"{rule.min_images} test images that the rule `{rule.words}` wants (the largest has "
+            f"{most}); it is there so "
             "that no weak part hides behind the mean. More images, or for a small set "
             f"`min_images: {most}` or `small: test` in that rule, let it be judged"
         )

@@ -149,6 +149,7 @@ def test_a_class_of_few_images_has_no_interval_nor_what_hangs_on_it() -> None:
     assert all(rare[f"{name}_interval"] is None for name in ("recall", "precision", "f1"))
     assert {"macro.f1", "weighted.precision"} <= set(found["without_interval"])
     assert {"accuracy", "weighted.f1"} <= set(found["intervals"])
+    assert "Too few images for an interval: macro averages." in found["notes"]
 
 
 def test_what_stands_behind_a_classs_figures_is_their_spread() -> None:
