@@ -163,10 +163,12 @@ def compute_area_averages(
         return {}
     variance = sum(map(compute_area_variance, areas[0], sizes, others)) / count / (count - 1)
     alike = count**2 / (1 / sizes).sum()
+    is_grouped = int(sizes.sum()) < len(predictions)
     found = {}
     for row, name in enumerate(AREAS):
-        if name == AVERAGE_PRECISION and alike < FEWEST_CARRYING * count:
-            continue  # that of small classes is biased
+        # Average precision of small classes is biased, and how alike a few groups are, unsure.
+        if alike < FEWEST_CARRYING * count and (is_grouped or name == AVERAGE_PRECISION):
+            continue
         estimate, sure = float(areas[row].mean()), float(alike)
         if name == ROC_AUC and variance:
             sure = max(sure, estimate * (1 - estimate) / variance)
