@@ -106,8 +106,7 @@ def compute_class_areas(
     positives, negatives = (len(np.unique(groups[of])) for of in (own, ~own))
     losses = zip((own, own, ~own), ranking.lose(), strict=True)
     carrying = [count_carrying(np.bincount(groups[side], each)) for side, each in losses]
-    few = min(positives, negatives) < FEWEST_CARRYING
-    if few or min(carrying[0], carrying[2]) < FEWEST_WRONG:
+    if min(positives, negatives) < FEWEST_CARRYING or _hang_on_few(carrying, groups):
         return {}
     estimates = [float(one[0]) for one in ranking.compute(np.ones((len(own), 1)))]
     area, average = estimates
@@ -159,7 +158,7 @@ def compute_area_averages(
         for row, (side, each) in enumerate(zip((own, own, ~own), ranking.lose(), strict=True)):
             losses[row] += np.bincount(groups[side], each / side.sum(), losses.shape[1])
     carrying = [count_carrying(each) for each in losses]
-    if min(carrying[0], carrying[2]) < FEWEST_WRONG:
+    if _hang_on_few(carrying, groups):
         return {}
     variance = sum(map(compute_area_variance, areas[0], sizes, others)) / count / (count - 1)
     alike = count**2 / (1 / sizes).sum()
@@ -175,3 +174,14 @@ def compute_area_averages(
         counts = Counts(sure=sure, evidence=carrying[row] / 2)
         found[name] = take_share_ends(estimate, resampled[name], level, counts)
     return found | ({ROC_AUC: both[ROC_AUC]} if count == 2 and both else {})
+
+
+def _hang_on_few(carrying: list[float], groups: np.ndarray) -> bool:
+    """Return whether too few misranked groups of a class, or of the others, make up the losses.
+
+    Args:
+        carrying: groups of the class and of the others (first and last) that would be as much.
+        groups: int64 (images,); how much groups tell is less sure than how much images do.
+    """
+    is_grouped = len(np.unique(groups)) < len(groups)
+    return min(carrying[0], carrying[-1]) < (FEWEST_CARRYING if is_grouped else FEWEST_WRONG)

@@ -108,13 +108,17 @@ def _list_unmeasured(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _list_parts_without(found: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield each figure of a class or slice without an interval, and whether it is known."""
+    """Yield each figure of a part that has no interval, and whether the figure is known."""
+    parts = {name: part for name, part in found.items() if isinstance(part, Mapping)}
     for kind in PARTS:
-        for part in found.get(kind) or []:
-            for key in part:
-                figure = key.removesuffix("_interval")
-                if figure != key and part[key] is None:
-                    yield f"{kind}.{part['name']}.{figure}", part.get(figure) is not None
+        listed = found.get(kind)
+        for part in listed if isinstance(listed, list) else []:
+            parts[f"{kind}.{part['name']}"] = part
+    for name, part in parts.items():
+        for key in part:
+            figure = key.removesuffix("_interval")
+            if figure != key and part[key] is None:
+                yield f"{name}.{figure}", part.get(figure) is not None
 
 
 def _get(found: Mapping[str, Any], name: str) -> list[tuple[str, str]]:

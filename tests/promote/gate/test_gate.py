@@ -323,11 +323,13 @@ def test_what_could_not_be_measured_is_no_proof_and_no_mistake_of_the_rules() ->
         "macro": {"f1": 0.8},
         "test_digest": "t",
         "without_interval": ["macro.f1"],
+        "uncalibrated": {"ece": 0.1, "ece_interval": None},
         "undefined": {"roc_auc": "all test images are of one class"},
     }
     evidence = parse_evidence(found, "metrics.json")
     for metric, words in (
         ("macro.f1.low", "macro.f1 has too few test images for an interval"),
+        ("uncalibrated.ece.high", "uncalibrated.ece has too few test images for an interval"),
         ("roc_auc", "roc_auc is not defined: all test images are of one class"),
         ("roc_auc.low", "roc_auc is not defined"),
     ):
