@@ -32,6 +32,7 @@ from benchmarks._features import CACHE
 from benchmarks._flags import Flags, existing
 from benchmarks.recipe import run
 from benchmarks.recipe_sets import Picture, read_archive, read_digits, write_splits
+from components.common.terminal import exit_on_error
 
 SIZES = {"digits": 56, "clothing": 224, "signs": 112}  # px, multiples of the patches of DINOv2
 TEST = 0.3  # of a set without splits

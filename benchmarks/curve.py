@@ -30,6 +30,7 @@ from benchmarks._curve_finetune import try_half_tuned
 from benchmarks._features import Set, add_flags, read_sets
 from benchmarks._flags import Flags
 from components.common.artifacts.curve import CLASS, EVERYTHING, RECALL
+from components.common.terminal import exit_on_error
 from components.train.probe.choice import Known, choose_head
 from components.train.probe.curve import ROUNDS
 from components.train.probe.heads import LOGISTIC, Head, Way, fit_way

@@ -23,6 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from components.common.terminal import exit_on_error
 from components.train.probe.part_fits import forecast
 from components.train.probe.scarce import draw_curves
 from components.train.records.parts import choose_parts

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 # ruff: noqa: E402 - the project is found first
 from benchmarks._flags import Flags, existing
 from components.common.images.pixels import find_images
+from components.common.terminal import exit_on_error
 from components.validate.scan.damage import DamagedError, decode_luma
 
 LEAST_PX = 128

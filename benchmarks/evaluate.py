@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from components.common.artifacts.predictions import Predictions
 from components.common.statistics.shares import Sampling
+from components.common.terminal import exit_on_error
 from components.evaluate.metrics.metrics import create_metrics
 
 

@@ -37,6 +37,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks._flags import Flags, existing  # noqa: E402
 from benchmarks.recipe_sets import SETS, write_folders  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 OWN = "darkroom"
 SCRIPTS = {

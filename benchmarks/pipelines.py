@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._flags import Flags, existing  # noqa: E402
 from components.common.artifacts.manifest import write_manifest  # noqa: E402
 from components.common.cli import read_room_params  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 from components.preprocess import partitions  # noqa: E402
 from components.preprocess.shards import shards as shard_code  # noqa: E402
 from components.validate.layouts.layout import read_layout  # noqa: E402

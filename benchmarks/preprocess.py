@@ -33,6 +33,7 @@ from benchmarks._flags import Flags, existing  # noqa: E402
 from components.common.artifacts.manifest import COLUMNS, OK, SPLITS, write_manifest  # noqa: E402
 from components.common.files.writing import compute_sha256  # noqa: E402
 from components.common.images.pixels import SHRINKING, find_images  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 from components.preprocess.run import run  # noqa: E402
 from components.preprocess.spec import Inputs, Outputs, Params  # noqa: E402
 from components.preprocess.splits.splits import assign_splits  # noqa: E402

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._flags import Flags
 from components.common.artifacts.predictions import Predictions
+from components.common.terminal import exit_on_error
 from components.promote.gate.evidence import Evidence
 from components.promote.gate.gate import decide
 from components.promote.gate.outcomes import PROMOTED, Champion

@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks._flags import Flags, existing  # noqa: E402
 from benchmarks.recipe_sets import SETS, write_shards  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 
 GRID = [  # what a patient person would try by hand
     {"train.finetune.epochs": epochs, "train.finetune.learning_rate": rate}

@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks._registry import World, WrongError
 from benchmarks._registry_stage import always_fit, silence
 from components.common.errors import DarkroomError
+from components.common.terminal import exit_on_error
 from components.common.tracking.server import import_mlflow
 from components.promote.registry.book import PROMOTE, SEAL, SOURCE, compute_hash
 from components.promote.registry.ledger import Ledger

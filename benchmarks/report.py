@@ -57,6 +57,7 @@ from components.common.shards.examples import read_split
 from components.common.shards.tfrecord import create_record
 from components.common.statistics.bootstrap import number_groups
 from components.common.statistics.shares import Sampling
+from components.common.terminal import exit_on_error
 from components.common.tracking.recording import start_recorded_run
 from components.evaluate.checks.against import compare_with_rivals
 from components.evaluate.checks.footprint import count_cost

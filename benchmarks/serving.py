@@ -36,6 +36,7 @@ from components.common.files.writing import compute_sha256
 from components.common.host import count_cores
 from components.common.images.pixels import find_images, read_pixels
 from components.common.settings.spec import Mlflow
+from components.common.terminal import exit_on_error
 from components.common.tracking.recording import continue_run, start_recorded_run
 from components.common.tracking.tags import MODEL_DIGEST
 from components.predict.spec import Serve

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._features import Set, add_flags, read_sets
 from benchmarks._flags import Flags
 from components.common.artifacts.model import compute_probabilities
+from components.common.terminal import exit_on_error
 from components.predict.suggest.diversity import choose_spread
 from components.train.probe.choice import Known, choose_head
 from components.train.probe.heads import fit_way

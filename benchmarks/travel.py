@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from benchmarks._flags import Flags  # noqa: E402
 from components.common.images.stores.listing import STREAMS  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 from pipelines.settings import read_settings  # noqa: E402
 from pipelines.steps import checks, shards  # noqa: E402
 from pipelines.steps.fetch import fetch, find  # noqa: E402

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._flags import Flags, existing
 from components.common.images.pixels import ImageForm, find_images, read_pixels
+from components.common.terminal import exit_on_error
 
 FORM = ImageForm(224, "crop", "#ffffff")
 LEFT_OUT, PAIRS = 2, 10

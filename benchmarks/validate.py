@@ -40,6 +40,7 @@ from components.common.artifacts.manifest import OK
 from components.common.host import count_cores
 from components.common.images.formats import FORMATS
 from components.common.images.pixels import find_images
+from components.common.terminal import exit_on_error
 from components.validate.copies.candidates import find_candidates
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.sketch import SIZE, VIEWS, Sketches

@@ -137,7 +137,7 @@ def describe_calibration_before(predictions: Predictions, sampling: Sampling) ->
             "ece_interval": None if ends is None else list(ends),
             "log_loss": float(compute_losses(before.probabilities, before.labels).mean()),
         },
-        "reliability_uncalibrated": [asdict(one) for one in compute_bins(*pair)],
+        "reliability_uncalibrated": [asdict(one) for one in compute_bins(*pair, sampling)],
     }
 
 

@@ -19,7 +19,6 @@ from tests.conftest import load_digits
 
 ROOT = Path(__file__).parents[2]
 CLASSES, SIZE_PX = 3, 32
-ENOUGH_MAPS = 8
 
 
 def list_words(room: str) -> list[str]:
@@ -56,11 +55,10 @@ def write_settings(folder: Path, **sections: dict[str, Any]) -> None:
 
 
 def check_explained(metrics: dict[str, Any], report: Path) -> None:
-    """Check that answers are explained, by maps that change when the weights are shuffled."""
+    """Check that answers are explained, by maps that no shuffle of weights leaves."""
     sanity = metrics["gradcam_sanity"]
     assert sanity["images"] > 0
-    # Of a handful of maps, sixteen places each, chance decides how alike they are.
-    assert sanity["passed"] or (sanity["images"] < ENOUGH_MAPS and sanity["correlation"] < 0.8)
+    assert sanity["passed"] is not False
     assert 'class="heat"' in report.read_text()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.common.statistics.bootstrap import draw_weights
+from components.common.statistics.bootstrap import create_strata, draw_weights
 from components.common.statistics.shares import Sampling, blend_counts, compute_wilson
 
 # A mean that rests on fewer, because some images make up nearly all of it, has no interval that
@@ -22,16 +22,18 @@ def count_carrying(values: np.ndarray) -> float:
 
 
 def compute_bounded_interval(
-    values: np.ndarray, groups: np.ndarray, level: float, most: float = 1.0
+    values: np.ndarray, labels: np.ndarray, groups: np.ndarray, level: float, most: float = 1.0
 ) -> tuple[float, float]:
     """Return the interval of mean(values), each of which lies between 0 and `most`.
 
     A mean of such values is at most as uncertain as the share of as many images, and Wilson's
     interval holds close to 0. Their spread says as how many images they count, the more surely the
-    more groups make up the mean (:func:`~components.common.statistics.shares.blend_counts`).
+    more groups make up the mean (:func:`~components.common.statistics.shares.blend_counts`). It is
+    that within the classes, because a test split has as many images of each as it has.
 
     Args:
         values: (images,).
+        labels: int64 (images,), the class of each.
         groups: int64 (images,), numbers from 0.
         level: such as 0.95.
         most: the largest value there can be.
@@ -42,8 +44,13 @@ def compute_bounded_interval(
     share, count = float(values.mean() / most), len(sums)
     if count < 2 or not 0 < share < 1:
         return tuple(most * end for end in compute_wilson(share, count, level))  # type: ignore[return-value]
-    spread = ((sums - share * sizes) ** 2).sum() * count / (count - 1) / len(values) ** 2
-    factor = float(norm.ppf(0.5 + level / 2) / t.ppf(0.5 + level / 2, count - 1)) ** 2
+    strata = create_strata(labels, groups)
+    strata = np.zeros(count, np.int64) if strata is None else strata
+    far, members = sums - share * sizes, np.bincount(strata)
+    far -= (np.bincount(strata, far) / members)[strata]
+    spread = (far**2 * (members / (members - 1))[strata]).sum() / len(values) ** 2
+    freedom = max(1, count - len(members))
+    factor = float(norm.ppf(0.5 + level / 2) / t.ppf(0.5 + level / 2, freedom)) ** 2
     seen = factor * share * (1 - share) / spread if spread else float("inf")
     images = blend_counts(seen, count, TRUST * count_carrying(sums))
     low, high = compute_wilson(share, max(images, 1.0), level)

@@ -130,8 +130,7 @@ def combine_shares(
 ) -> tuple[float, float]:
     """Return the interval of Σ weight · share of independent shares.
 
-    Their distances from the ends of each are added as variances are (Zou and Donner 2008); the ends
-    of each are Jeffreys's, which lean to neither side.
+    Their distances from the ends of each are added as variances are (Zou and Donner 2008).
 
     Args:
         shares: (shares,).
@@ -139,12 +138,11 @@ def combine_shares(
         weights: (shares,), which sum to 1.
         level: such as 0.95.
     """
-    from scipy.stats import beta
-
-    hits, misses = shares * counts, (1 - shares) * counts
-    tail = (1 - level) / 2
-    lows = np.where(hits > 0, beta.ppf(tail, hits + 0.5, misses + 0.5), 0.0)
-    highs = np.where(misses > 0, beta.ppf(1 - tail, hits + 0.5, misses + 0.5), 1.0)
+    ends = [
+        compute_share_ends(float(share), float(count), level) if count else (0.0, 1.0)
+        for share, count in zip(shares, counts, strict=True)
+    ]
+    lows, highs = np.array(ends).T
     value = float((weights * shares).sum())
     below = np.sqrt(((weights * (shares - lows)) ** 2).sum())
     above = np.sqrt(((weights * (highs - shares)) ** 2).sum())

@@ -20,6 +20,9 @@ SANITY_IMAGES = 16
 # Maps of a trained and of a random network: a mean rank correlation under this is "they changed".
 # Adebayo et al. 2018 draw no line; half is where one would call two maps alike by eye.
 MOST_ALIKE = 0.5
+# Shuffled weights make one random network, whose smooth maps of a few places are like others by
+# chance: so many maps, all on one side of the line but for chance, are wanted for a verdict.
+FEWEST_MAPS, LEVEL = 8, 0.95
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Sanity:
 
     images: int  # whose maps show more than one strength
     correlation: float | None  # mean |rank correlation| of maps before and after the shuffle
-    passed: bool | None  # None: there was nothing to compare
+    passed: bool | None  # None: nothing to compare, or too few maps to tell
 
 
 class GradCam:
@@ -92,8 +95,22 @@ class GradCam:
         alike = [_correlate(*pair) for pair in pairs if np.ptp(pair[0]) > 0]
         if not alike:
             return Sanity(0, None, None)
-        mean = float(np.mean(np.abs(alike)))
-        return Sanity(len(alike), mean, mean < MOST_ALIKE)
+        return judge_sanity(np.abs(alike))
+
+
+def judge_sanity(alike: np.ndarray) -> Sanity:
+    """Return the verdict on maps whose |rank correlations| are given, (images,).
+
+    There is none where they are few, or where the interval of their mean (Student's) holds the
+    line between the two answers.
+    """
+    from scipy.stats import t
+
+    count, mean = len(alike), float(np.mean(alike))
+    if count < FEWEST_MAPS:
+        return Sanity(count, mean, None)
+    reach = float(t.ppf(0.5 + LEVEL / 2, count - 1) * np.std(alike, ddof=1) / np.sqrt(count))
+    return Sanity(count, mean, mean < MOST_ALIKE if abs(mean - MOST_ALIKE) > reach else None)
 
 
 def find_cut(network: Any) -> list[Any]:

@@ -87,7 +87,7 @@ def describe_costs(
     table, labels = np.array(decisions.costs), predictions.labels
     paid = table[labels, predictions.predicted]  # (images,)
     most = float(table.max()) or 1.0
-    ends = compute_bounded_interval(paid, sampling.groups, sampling.level, most)
+    ends = compute_bounded_interval(paid, labels, sampling.groups, sampling.level, most)
     found: dict[str, Any] = {
         "expected": float(paid.mean()),
         "expected_interval": list(ends),
@@ -98,7 +98,7 @@ def describe_costs(
         unsure = decisions.find_unsure(predictions.probabilities)
         price = np.where(unsure, decisions.review_cost, paid)
         most = max(most, decisions.review_cost)
-        ends = compute_bounded_interval(price, sampling.groups, sampling.level, most)
+        ends = compute_bounded_interval(price, labels, sampling.groups, sampling.level, most)
         found |= {
             "with_review": float(price.mean()),
             "with_review_interval": list(ends),

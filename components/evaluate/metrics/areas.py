@@ -14,13 +14,10 @@ from components.evaluate.metrics.ends import (
     compute_area_variance,
     take_share_ends,
 )
+from components.evaluate.metrics.evidence import FEWEST_CARRYING, FEWEST_WRONG
 from components.evaluate.metrics.ranking import Ranking
 
 AREAS = ROC_AUC, AVERAGE_PRECISION = "roc_auc", "average_precision"
-# A class with fewer groups on one side has no interval of its areas that holds, nor has an average
-# that as few groups carry, nor the average precision of classes as small on the average: it is
-# biased (benchmarks/coverage.py).
-FEWEST_RANKED, FEWEST_CARRYING, FEWEST_A_CLASS = 5, 20, 20
 
 
 def create_rankings(predictions: Predictions) -> dict[int, Ranking]:
@@ -63,6 +60,30 @@ def compute_ranked(
     return figures
 
 
+def compute_ranked_ends(
+    predictions: Predictions,
+    label: int,
+    ranking: Ranking | None,
+    resampled: dict[str, np.ndarray],
+    sampling: Sampling,
+) -> dict[str, Ends]:
+    """Return the intervals of the areas of one class; none without a ranking.
+
+    Args:
+        predictions: of the test split.
+        label: of the class.
+        ranking: of :func:`create_rankings`.
+        resampled: `class.roc_auc` and `class.average_precision` of each resample.
+        sampling: groups and level.
+    """
+    if ranking is None or f"class.{ROC_AUC}" not in resampled:
+        return {}
+    drawn = {name: resampled[f"class.{name}"][:, label] for name in AREAS}
+    drawn = {name: values[~np.isnan(values)] for name, values in drawn.items()}
+    own = predictions.labels == label
+    return compute_class_areas(ranking, own, sampling.groups, drawn, sampling.level)
+
+
 def compute_class_areas(
     ranking: Ranking,
     own: np.ndarray,
@@ -70,7 +91,10 @@ def compute_class_areas(
     drawn: dict[str, np.ndarray],
     level: float,
 ) -> dict[str, Ends]:
-    """Return the intervals of one class's areas; none where a side has too few groups.
+    """Return the intervals of one class's areas; none where too few groups carry them.
+
+    Areas close to 1 hang on the few images that rank wrongly, and on those that were not drawn:
+    let one label in a hundred be wrong, and no interval holds.
 
     Args:
         ranking: of the class.
@@ -80,12 +104,11 @@ def compute_class_areas(
         level: such as 0.95.
     """
     positives, negatives = (len(np.unique(groups[of])) for of in (own, ~own))
-    if min(positives, negatives) < FEWEST_RANKED:
+    losses = zip((own, own, ~own), ranking.lose(), strict=True)
+    carrying = [count_carrying(np.bincount(groups[side], each)) for side, each in losses]
+    if min(positives, negatives) < FEWEST_CARRYING or _hang_on_few(carrying, groups):
         return {}
     estimates = [float(one[0]) for one in ranking.compute(np.ones((len(own), 1)))]
-    members = np.unique(groups[own], return_inverse=True)[1]
-    losses = [np.bincount(members, each) for each in ranking.lose()]
-    carrying = [count_carrying(each) for each in losses]
     area, average = estimates
     # Of images in groups as many are counted as the spread of the resamples speaks for, between
     # the groups and the images.
@@ -125,24 +148,40 @@ def compute_area_averages(
     once, count = np.ones((len(predictions), 1)), len(rankings)
     if count == 2:  # either class against the other: one and the same ROC-AUC
         label = next(iter(rankings))
-        names = {name: resampled[f"class.{name}"][:, label] for name in AREAS}
-        drawn = {name: values[~np.isnan(values)] for name, values in names.items()}
-        both = compute_class_areas(rankings[label], labels == label, groups, drawn, level)
-    areas, losses = np.zeros((2, count)), np.zeros((2, int(groups.max()) + 1))
+        both = compute_ranked_ends(predictions, label, rankings[label], resampled, sampling)
+        if not both:
+            return {}
+    areas, losses = np.zeros((2, count)), np.zeros((3, int(groups.max()) + 1))
     for place, (label, ranking) in enumerate(rankings.items()):
         own = labels == label
         areas[:, place] = [float(one[0]) for one in ranking.compute(once)]
-        for row, each in enumerate(ranking.lose()):
-            losses[row] += np.bincount(groups[own], each / own.sum(), losses.shape[1])
+        for row, (side, each) in enumerate(zip((own, own, ~own), ranking.lose(), strict=True)):
+            losses[row] += np.bincount(groups[side], each / side.sum(), losses.shape[1])
+    carrying = [count_carrying(each) for each in losses]
+    if _hang_on_few(carrying, groups):
+        return {}
     variance = sum(map(compute_area_variance, areas[0], sizes, others)) / count / (count - 1)
     alike = count**2 / (1 / sizes).sum()
+    is_grouped = int(sizes.sum()) < len(predictions)
     found = {}
     for row, name in enumerate(AREAS):
-        if name == AVERAGE_PRECISION and alike < FEWEST_A_CLASS * count:
+        # Average precision of small classes is biased, and how alike a few groups are, unsure.
+        if alike < FEWEST_CARRYING * count and (is_grouped or name == AVERAGE_PRECISION):
             continue
         estimate, sure = float(areas[row].mean()), float(alike)
         if name == ROC_AUC and variance:
             sure = max(sure, estimate * (1 - estimate) / variance)
-        counts = Counts(sure=sure, evidence=count_carrying(losses[row]) / 2)
+        counts = Counts(sure=sure, evidence=carrying[row] / 2)
         found[name] = take_share_ends(estimate, resampled[name], level, counts)
     return found | ({ROC_AUC: both[ROC_AUC]} if count == 2 and both else {})
+
+
+def _hang_on_few(carrying: list[float], groups: np.ndarray) -> bool:
+    """Return whether too few misranked groups of a class, or of the others, make up the losses.
+
+    Args:
+        carrying: groups of the class and of the others (first and last) that would be as much.
+        groups: int64 (images,); how much groups tell is less sure than how much images do.
+    """
+    is_grouped = len(np.unique(groups)) < len(groups)
+    return min(carrying[0], carrying[-1]) < (FEWEST_CARRYING if is_grouped else FEWEST_WRONG)

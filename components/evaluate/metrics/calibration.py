@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.common.statistics.shares import Sampling, compute_share_interval
+
 BINS = 15  # of equal width; Guo et al. 2017, On Calibration of Modern Neural Networks
 
 
@@ -18,6 +20,7 @@ class Bin:
     images: int
     confidence: float | None  # mean probability of the predicted class; None without images
     accuracy: float | None  # share that is right; None without images
+    accuracy_interval: list[float] | None
 
 
 def assign_bins(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -25,17 +28,26 @@ def assign_bins(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.asarray(np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1))
 
 
-def compute_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
+def compute_bins(
+    confidence: np.ndarray, correct: np.ndarray, sampling: Sampling, bins: int = BINS
+) -> list[Bin]:
     """Return the bins of a reliability diagram.
 
     Args:
         confidence: (images,), probability of the predicted class.
         correct: bool (images,).
+        sampling: groups and level.
         bins: number of bins of equal width from 0 to 1.
     """
     place = assign_bins(confidence, bins)
     counts = np.bincount(place, minlength=bins)
     sums = np.bincount(place, confidence, bins), np.bincount(place, correct, bins)
+    groups, level = sampling.groups, sampling.level
+
+    def find_ends(i: int) -> list[float] | None:
+        own = place == i
+        return list(compute_share_interval(correct[own], groups[own], level)) if counts[i] else None
+
     return [
         Bin(
             low=i / bins,
@@ -43,6 +55,7 @@ def compute_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) 
             images=int(counts[i]),
             confidence=float(sums[0][i] / counts[i]) if counts[i] else None,
             accuracy=float(sums[1][i] / counts[i]) if counts[i] else None,
+            accuracy_interval=find_ends(i),
         )
         for i in range(bins)
     ]

@@ -14,28 +14,31 @@ from components.common.statistics.shares import (
     Sampling,
     combine_shares,
     compute_share_interval,
-    compute_wilson,
     count_effective,
-    count_sure,
 )
 from components.common.statistics.weighted import score_classes
 from components.evaluate.metrics.areas import (
-    AREAS,
     compute_area_averages,
-    compute_class_areas,
     compute_ranked,
+    compute_ranked_ends,
     create_rankings,
 )
 from components.evaluate.metrics.calibration import compute_gaps
+from components.evaluate.metrics.classes import compute_class_ends
 from components.evaluate.metrics.ends import Counts, Ends, compute_ece_ends, take_share_ends
-from components.evaluate.metrics.evidence import count_evidence
+from components.evaluate.metrics.evidence import (
+    FEWEST_CARRYING,
+    FEWEST_WRONG,
+    Evidence,
+    count_evidence,
+)
 from components.evaluate.metrics.ranking import Ranking
 
 # Ranking costs classes × images × resamples; beyond this (about ten seconds) it gets fewer of them.
 MOST_RANKED, LEAST_RESAMPLES = 5e9, 200
-# What rests on fewer groups has no interval that holds: an average over classes, an ECE of grouped
-# images and a log loss with fewer mistakes (benchmarks/coverage.py).
-FEWEST_CARRYING, FEWEST_MISTAKES, FEWEST_LOSSES = 20, 100, 15
+# With fewer groups that hold a mistake an ECE of grouped images has no interval that holds
+# (benchmarks/coverage.py).
+FEWEST_MISTAKES = 100
 # Classes so unlike in size that the images would tell half as much of a macro average as of as many
 # in equal classes: a weighted average is then no share of all images.
 LOPSIDED = 0.5
@@ -73,12 +76,15 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     groups, level = sampling.groups, sampling.level
     rankings = create_rankings(predictions)
     resampled, dropped = _resample(predictions, sampling, rankings)
-    overall = _compute_averages(predictions, sampling, resampled)
+    evidence = count_evidence(predictions, groups)
+    overall = _compute_averages(predictions, evidence, sampling, resampled)
     overall |= compute_area_averages(predictions, rankings, resampled, sampling)
-    overall["brier"] = compute_bounded_interval(compute_brier(predictions), groups, level, most=2)
+    overall["brier"] = compute_bounded_interval(
+        compute_brier(predictions), predictions.labels, groups, level, most=2
+    )
     losses = compute_losses(predictions.probabilities, predictions.labels)
     # Of a very good model it is made up by the few images that it gets wrong.
-    if _count_wrong(predictions, groups) >= FEWEST_LOSSES and (
+    if _count_wrong(predictions, groups) >= FEWEST_WRONG and (
         ends := compute_mean_interval(losses, sampling)
     ):
         overall["log_loss"] = ends
@@ -93,7 +99,8 @@ def compute_intervals(predictions: Predictions, sampling: Sampling, top_k: int) 
     if "macro.recall" in overall:
         overall["balanced_accuracy"] = overall["macro.recall"]
     per_class = [
-        _compute_class_ends(predictions, i, resampled, sampling, rankings.get(i))
+        compute_class_ends(predictions, i, evidence, sampling)
+        | compute_ranked_ends(predictions, i, rankings.get(i), resampled, sampling)
         for i in range(len(predictions.class_names))
     ]
     return Intervals(overall, per_class, dropped)
@@ -124,10 +131,12 @@ def _resample(
 
 
 def _compute_averages(
-    predictions: Predictions, sampling: Sampling, resampled: dict[str, np.ndarray]
+    predictions: Predictions,
+    evidence: Evidence,
+    sampling: Sampling,
+    resampled: dict[str, np.ndarray],
 ) -> dict[str, Ends]:
     """Return the intervals of averages over the classes, where enough images carry them."""
-    evidence = count_evidence(predictions, sampling.groups)
     estimates = compute_weighted(predictions, np.ones((1, len(predictions))))
     independent = len(np.unique(sampling.groups))
     spare = max(1, independent - len(np.unique(predictions.labels)))
@@ -135,6 +144,8 @@ def _compute_averages(
     found = {}
     for name in AVERAGES:
         alike, carrying, mistakes = evidence.weigh(name)
+        if name == "weighted.precision":  # a frequent class's hangs on what is taken for it
+            carrying = min(carrying, evidence.weigh("macro.precision")[1])
         if name in resampled and carrying >= FEWEST_CARRYING:
             counts = Counts(
                 sure=alike,
@@ -147,24 +158,24 @@ def _compute_averages(
     if is_lopsided and (wide := found.get("weighted.precision")):
         # Most of what it misses comes from the rare classes, and most of its spread from the few of
         # them that are taken for a frequent one.
-        narrow = combine_precisions(predictions, sampling)
+        narrow = combine_precisions(predictions, evidence, sampling)
         found["weighted.precision"] = min(wide, narrow, key=lambda ends: ends[1] - ends[0])
     return found
 
 
-def combine_precisions(predictions: Predictions, sampling: Sampling) -> Ends:
+def combine_precisions(predictions: Predictions, evidence: Evidence, sampling: Sampling) -> Ends:
     """Return the interval of the weighted precision from the precision of each class.
 
     Each class counts by its share of the images; one that nothing is taken for, with a precision
     of 0 of which nothing is known.
     """
-    classes = len(predictions.class_names)
+    classes, tells = len(predictions.class_names), evidence.weigh_precisions()
     shares, counts = np.zeros(classes), np.zeros(classes)
     for i in np.unique(predictions.predicted):
         taken = predictions.predicted == i
         hits = predictions.correct[taken]
         shares[i] = hits.mean()
-        counts[i] = count_effective(hits, sampling.groups[taken])
+        counts[i] = tells * count_effective(hits, sampling.groups[taken])
     weights = np.bincount(predictions.labels, minlength=classes) / len(predictions)
     return combine_shares(shares, counts, weights, sampling.level)
 
@@ -186,45 +197,6 @@ def compute_ece_interval(predictions: Predictions, sampling: Sampling) -> Ends |
 def _count_wrong(predictions: Predictions, groups: np.ndarray) -> int:
     """Return how many groups hold an image that is answered wrongly."""
     return len(np.unique(groups[~predictions.correct]))
-
-
-def _compute_class_ends(
-    predictions: Predictions,
-    label: int,
-    resampled: dict[str, np.ndarray],
-    sampling: Sampling,
-    ranking: Ranking | None,
-) -> dict[str, Ends]:
-    """Return the intervals of one class; what cannot be measured of it has none."""
-    groups, level = sampling.groups, sampling.level
-    own, taken = predictions.labels == label, predictions.predicted == label
-    ends = {}
-    if own.any():
-        ends["recall"] = compute_share_interval(predictions.correct[own], groups[own], level)
-    if taken.any():
-        ends["precision"] = _compute_wilson(predictions, taken, sampling)
-    if not own.any():
-        return ends
-    # F1 = 2J / (1 + J), where J is the share of hits among all images that are of the class or are
-    # taken for it (Jaccard).
-    low, high = _compute_wilson(predictions, own | taken, sampling)
-    ends["f1"] = 2 * low / (1 + low), 2 * high / (1 + high)
-    if ranking is not None:
-        drawn = {name: _drop_nan(resampled[f"class.{name}"][:, label]) for name in AREAS}
-        ends |= compute_class_areas(ranking, own, groups, drawn, level)
-    return ends
-
-
-def _compute_wilson(predictions: Predictions, of: np.ndarray, sampling: Sampling) -> Ends:
-    """Return Wilson's interval of the share of hits among images that the answers choose.
-
-    How many these are differs from split to split, so it does not jump with the truth as the share
-    of a fixed number of images does.
-    """
-    hits, groups = predictions.correct[of], sampling.groups[of]
-    return compute_wilson(
-        float(hits.mean()), count_sure(hits, groups, sampling.level), sampling.level
-    )
 
 
 def compute_weighted(predictions: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:

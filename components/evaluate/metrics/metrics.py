@@ -13,6 +13,7 @@ from components.common.artifacts.predictions import Predictions
 from components.common.statistics.shares import Sampling
 from components.evaluate.metrics.areas import create_rankings
 from components.evaluate.metrics.calibration import BINS, compute_bins, compute_ece
+from components.evaluate.metrics.evidence import FEWEST_CARRYING
 from components.evaluate.metrics.intervals import compute_brier, compute_intervals, find_in_top
 
 
@@ -80,12 +81,13 @@ def create_metrics(
         "undefined": describe_undefined(predictions, top_k),
         "resamples_dropped": intervals.dropped,
         "about": describe_method(sampling),
-        "notes": describe_gaps(classes) + describe_few(intervals.overall, figures),
+        "notes": describe_gaps(classes) + describe_few(intervals.overall),
         "classes": [asdict(score) for score in classes],
         "class_names": predictions.class_names,
         "confusion": compute_confusion(predictions).tolist(),
         "reliability": [
-            asdict(one) for one in compute_bins(predictions.confidence, predictions.correct)
+            asdict(one)
+            for one in compute_bins(predictions.confidence, predictions.correct, sampling)
         ],
     }
 
@@ -233,7 +235,8 @@ def describe_method(sampling: Sampling) -> list[str]:
         f"intervals hold {100 * sampling.level:g}%: after Wilson, where averages over classes and "
         "areas count as many images as the spread of a bootstrap by class speaks for, "
         f"{sampling.resamples:,} resamples{grouped}; a class's roc_auc after Newcombe; log_loss by "
-        "the bootstrap-t; ece by inverting a test",
+        "the bootstrap-t; ece by inverting a test; what too few images carry has none, such as the "
+        f"figures of a class of fewer than {FEWEST_CARRYING}",
         "averages are over the classes that have test images",
         "roc_auc and average_precision: each class against the rest, averaged",
         f"ece: {BINS} bins of equal width over the probability of the predicted class; brier: "
@@ -260,17 +263,12 @@ def describe_gaps(classes: list[ClassScore]) -> list[str]:
     return notes
 
 
-def describe_few(intervals: Mapping[str, object], figures: Mapping[str, Any]) -> list[str]:
-    """Return in words which averages have too few images for an interval.
+def describe_few(intervals: Mapping[str, object]) -> list[str]:
+    """Return in words that averages of the classes have too few images for an interval.
 
-    The log loss is none to mind: of a good model it seldom has one, and no page shows it.
+    Log loss and ROC-AUC are none to mind: of a good model they seldom have one.
     """
-    words = {"macro.f1": "macro averages", "roc_auc": "ROC-AUC"}
-    names = [name for figure, name in words.items() if figure not in intervals]
-    names = [name for name in names if name != "ROC-AUC" or "roc_auc" in figures]
-    if not names:
-        return []
-    return [f"Too few images for an interval: {', '.join(names)}."]
+    return [] if "macro.f1" in intervals else ["Too few images for an interval: macro averages."]
 
 
 def list_names(names: list[str]) -> str:

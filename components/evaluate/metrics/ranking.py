@@ -49,14 +49,16 @@ class Ranking:
             area = 1 - beaten / (found[-1] * below[-1])
         return area, average
 
-    def lose(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each image of the class takes from ROC-AUC and from average precision.
+    def lose(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what each image takes from ROC-AUC and from average precision.
 
-        Both figures are 1 minus the mean of these: the share of the others that rank above it, and
-        the share of others among all that rank at least as high.
+        Both figures are 1 minus the mean of these. An image of the class takes the share of the
+        others that rank above it, and the share of others among all that rank at least as high; one
+        of the others takes the share of the class that ranks below it.
 
         Returns:
-            Two arrays (positives,), in the order of the images.
+            Of ROC-AUC and of average precision, (positives,); of ROC-AUC, (others,); in the order
+            of the images.
         """
         once = np.ones((self._positives.shape[1], 1))
         others = (self._negatives @ once)[:, 0]
@@ -66,4 +68,8 @@ class Ranking:
         # Row: step, column: image; in the order of the columns.
         steps = self._positives.tocsc().indices
         beaten = (alarms - 0.5 * ties) / below[-1]
-        return beaten[steps], (alarms / (found + alarms))[steps]
+        # Slots: above each step, and level with it; then below all.
+        under = (found[-1] - found)[:, None] + [1.0, 0.5] * np.diff(found, prepend=0)[:, None]
+        passed = np.append(under.ravel(), 0) / found[-1]
+        slots = self._negatives.tocsc().indices
+        return beaten[steps], (alarms / (found + alarms))[steps], passed[slots]

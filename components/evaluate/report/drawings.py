@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.curve import EVERYTHING, FINETUNED, FORECAST, MEASURED, CurvePoint
 from components.common.artifacts.history import PROBE
-from components.common.statistics.shares import compute_wilson
 from components.evaluate.metrics.calibration import Bin
 
 if TYPE_CHECKING:
@@ -118,12 +117,11 @@ def draw_curve(points: Sequence[CurvePoint], alt: str) -> str:
     return _render(figure, "curve", alt)
 
 
-def draw_reliability(bins: list[Bin], level: float, alt: str, name: str = "reliability") -> str:
+def draw_reliability(bins: list[Bin], alt: str, name: str = "reliability") -> str:
     """Return the reliability diagram: how often it is right, against how sure it is.
 
     Args:
         bins: of the diagram.
-        level: of the intervals of their accuracies.
         alt: what a person who cannot see it should know.
         name: of the figure, its own in the page.
     """
@@ -131,7 +129,7 @@ def draw_reliability(bins: list[Bin], level: float, alt: str, name: str = "relia
     used = [one for one in bins if one.images]
     sure = [one.confidence or 0.0 for one in used]
     right = [one.accuracy or 0.0 for one in used]
-    ends = [compute_wilson(one.accuracy or 0.0, one.images, level) for one in used]
+    ends = [one.accuracy_interval or [0.0, 1.0] for one in used]
     axes.plot([0, 1], [0, 1], "--", color=SOFT, linewidth=1.2, label="ideal")
     axes.vlines(
         sure, [low for low, _ in ends], [high for _, high in ends], color=BLUE, alpha=0.45, lw=2

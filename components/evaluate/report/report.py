@@ -147,7 +147,7 @@ def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
         "reliability_uncalibrated": words.describe_uncalibrated(metrics),
     }
     figures = {
-        name: draw_reliability([Bin(**one) for one in metrics[name]], content.level, alt, name)
+        name: draw_reliability([Bin(**one) for one in metrics[name]], alt, name)
         for name, alt in alts.items()
     }
     if len(history) > 1:

@@ -206,8 +206,14 @@ def describe_robustness(metrics: dict[str, Any]) -> str:
 
 def describe_sanity(sanity: dict[str, Any]) -> str:
     """Return whether the maps of Grad-CAM show what was learnt."""
-    if sanity["passed"] is None:
+    if sanity["correlation"] is None:
         return "Whether Grad-CAM's maps show what was learnt cannot be checked: they are flat."
+    if sanity["passed"] is None:
+        return (
+            f"Whether Grad-CAM's maps show what was learnt cannot be told: {sanity['images']} maps "
+            f"are too few (rank correlation {sanity['correlation']:.2f} when the weights are "
+            "shuffled)."
+        )
     outcome, advice = (
         ("change", "") if sanity["passed"] else ("hardly change", ": do not trust them")
     )

@@ -11,6 +11,8 @@ from components.common.artifacts.metrics import list_figures
 from components.common.artifacts.predictions import Predictions
 from components.common.errors import DarkroomError
 
+PARTS = ("classes", "slices")  # whose entries have figures with intervals of their own
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -46,6 +48,14 @@ class Evidence:
                 if images is not None:
                     yield part.removeprefix(f"{kind}."), figure, int(images)
 
+    def list_unmeasured_parts(self, kind: str, metric: str) -> Iterator[tuple[str, str, int]]:
+        """Yield name, reason and number of images of each part that should have the metric."""
+        for name, why in self.unmeasured.items():
+            if name.startswith(f"{kind}.") and name.endswith(f".{metric}"):
+                part = name.removesuffix(f".{metric}")
+                images = int(self.figures.get(f"{part}.images", 0))
+                yield part.removeprefix(f"{kind}."), why, images
+
 
 def parse_evidence(found: Any, name: str) -> Evidence:
     """Read the content of a metrics.json.
@@ -66,7 +76,7 @@ def parse_evidence(found: Any, name: str) -> Evidence:
             costs=_list_costs(found),
             unmeasured=_list_unmeasured(found),
         )
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise DarkroomError(
             f"{name}: not an evaluation of this version ({error}); run evaluate again"
         ) from None
@@ -87,9 +97,28 @@ def _list_unmeasured(found: Mapping[str, Any]) -> dict[str, str]:
     for name in found.get("without_interval") or []:
         few = f"{name} has too few test images for an interval"
         reasons |= {f"{name}.low": few, f"{name}.high": few}
+    for name, is_known in _list_parts_without(found):
+        few = f"{name} has too few test images for an interval"
+        why = few if is_known else f"{name} is not defined for these images"
+        reasons |= {f"{name}.low": why, f"{name}.high": why}
+        reasons |= {} if is_known else {name: why}
     for name, why in _get(found, "undefined"):
         reasons |= {f"{name}.{end}": f"{name} is not defined: {why}" for end in ("low", "high")}
     return reasons
+
+
+def _list_parts_without(found: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield each figure of a part that has no interval, and whether the figure is known."""
+    parts = {name: part for name, part in found.items() if isinstance(part, Mapping)}
+    for kind in PARTS:
+        listed = found.get(kind)
+        for part in listed if isinstance(listed, list) else []:
+            parts[f"{kind}.{part['name']}"] = part
+    for name, part in parts.items():
+        for key in part:
+            figure = key.removesuffix("_interval")
+            if figure != key and part[key] is None:
+                yield f"{name}.{figure}", part.get(figure) is not None
 
 
 def _get(found: Mapping[str, Any], name: str) -> list[tuple[str, str]]:

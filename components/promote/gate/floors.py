@@ -56,13 +56,16 @@ def _judge_parts(rule: Rule, challenger: Evidence, champion: Champion | None) ->
     def answer(outcome: str, words: str, **more: object) -> Outcome:
         return create_outcome(rule, challenger, champion, outcome, words, **more)
 
-    if not parts:
+    lacking = [part for part in challenger.list_unmeasured_parts(rule.each, rule.metric) if part[2]]
+    unsure = [part for part in lacking if part[2] >= rule.min_images]
+    if not parts and not lacking:
         return answer(SKIPPED, f"{rule.metric}: the evaluation has no {rule.each} with it")
-    if not judged and rule.small == "skip":
-        most = max(images for _, _, images in parts)
+    if not judged and not unsure and rule.small == "skip":
+        most = max(part[2] for part in (*parts, *lacking))
         words = (
-            f"not enough evidence: none of {len(parts)} {rule.each} has the {rule.min_images} test "
-            f"images that the rule `{rule.words}` wants (the largest has {most}); it is there so "
+            f"not enough evidence: none of {len(parts) + len(lacking)} {rule.each} has the "
+            f"{rule.min_images} test images that the rule `{rule.words}` wants (the largest has "
+            f"{most}); it is there so "
             "that no weak part hides behind the mean. More images, or for a small set "
             f"`min_images: {most}` or `small: test` in that rule, let it be judged"
         )
@@ -74,6 +77,8 @@ def _judge_parts(rule: Rule, challenger: Evidence, champion: Champion | None) ->
     if rule.limit == "at_most":
         judged.sort(key=lambda part: (math.isnan(part[1]), part[1]), reverse=True)
     bad = [part for part in judged if not _holds(rule, part[1])] + weak
+    if unsure and not bad:
+        return answer(TOO_FEW, _describe_unsure(rule, unsure))
     worst = (bad or judged or sorted(small, key=lambda part: part[1]))[0]
     more: dict[str, object] = {"figure": worst[1], "images": worst[2], "interval": None}
     if not bad and not judged:
@@ -108,6 +113,16 @@ def _find_shown_weak(
         if binom.cdf(count, part[2], rule.threshold) <= rule.level / len(hits)
     ]
     return sorted(weak, key=lambda part: part[1])
+
+
+def _describe_unsure(rule: Rule, parts: list[tuple[str, str, int]]) -> str:
+    reasons = "; ".join(f"{why} ({images:,})" for _, why, images in parts[:3])
+    more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
+    most = max(images for _, _, images in parts)
+    return (
+        f"not enough evidence: {reasons}{more}; more images, or `min_images: {most + 1}` in the "
+        f"rule `{rule.words}`, which then leaves such {rule.each} out"
+    )
 
 
 def _describe_small(rule: Rule, small: list[tuple[str, float, int]]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.common.artifacts.model import LOGITS
-from components.evaluate.checks.gradcam import GradCam, Sanity
+from components.evaluate.checks.gradcam import GradCam, Sanity, judge_sanity
 from components.evaluate.report.words import describe_sanity
 from components.train.networks.backbones import CATALOGUE, create_body, find_backbone
 from components.train.networks.network import create_network, find_bodies
@@ -118,10 +118,23 @@ def test_maps_that_do_not_hang_on_the_weights_fail() -> None:
     flow = keras.layers.GlobalAveragePooling2D()(flow)
     logits = keras.layers.Dense(2, kernel_initializer="ones", name=LOGITS)(flow)
     network = keras.Model(pixels, logits)
-    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-    sanity = GradCam(network).check_sanity(images, np.zeros(4, np.int64))
-    assert sanity == Sanity(4, pytest.approx(1), False)
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
+    sanity = GradCam(network).check_sanity(images, np.zeros(8, np.int64))
+    assert sanity == Sanity(8, pytest.approx(1), False)
     assert "do not trust them" in describe_sanity(vars(sanity))
+    few = GradCam(network).check_sanity(images[:4], np.zeros(4, np.int64))
+    assert few == Sanity(4, pytest.approx(1), None)
+    assert "4 maps are too few" in describe_sanity(vars(few))
+
+
+@pytest.mark.parametrize(
+    ("alike", "passed"),
+    [([0.1, 0.3] * 8, True), ([0.9, 0.7] * 8, False), ([0.05, 0.85] * 8, None), ([0.1] * 7, None)],
+)
+def test_maps_are_judged_where_chance_leaves_no_doubt(
+    alike: list[float], passed: bool | None
+) -> None:
+    assert judge_sanity(np.array(alike)).passed is passed
 
 
 def test_a_map_of_one_place_proves_nothing() -> None:

@@ -15,6 +15,7 @@ from components.common.statistics.bootstrap import number_groups
 from components.common.statistics.means import compute_mean_interval
 from components.common.statistics.shares import Sampling
 from components.evaluate.metrics.ends import compute_area_ends
+from components.evaluate.metrics.evidence import count_evidence
 from components.evaluate.metrics.metrics import create_metrics
 from components.evaluate.metrics.ranking import Ranking
 from tests.evaluate.conftest import predictions_of
@@ -50,7 +51,8 @@ def test_every_figure_is_defined_or_said_to_be_undefined(
     assert flat["accuracy.high"] - flat["accuracy.low"] > 0.02  # sixty images are never sure
     for score in found["classes"]:
         for name in ("precision", "recall", "f1"):
-            assert (score[name] is None) is (score[f"{name}_interval"] is None), name
+            ends = score[f"{name}_interval"]
+            assert ends is None or (score["images"] >= 20 and ends[0] <= score[name] <= ends[1])
 
 
 def test_two_classes_with_few_images_in_one() -> None:
@@ -86,7 +88,11 @@ def test_what_an_image_takes_from_an_area_sums_to_what_is_missing() -> None:
     scores, positive = np.round(4 * random.normal(0, 1, 120)), random.random(120) < 0.3
     ranking = Ranking(scores + positive, positive)
     area, average = (float(one[0]) for one in ranking.compute(np.ones((120, 1))))
-    from_area, from_average = ranking.lose()
+    from_area, from_average, from_others = ranking.lose()
+    assert 1 - from_others.mean() == pytest.approx(area)
+    passed = [(scores[positive] + 1 < one).mean() for one in scores[~positive]]
+    level = [0.5 * np.isclose(scores[positive] + 1, one).mean() for one in scores[~positive]]
+    assert from_others == pytest.approx(np.add(passed, level))
     assert 1 - from_area.mean() == pytest.approx(area)
     assert 1 - from_average.mean() == pytest.approx(average)
     beaten = [(scores[~positive] > one + 1).mean() for one in scores[positive]]
@@ -115,3 +121,70 @@ def test_a_very_good_models_log_loss_rests_on_too_few_mistakes_for_an_interval()
         found = create_metrics(predictions_of(labels, logits), "d", alone(500), 2)
         assert ("log_loss" in found["intervals"]) is is_sure
         assert ("log_loss" in found["without_interval"]) is not is_sure
+
+
+def test_areas_that_hang_on_a_few_images_have_no_interval() -> None:
+    """Close to 1, and where one label in a hundred is wrong."""
+    labels = np.repeat(np.arange(2), 150)
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 1, (300, 2))
+    for skill, wrong, is_sure in ((1.0, 0, True), (6.0, 0, False), (6.0, 3, False)):
+        shown = labels.copy()
+        shown[:wrong] = 1
+        logits = noise + skill * np.eye(2)[shown]
+        found = create_metrics(predictions_of(labels, logits), "d", alone(300), 1)
+        for name in ("roc_auc", "average_precision"):
+            assert (name in found["intervals"]) is is_sure
+            assert (name in found["without_interval"]) is not is_sure
+            assert all((one[f"{name}_interval"] is not None) is is_sure for one in found["classes"])
+
+
+def test_a_class_of_few_images_has_no_interval_nor_what_hangs_on_it() -> None:
+    labels = np.repeat([0, 1], [500, 10])
+    logits = np.random.default_rng(0).normal(0, 1, (510, 2)) + 2 * np.eye(2)[labels]
+    found = create_metrics(predictions_of(labels, logits), "d", alone(510), 1)
+    frequent, rare = found["classes"]
+    assert frequent["recall_interval"] is not None
+    assert frequent["precision_interval"] is None  # which images of the rare one are taken for it
+    assert all(rare[f"{name}_interval"] is None for name in ("recall", "precision", "f1"))
+    assert {"macro.f1", "weighted.precision"} <= set(found["without_interval"])
+    assert {"accuracy", "weighted.f1"} <= set(found["intervals"])
+    assert "Too few images for an interval: macro averages." in found["notes"]
+
+
+def test_what_stands_behind_a_classs_figures_is_their_spread() -> None:
+    """Against many draws of the same classes: rows of the confusion are drawn, sizes are fixed."""
+    random = np.random.default_rng(0)
+    sizes, chances = (40, 2000), np.array([[0.8, 0.2], [0.02, 0.98]])
+    pairs = zip(sizes, chances, strict=True)
+    drawn = np.stack([random.multinomial(n, of, 20_000) for n, of in pairs], axis=1)
+    hits, taken = drawn[:, 0, 0], drawn[:, :, 0].sum(axis=1)
+    whole = {"precision": taken, "f1": sizes[0] + drawn[:, 1, 0]}
+    labels = np.repeat([0, 1], sizes)
+    answers = np.concatenate([np.repeat([0, 1], [32, 8]), np.repeat([0, 1], [40, 1960])])
+    evidence = count_evidence(predictions_of(labels, np.eye(2)[answers]), np.arange(2040))
+    for name, count in whole.items():
+        share, images = (hits / count).mean(), count.mean()
+        expected = share * (1 - share) / images / (hits / count).var()
+        assert evidence.weigh_class(0)[name][0] == pytest.approx(expected, rel=0.1)
+    precisions = [drawn[:, i, i] / drawn[:, :, i].sum(axis=1) for i in (0, 1)]
+    weights = np.array(sizes) / 2040
+    counts = [drawn[:, :, i].sum(axis=1).mean() for i in (0, 1)]
+    shares = [one.mean() for one in precisions]
+    alone_ = sum(w**2 * p * (1 - p) / n for w, p, n in zip(weights, shares, counts, strict=True))
+    expected = alone_ / (weights @ precisions).var()
+    assert evidence.weigh_precisions() == pytest.approx(expected, rel=0.1)
+
+
+def test_bins_of_the_reliability_diagram_are_as_sure_as_their_groups() -> None:
+    labels = np.repeat(np.arange(5), 40) % 2
+    logits = np.random.default_rng(3).normal(0, 1, (20, 2)).repeat(10, axis=0)
+    reach = {}
+    for name, groups in (("alone", np.arange(200)), ("alike", np.arange(200) // 10)):
+        found = create_metrics(predictions_of(labels, logits), "d", Sampling(groups, 0.95, 100), 1)
+        ends = [one["accuracy_interval"] for one in found["reliability"] if one["images"]]
+        reach[name] = [high - low for low, high in ends]
+        assert all(
+            one["accuracy_interval"] is None for one in found["reliability"] if not one["images"]
+        )
+    assert all(np.greater(reach["alike"], reach["alone"]))

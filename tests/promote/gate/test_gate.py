@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -322,11 +323,13 @@ def test_what_could_not_be_measured_is_no_proof_and_no_mistake_of_the_rules() ->
         "macro": {"f1": 0.8},
         "test_digest": "t",
         "without_interval": ["macro.f1"],
+        "uncalibrated": {"ece": 0.1, "ece_interval": None},
         "undefined": {"roc_auc": "all test images are of one class"},
     }
     evidence = parse_evidence(found, "metrics.json")
     for metric, words in (
         ("macro.f1.low", "macro.f1 has too few test images for an interval"),
+        ("uncalibrated.ece.high", "uncalibrated.ece has too few test images for an interval"),
         ("roc_auc", "roc_auc is not defined: all test images are of one class"),
         ("roc_auc.low", "roc_auc is not defined"),
     ):
@@ -337,6 +340,39 @@ def test_what_could_not_be_measured_is_no_proof_and_no_mistake_of_the_rules() ->
             assert words in decision.words
     with pytest.raises(DarkroomError, match=r"holds no `macro.f1.lo`"):
         check_rules([Rule("macro.f1.lo", at_least=0.1)], evidence, "metrics.json")
+
+
+def test_a_part_without_the_figure_is_never_passed_over_in_silence() -> None:
+    few = {"recall": 0.9, "recall_interval": None, "precision": None, "precision_interval": None}
+    sure = {"recall": 0.9, "recall_interval": [0.8, 0.95], "precision": 0.9}
+    found = {
+        "accuracy": 0.9,
+        "test_digest": "t",
+        "classes": [
+            {"name": "a", "images": 100, **sure, "precision_interval": [0.8, 0.95]},
+            {"name": "b", "images": 12, **few},
+            {"name": "c", "images": 0, "recall": None, "recall_interval": None},
+        ],
+    }
+    evidence = parse_evidence(found, "metrics.json")
+    for settings, outcome, words in (
+        (
+            {"metric": "recall.low"},
+            "not_enough_evidence",
+            "b.recall has too few .* `min_images: 13`",
+        ),
+        ({"metric": "precision"}, "not_enough_evidence", "b.precision is not defined"),
+        ({"metric": "recall.low", "min_images": 13}, "passed", "in each of 1 classes"),
+        ({"metric": "recall.low", "at_least": 0.85}, "failed", "in classes a 0.8"),
+        ({"metric": "recall"}, "passed", "in each of 2 classes"),
+    ):
+        rule = Rule(**{"each": "classes", "at_least": 0.5, **settings})  # type: ignore[arg-type]
+        (found_outcome,) = decide([rule], evidence, None).outcomes
+        assert found_outcome.outcome == outcome
+        assert re.search(words, found_outcome.words), found_outcome.words
+    rule = Rule("classes.b.recall.low", at_least=0.5)
+    check_rules([rule], evidence, "metrics.json")
+    assert decide([rule], evidence, None).outcomes[0].outcome == "not_enough_evidence"
 
 
 @pytest.mark.parametrize(
