@@ -202,7 +202,5 @@ def finetune(pool: Pool, count: int, weights: Path) -> None:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

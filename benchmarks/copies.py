@@ -95,7 +95,5 @@ def compare_kinds(name: str, files: list[Path], kinds: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

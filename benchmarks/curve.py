@@ -174,7 +174,5 @@ def choose(one: Set, rows: np.ndarray, random: np.random.Generator, seed: int) -
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

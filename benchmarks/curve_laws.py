@@ -107,7 +107,5 @@ def try_half(
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

@@ -129,7 +129,5 @@ def is_rejected(data: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

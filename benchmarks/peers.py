@@ -230,7 +230,5 @@ def write_runs(file: Path, runs: list[Run]) -> None:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

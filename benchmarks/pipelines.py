@@ -175,7 +175,5 @@ def call(words: list[str], folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

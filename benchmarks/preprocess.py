@@ -244,7 +244,5 @@ def measure(work: Callable[[], object]) -> Cost:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

@@ -90,8 +90,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     Flags(__file__, __doc__, "").parse_args()
     with exit_on_error():  # a reader may have enough: | head
         main()

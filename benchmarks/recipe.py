@@ -201,7 +201,5 @@ def _read(value: object) -> object:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

@@ -81,7 +81,5 @@ def try_seed(one: Set, start: int, labels: int, seed: int) -> Iterator[tuple[str
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

@@ -299,7 +299,5 @@ def simulate(costs: Costs, images: int, pods: int, latency: float) -> None:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

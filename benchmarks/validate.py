@@ -193,7 +193,5 @@ def measure(function: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    from components.common.terminal import exit_on_error
-
     with exit_on_error():  # a reader may have enough: | head
         main()

@@ -32,7 +32,7 @@ BREACHES = {
     ),
     "the gate knows no registry": ("promote.gate.evidence", "mlflow"),
     "a stage knows no command line": ("ingest.run", "components.common.cli"),
-    "rooms and common know nothing of the cluster": ("ingest.archives.unpacking", "pipelines.graph"),
+    "rooms and common know nothing of the cluster": ("ingest.placing", "pipelines.graph"),
     "what tasks do in the image knows no kfp": ("pipelines.steps.views", "kfp"),
     "pipelines imports no room": ("pipelines.graph", "components.train.spec"),
     "one door to mlflow": ("evaluate.records", "mlflow"),
