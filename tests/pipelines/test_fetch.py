@@ -101,7 +101,8 @@ def test_fetch_brings_a_folder_of_an_s3_store(
     for file in source.rglob("*.png"):
         s3.upload_file(str(file), "photos", f"mine/{file.relative_to(source)}")
     s3.put_object(Bucket="photos", Key="minerals/quartz.png", Body=b"another folder")
-    s3.put_object(Bucket="photos", Key="mine/empty/", Body=b"")
+    for marker in ("mine/empty/", f"mine/{list_images(source)[0].partition('/')[0]}"):
+        s3.put_object(Bucket="photos", Key=marker, Body=b"")
     found = call_fetch(tmp_path / "out", source="s3://photos/mine")
     assert list_images(found) == list_images(source)
     for name in list_images(source):
@@ -112,7 +113,11 @@ def test_an_s3_store_without_it_or_with_a_trap_is_refused(
     s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     s3.put_object(Bucket="photos", Key="trap/../../out.png", Body=b"x")
+    for key in ("twice/cat/1.png", "twice/cat//1.png", "file/cat", "file/cat/1.png"):
+        s3.put_object(Bucket="photos", Key=key, Body=key.encode())
     for source, words in (
+        ("s3://photos/twice", "cat//1.png and cat/1.png would be written as one file"),
+        ("s3://photos/file", "the object cat has the name of the folder that cat/1.png is in"),
         ("s3://nobody/mine", "cannot be read"),
         ("s3://photos/empty", "no image in"),
         ("s3://photos/trap", "outside its folder"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,9 @@ class Entry:
     digest: str  # md5:…, sha256:…; or what names a version, as in VERSIONS; or empty
 
 
+# Kinds of digests that name bytes, wherever they lie; the ETag of a plain object is an md5.
+OF_BYTES = re.compile(r'(?:md5|sha256|git):.+|etag:"?[0-9a-f]{32}"?')
+
 File = TypeVar("File", Remote, Entry)
 
 
@@ -66,7 +70,14 @@ def list_store(source: str, setting: str) -> Listing:
     if not found.files:
         name = hide_secrets(source)
         raise DarkroomError(f"{setting}: no image in {name}, nor anything else; check the address")
-    return Listing(found.files, found.is_file, found.note, found.source or source)
+    files = _leave_out_markers(found.files)
+    return Listing(files, found.is_file, found.note, found.source or source)
+
+
+def _leave_out_markers(files: Sequence[Remote]) -> list[Remote]:
+    """Return the files without the empty objects that stand for a folder, as some clients make."""
+    folders = {str(folder) for remote in files for folder in PurePosixPath(remote.path).parents}
+    return [remote for remote in files if remote.bytes != 0 or remote.path not in folders]
 
 
 def split_address(source: str) -> tuple[str, str]:
@@ -88,6 +99,20 @@ def describe_file(source: str, remote: Remote) -> Entry:
     if not value:
         kind, value = VERSIONS[urlsplit(source).scheme.lower()], remote.mark
     return Entry(remote.path, remote.path, remote.bytes, f"{kind}:{value}" if value else "")
+
+
+def name_content(source: str, entry: Entry) -> str:
+    """Return a name of the bytes of a listed file: other bytes have another; empty: none is told.
+
+    Args:
+        source: the address that was listed.
+        entry: of the listing.
+    """
+    if not entry.digest:
+        return ""
+    name = f"{entry.digest} {entry.bytes}"
+    # Any other digest names a version of this one object.
+    return name if OF_BYTES.fullmatch(entry.digest) else f"{name} {source}/{entry.key}"
 
 
 def open_entries(source: str, entries: Iterable[Entry], setting: str) -> list[Remote]:
@@ -140,13 +165,29 @@ def fetch_files(
 
 
 def place_in(folder: Path, files: Iterable[File], setting: str) -> list[tuple[File, Path]]:
-    """Return where each file goes that keeps its path; refuse one that would leave the folder."""
-    pairs = []
+    """Return where each file goes that keeps its path.
+
+    Raises:
+        DarkroomError: if one would leave the folder, or two would be one file: a//b.png and a/b.png
+            are two objects of a store.
+    """
+    placed: dict[PurePosixPath, File] = {}
     for remote in files:
         path = PurePosixPath(remote.path)
         if path.is_absolute() or ".." in path.parts:
             raise DarkroomError(
                 f"{setting}: the object {remote.path} would be written outside its folder"
             )
-        pairs.append((remote, folder / path))
-    return pairs
+        if path in placed:
+            raise DarkroomError(
+                f"{setting}: the objects {placed[path].path} and {remote.path} would be written "
+                "as one file; rename or remove one of them"
+            )
+        placed[path] = remote
+    for path, remote in placed.items():
+        if inside := next((one for one in path.parents if one in placed), None):
+            raise DarkroomError(
+                f"{setting}: the object {placed[inside].path} has the name of the folder that "
+                f"{remote.path} is in; rename or remove it"
+            )
+    return [(remote, folder / path) for path, remote in placed.items()]
