@@ -33,21 +33,30 @@ TIMM: dict[str, dict[str, Any]] = {
     "vit_base_patch16_clip_224": SMALL,
     "vit_base_patch16_clip_quickgelu_224": SMALL,
     "vit_base_patch16_siglip_224": SMALL,
-    "vit_so400m_patch16_siglip_256": SMALL,  # GELU by tanh
+    "vit_base_patch16_siglip_512": SMALL,
+    "vit_large_patch16_siglip_512": SMALL,  # GELU by tanh, as the next
+    "vit_so400m_patch16_siglip_256": SMALL,
     "vit_base_patch16_siglip_gap_224": SMALL,
     "vit_medium_patch16_reg4_gap_256": SMALL,
     "vit_base_patch16_reg4_gap_256": SMALL,
     "vit_so150m_patch16_reg4_map_256": SMALL,
     "flexivit_base": SMALL,
 }
-# Whole networks that KerasHub converts, which cannot be made small by their arguments.
+# Whole networks that KerasHub converts, which cannot be made small by their arguments; of each
+# family one, and those that are made in another way.
 MAPS = (
     "resnet18",
+    "resnet50",
     "resnetv2_50",
     "mobilenetv3_small_050",
+    "mobilenetv3_large_100",
+    "efficientnet_b0",
     "efficientnet_lite0",
     "vgg11",
     "cspresnet50",
+    "cspresnext50",
+    "cspdarknet53",
+    "darknet53",
 )
 CONFIG = {
     "hidden_size": 32,
@@ -100,10 +109,15 @@ def write_timm(target: Path, name: str, changes: dict[str, Any]) -> None:
 
 
 def shake(model: torch.nn.Module, size: float = 0.1) -> torch.nn.Module:
-    """Give every parameter other numbers: fresh biases and class tokens are 0, norms are 1."""
+    """Give every number others: fresh biases, class tokens and means are 0, norms are 1."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * size)
+        for name, buffer in model.named_buffers():  # of BatchNorm
+            if name.endswith("running_mean"):
+                buffer.add_(torch.randn_like(buffer) * size)
+            elif name.endswith("running_var"):
+                buffer.mul_(1 + torch.rand_like(buffer))
     return model
 
 

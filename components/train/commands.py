@@ -25,6 +25,9 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="", help="part of the licence, such as apache")
     parser.add_argument("--shelf", type=read_path, default=SHELF, help="default: %(default)s")
     parser.add_argument(
+        "--hub", action="store_true", help="also KerasHub's presets, which it says less of"
+    )
+    parser.add_argument(
         "--minutes",
         type=number(0, 1e6, above=True),
         help="name the best that trains in that time here: steps are timed",
@@ -65,6 +68,10 @@ def _list_backbones(flags: argparse.Namespace) -> None:
         for one in list_shelf(flags.shelf)
         if not one.in_catalogue
     ]
+    if flags.hub:
+        from components.train.networks.published.hub import list_presets
+
+        fetched += list_presets()
     rows = filter_backbones(fetched, flags.max_gmacs, flags.max_mb, flags.family, flags.licence)
     print_backbones(rows)
     if flags.minutes is not None:

@@ -39,7 +39,7 @@ def seed_torch() -> list[bytes]:
 
 def read_checkpoint(data: bytes) -> None:
     """The bytes: config.json, a line break, a file of safetensors."""
-    from components.train.networks.checkpoints import read_checkpoint as read
+    from components.train.networks.published.checkpoints import read_checkpoint as read
 
     config, _, weights = data.partition(b"\n")
     with tempfile.TemporaryDirectory() as folder:

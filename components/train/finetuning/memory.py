@@ -16,7 +16,7 @@ import numpy as np
 
 from components.common.backend import keras
 from components.train.finetuning.remat import Rematerialized
-from components.train.networks.groups import list_nodes
+from components.train.networks.nodes import Call, list_calls
 from components.train.spec import Finetune
 
 FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
@@ -24,8 +24,11 @@ FLOAT = 4  # bytes of a weight, its gradient and what the optimizer keeps of it
 SLOTS = {"adamw": 3, "adam": 3, "sgd": 2}
 # What passes its input on as it is: nothing is kept for it a second time.
 VIEWS = ("Reshape", "Identity", "InputLayer", "Dropout", "Flatten")
-# Arrays as large as what comes out of GELU: itself, its error function and the latter's square.
-GELU_ARRAYS = 3
+# Arrays as large as what comes out that TensorFlow keeps, by its own graph of a step: of GELU
+# itself, its error function and the latter's square; of other functions one at most.
+ARRAYS = {"gelu": 3, "hard_silu": 3, "relu": 0, "linear": 0}
+UNKNOWN_ARRAYS = 4  # of a function of the network's own, such as GELU by tanh
+NORM_ARRAYS = 2  # of a layer normalisation: what goes in, and that without its mean
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,11 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
         trains up to its end.
     """
     kept = largest = 0
-    for node in list_nodes(model):
-        operation = node.operation
-        if isinstance(operation, keras.Model):
-            inside, most, trains = _count_kept(operation, trains)
+    for call in list_calls(model):
+        operation = call.operation
+        parts = _open(call, trains)
+        if parts is not None:
+            inside, most, trains = _count_kept(parts, trains)
             kept, largest = kept + inside, max(largest, most)
             continue
         trains = trains or bool(getattr(operation, "trainable_weights", None))
@@ -80,59 +84,62 @@ def _count_kept(model: keras.Model, trains: bool) -> tuple[int, int, bool]:
             continue
         if isinstance(operation, Rematerialized):
             inside, *_ = _count_kept(operation.inner, trains)
-            kept, largest = kept + _count_bytes(node), max(largest, inside)
-        elif not _is_view(operation):
-            kept += _count_arrays(operation) * _count_bytes(node) + _count_attention(node)
+            kept, largest = kept + _count_bytes(call), max(largest, inside)
+        else:
+            kept += _count_arrays(operation) * _count_bytes(call) + _count_inside(call)
     return kept, largest, trains
 
 
-def _is_view(operation: Any) -> bool:
-    """Whether nothing more is kept of what comes out.
+def _open(call: Call, trains: bool) -> keras.Model | None:
+    """Return what is inside a layer made of others, if something up to its end trains."""
+    trained = getattr(call.operation, "trainable_weights", None)
+    if isinstance(call.operation, Rematerialized) or not (trains or trained):
+        return None
+    return call.open()
+
+
+def _count_arrays(operation: Any) -> int:
+    """Return how many arrays of the size of what comes out are kept of a layer.
 
     Of frozen BatchNorm a factor is enough, and of a ReLU what comes out of the layer before it. Of
     Keras's layer `ReLU` that is true as well, but the networks that have it, MobileNetV2 and
     EfficientNet-Lite, took more than they keep (docs/training.md): there it stands for the rest.
     """
-    if isinstance(operation, keras.layers.BatchNormalization):
-        return not operation.trainable
-    if isinstance(operation, keras.layers.Activation):
-        return operation.activation in (keras.activations.linear, keras.activations.relu)
-    return type(operation).__name__ in VIEWS
+    layers = keras.layers
+    kind = type(operation).__name__
+    found = 1
+    if kind in VIEWS:
+        found = 0
+    elif isinstance(operation, layers.BatchNormalization):
+        found = int(operation.trainable)
+    elif isinstance(operation, layers.LayerNormalization):
+        found = NORM_ARRAYS
+    elif kind == "Gelu":
+        found = UNKNOWN_ARRAYS if operation.approximate else ARRAYS["gelu"]
+    elif kind == "HardSilu":
+        found = ARRAYS["hard_silu"]
+    elif (function := getattr(operation, "activation", None)) is not None:
+        is_keras = getattr(keras.activations, getattr(function, "__name__", ""), None) is function
+        arrays = ARRAYS.get(function.__name__, 1) if is_keras else UNKNOWN_ARRAYS
+        found = arrays if isinstance(operation, layers.Activation) else 1 + arrays
+    return found
 
 
-def _count_arrays(operation: Any) -> int:
-    """Return how many arrays of the size of what comes out are kept of a layer."""
-    activation = getattr(operation, "activation", None)
-    is_gelu = (
-        isinstance(operation, keras.layers.Activation) and activation is keras.activations.gelu
-    )
-    return GELU_ARRAYS if is_gelu else 1
+def _count_inside(call: Call) -> int:
+    """Return the bytes of what a layer of Keras keeps beside what comes out."""
+    kind, item = type(call.operation).__name__, _count_item(call.node.outputs[0])
+    if kind == "SeparableConv2D":  # what its first half makes, on as many places as there will be
+        return math.prod((*call.made[0][:-1], call.given[0][-1])) * item
+    if kind == "DotProductAttention":  # weights of tokens for tokens, before and after softmax
+        (_, asking, heads, _), key = call.given[:2]  # (images, tokens, heads, of a head)
+        return 2 * asking * key[1] * heads * item
+    return 0
 
 
-def _count_attention(node: Any) -> int:
-    """Return the bytes of attention's weights of tokens for tokens, before and after softmax."""
-    if type(node.operation).__name__ != "DotProductAttention":
-        return 0
-    query, key = node.input_tensors[:2]  # (images, tokens, heads, of a head)
-    _, asking, heads, _ = query.shape
-    return int(2 * asking * key.shape[1] * heads * _count_item(query))
-
-
-def _count_bytes(node: Any) -> int:
+def _count_bytes(call: Call) -> int:
     """Return the bytes of an image in what comes out of a call."""
-    return sum(math.prod(_find_shape(t, node)) * _count_item(t) for t in node.outputs)
-
-
-def _find_shape(tensor: Any, node: Any) -> list[int]:
-    """Return a tensor's shape without the images; a side that Keras does not know is the input's.
-
-    Scales of channels are such layers: what comes out is as large as what went in.
-    """
-    given = node.input_tensors[0].shape if node.input_tensors else ()
-    return [
-        side or (given[place] if len(given) == len(tensor.shape) else 1) or 1
-        for place, side in enumerate(tensor.shape)
-    ][1:]
+    pairs = zip(call.made, call.node.outputs, strict=True)
+    return sum(math.prod(shape) * _count_item(tensor) for shape, tensor in pairs)
 
 
 def _count_item(tensor: Any) -> int:

@@ -147,8 +147,8 @@ def _cut_to_memory(network: keras.Model, material: Material, progress: Progress)
         parts = _cut(parts, own)
     images = own // parts
     say(
-        f"memory: a step with {images} images at once wants about {_in_gb(need.count(images))}, "
-        f"{_in_gb(free)} are free"
+        f"memory: a step with {images} images at once wants {need.count(images) / 1e9:.1f} to "
+        f"{_in_gb(need.count(images) + SPARE)}, {_in_gb(free)} are free"
     )
     if not any_of(need.count(images) > free):
         if parts > progress.accumulate:

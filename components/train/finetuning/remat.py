@@ -12,8 +12,8 @@ from typing import Any
 from components.common.artifacts.model import LOGITS, take_part
 from components.common.backend import keras
 from components.common.errors import DarkroomError
-from components.train.networks.groups import list_nodes
 from components.train.networks.network import find_bodies
+from components.train.networks.nodes import list_nodes
 
 FIRST = re.compile(r"^blocks\.\d+\.norm1$")  # the layer that each block begins with
 

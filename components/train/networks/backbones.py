@@ -52,11 +52,15 @@ def read_folder(folder: Path) -> Backbone:
     Raises:
         DarkroomError: if it is none that Darkroom reads.
     """
-    from components.train.networks.checkpoints import read_checkpoint, read_config, read_scaling
+    from components.train.networks.published.checkpoints import (
+        read_checkpoint,
+        read_config,
+        read_scaling,
+    )
     from components.train.networks.vit import count_mega_macs
 
     if _is_hubs(folder):
-        from components.train.networks.hub import is_hub_folder, read_hub
+        from components.train.networks.published.hub import is_hub_folder, read_hub
 
         config = read_config(folder)
         return read_hub(folder, None if is_hub_folder(config) else read_scaling(folder))
@@ -168,12 +172,12 @@ def _without_downloads() -> Iterator[None]:
 
 def _create_folder_body(folder: Path, size_px: int, pretrained: bool = True) -> Any:
     """Return the network in a folder, as :func:`create_body` does."""
-    from components.train.networks.checkpoints import read_checkpoint
+    from components.train.networks.published.checkpoints import read_checkpoint
+    from components.train.networks.published.vit_weights import load_vit_weights
     from components.train.networks.vit import create_vit
-    from components.train.networks.vit_weights import load_vit_weights
 
     if _is_hubs(folder):
-        from components.train.networks.hub import create_hub_body
+        from components.train.networks.published.hub import create_hub_body
 
         return create_hub_body(folder, size_px, pretrained)
     found = read_checkpoint(folder)
@@ -185,7 +189,7 @@ def _create_folder_body(folder: Path, size_px: int, pretrained: bool = True) -> 
 
 def _is_hubs(folder: Path) -> bool:
     """Whether KerasHub reads a folder, and not Darkroom by itself."""
-    from components.train.networks.checkpoints import is_converted_by_hub, read_config
+    from components.train.networks.published.checkpoints import is_converted_by_hub, read_config
 
     config = read_config(folder)
     return "registered_name" in config or is_converted_by_hub(config)

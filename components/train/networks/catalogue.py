@@ -8,6 +8,7 @@ fine-tuned; tests/train counts them anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,8 +126,9 @@ def filter_backbones(
     """Return networks of the catalogue, and some that were fetched, smallest first.
 
     Args:
-        fetched: from folders, named by their path.
-        max_gmacs: leaves out what multiplies more for an image, in thousand millions.
+        fetched: others, such as from folders, named by their path.
+        max_gmacs: leaves out what multiplies more for an image, in thousand millions, or nobody
+            knows how much.
         max_mb: leaves out what is larger, in float32.
         family: part of the names that are wanted, in any case.
         licence: part of the licences that are wanted, in any case; unknown ones are left out.
@@ -137,7 +139,7 @@ def filter_backbones(
         if family.lower() in one.name.lower()
         and licence.lower() in one.licence.lower()
         and (max_mb is None or one.size_mb <= max_mb)
-        and (max_gmacs is None or (one.mega_macs or 0) / 1e3 <= max_gmacs)
+        and (max_gmacs is None or (one.mega_macs or math.inf) / 1e3 <= max_gmacs)
     ]
     return sorted(found, key=lambda one: one.parameters)
 
@@ -156,7 +158,7 @@ def print_backbones(rows: Sequence[Backbone]) -> None:
         where = "here" if one.folder else where
         print(
             f"{one.name:<{wide}}{one.parameters / 1e6:>9.1f} M{one.size_mb:>8.0f} MB"
-            f"{one.size_px:>7} px{macs:>16}{top1:>17}  {one.licence or '–':<14}{where}"
+            f"{one.size_px or '–':>7} px{macs:>16}{top1:>17}  {one.licence or '–':<14}{where}"
         )
     if not rows:
         print("none: let the filters through more")
@@ -164,6 +166,7 @@ def print_backbones(rows: Sequence[Backbone]) -> None:
         "\nParameters, size (float32) and multiply-adds (of one image of that input) are those of\n"
         "the network without its ImageNet classifier; top-1 is the accuracy its publishers give.\n"
         "Weights are installed with Darkroom, or `weights fetch NAME` brings them, and those of\n"
-        "ViT, DeiT, DINOv2, CLIP, SigLIP, Swin and what else timm, Hugging Face or KerasHub have.\n"
+        "ViT, DeiT, DINOv2, CLIP, SigLIP, Swin and what else timm, Hugging Face or KerasHub have;\n"
+        "--hub names the latter's, of CLIP and SigLIP with the numbers of both towers.\n"
         "--minutes names the best that trains in that time on this machine."
     )

@@ -9,7 +9,6 @@ is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from components.common.backend import keras
@@ -24,14 +23,6 @@ def list_layers(network: keras.Model) -> list[Any]:
     for layer in network.layers:
         found += list_layers(layer) if isinstance(layer, keras.Model) else _open(layer)
     return found
-
-
-def list_nodes(model: keras.Model) -> Iterator[Any]:
-    """Yield the calls of layers and operations that a model is made of, from the bottom up."""
-    # A row of layers, as ConvNeXt has between its stages, keeps its graph in a model of its own.
-    inside = model._functional if isinstance(model, keras.Sequential) else model
-    for _, nodes in sorted(inside._nodes_by_depth.items(), reverse=True):
-        yield from nodes
 
 
 def _open(layer: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from components.common.errors import DarkroomError
 from components.train.networks.backbones import create_body, find_backbone
 from components.train.networks.catalogue import CATALOGUE
 from components.train.networks.network import create_network
+from components.train.networks.published.checkpoints import is_converted_by_hub, read_checkpoint
 from components.train.networks.vit import resize_positions
 from tests.train.networks.tiny_vit import (
     AUGREG,
@@ -169,15 +171,67 @@ def test_what_is_no_such_network_is_refused(tmp_path: Path) -> None:
     for folder, config, nearest in (
         ("eva", {"architecture": "eva02_base_patch14_224"}, "DINOv2"),
         ("next", {"model_type": "convnextv2"}, "ConvNeXtTiny"),
-        ("max", {"model_type": "maxvit"}, "swin_base_224"),
+        ("max", {"model_type": "maxvit"}, "swin_base_patch4_window7_224"),
+        ("res", {"model_type": "resnet"}, "ResNet152V2"),
+        ("alt", {"model_type": "altclip"}, "vit_base_patch16_clip_224"),
+        ("form", {"model_type": "segformer"}, "mit_b2"),
+        ("bert", {"model_type": "bert"}, r"docs/training\.md.*Swin"),
     ):
         write_timm(tmp_path / folder, AUGREG)
         (tmp_path / folder / "config.json").write_text(json.dumps(config))
-        with pytest.raises(
-            DarkroomError, match=f"none that Darkroom reads; the nearest.*{nearest}"
-        ):
+        with pytest.raises(DarkroomError, match=f"none that Darkroom reads; .*{nearest}"):
             find_backbone(str(tmp_path / folder))
     assert HIDDEN > WIDTH
+
+
+def write_config(folder: Path, **changes: Any) -> None:
+    """Change what the configuration of a SigLIP of transformers says of its images' tower."""
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_configs_that_say_it_in_other_words_are_understood_or_told_of(tmp_path: Path) -> None:
+    write_siglip(tmp_path / "net")
+    write_config(tmp_path / "net", image_size=[32, 32], hidden_act="gelu_fast")
+    found = find_backbone(str(tmp_path / "net"))
+    assert found.size_px == 32
+    for changes, told in (
+        ({"image_size": [32, 48]}, r"its images are \[32, 48\] px, and not square"),
+        ({"image_size": 32, "hidden_act": "relu"}, "its activation is relu; known is GELU"),
+    ):
+        write_config(tmp_path / "net", **changes)
+        with pytest.raises(
+            DarkroomError, match=rf"siglip is none that.*\({told}.*the nearest|lists"
+        ):
+            find_backbone(str(tmp_path / "net"))
+
+
+def test_the_gelu_of_a_siglip_is_that_of_its_name(tmp_path: Path) -> None:
+    # As timm 1.0.31 makes them; its configs do not say it.
+    for name, activation in {
+        "vit_base_patch16_siglip_512": "gelu",
+        "vit_base_patch16_siglip_gap_512": "gelu",
+        "vit_large_patch16_siglip_512": "gelu_tanh",
+        "vit_large_patch16_siglip_384": "gelu",
+        "vit_base_patch32_siglip_256": "gelu_tanh",
+        "vit_so400m_patch14_siglip_384": "gelu",
+        "vit_so400m_patch16_siglip_gap_384": "gelu_tanh",
+        "vit_giantopt_patch16_siglip_256": "gelu_tanh",
+    }.items():
+        write_timm(tmp_path / name, replace(SIGLIP, architecture=name))
+        assert read_checkpoint(tmp_path / name).vit.activation == activation, name
+
+
+def test_of_timm_only_what_was_seen_equal_goes_to_keras_hub() -> None:
+    for name in ("resnet50", "resnetv2_101", "vgg16", "efficientnet_b0", "cspresnext50"):
+        assert is_converted_by_hub({"architecture": name}), name
+        # As transformers keeps a network of timm, whose tensors have other names.
+        assert not is_converted_by_hub({"architecture": name, "model_type": "timm_wrapper"})
+    for name in ("resnet50d", "resnetv2_50x1_bit", "vgg16_bn", "efficientnet_es", "darknet17"):
+        assert not is_converted_by_hub({"architecture": name}), name
+    for name in ("efficientnetv2_rw_t", "mobilenetv4_conv_small", "densenet121", "hgnetv2_b0"):
+        assert not is_converted_by_hub({"architecture": name}), name
 
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +13,16 @@ import numpy as np
 import pytest
 
 from components.common.artifacts.model import Calibration, load_model, save_model
+from components.common.cli import run_room
 from components.common.errors import DarkroomError
 from components.promote.serving.package import list_requirements
 from components.train.networks.backbones import create_body, find_backbone
+from components.train.networks.catalogue import CATALOGUE
 from components.train.networks.groups import list_groups
 from components.train.networks.network import create_network, find_bodies, to_float32, unfreeze
+from components.train.networks.published.hub import list_presets
+from components.train.networks.published.hub_names import RULES
+from components.train.networks.published.nearest import NEAREST
 from components.train.networks.weights.shelf import compute_digest
 from tests.tiny_model import make_card
 from tests.train.networks.tiny_hub import make_hub
@@ -47,6 +53,28 @@ def test_blocks_are_counted_from_the_top(count: int, moving: set[str], tmp_path:
 @pytest.fixture(scope="module")
 def hub() -> Any:
     return pytest.importorskip("keras_hub", reason="needs the extra `hub`")
+
+
+def test_what_is_named_as_the_nearest_is_there(hub: Any) -> None:
+    homes = {"catalogue": CATALOGUE, "KerasHub": hub.models.Backbone.presets}
+    for _, said in NEAREST:
+        home = homes.get(said.split()[-1])
+        assert home is None or set(re.findall(r"\w+", said)) & set(home), said
+
+
+def test_presets_to_fetch_are_listed(hub: Any, capsys: Any) -> None:
+    run_room("train", ["--list-backbones", "--hub", "--family", "dinov2"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    names = [row[0] for row in rows if row and row[-1] == "fetch"]
+    own = hub.models.DINOV2Backbone.presets
+    assert names == sorted(own, key=lambda name: own[name]["metadata"]["params"])
+    listed = {one.name: one for one in list_presets()}
+    for kind in (*RULES, "SwinTransformer", "DINOV3", "HGNetV2", "MobileNetV5", "ResNet", "CLIP"):
+        made = getattr(hub.models, f"{kind.removesuffix('Backbone')}Backbone", None)
+        assert made is None or set(made.presets) <= set(listed), kind
+    assert listed["vit_base_patch16_384_imagenet"].size_px == 384
+    assert listed["dinov2_base"].size_px == 0
+    assert not any("bert" in name for name in listed)
 
 
 @pytest.mark.parametrize("kind", ["ViT", "DINOV2", "SigLIP"])

@@ -25,7 +25,7 @@ from components.train.networks.backbones import (
     read_folder,
 )
 from components.train.networks.catalogue import CATALOGUE, SHIPPED
-from components.train.networks.checkpoints import read_config
+from components.train.networks.published.checkpoints import read_config
 from components.train.networks.weights.shelf import (
     RECORD,
     WANTED,

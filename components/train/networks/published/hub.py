@@ -6,8 +6,10 @@ loads without KerasHub. The other families stay KerasHub's, and so does what the
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +21,10 @@ from components.common.artifacts.model import HUB, check_growth
 from components.common.backend import keras
 from components.common.errors import DarkroomError
 from components.train.networks.catalogue import Backbone
-from components.train.networks.checkpoints import describe, read_object
+from components.train.networks.nodes import count_macs
+from components.train.networks.published.checkpoints import describe, read_object
+from components.train.networks.published.hub_names import RULES
+from components.train.networks.published.vit_weights import load_vit_weights, rename
 from components.train.networks.scaling import (
     CLIP,
     IMAGENET,
@@ -27,94 +32,9 @@ from components.train.networks.scaling import (
     Scaling,
     create_scaling,
 )
-from components.train.networks.vit import QKV, Vit, count_mega_macs, create_vit
-from components.train.networks.vit_weights import Rules, load_vit_weights, rename
+from components.train.networks.vit import Vit, count_mega_macs, create_vit
 
 CONVERTER = "image_converter.json"  # of a preset: how images are scaled
-_ATTENTION = (
-    (r"attention_output/kernel", "proj.weight"),
-    (r"attention_output/bias", "proj.bias"),
-    *(
-        (f"{part}/{kind}", f"{part}.{ours}")
-        for part in QKV
-        for kind, ours in (("kernel", "weight"), ("bias", "bias"))
-    ),
-)
-_DENSE = (("kernel|gamma", "weight"), ("bias|beta", "bias"))
-
-
-def _each(start: str, ours: str, ends: tuple[tuple[str, str], ...]) -> Rules:
-    return tuple((f"(?:{start})/(?:{end})$", f"{ours}.{one}") for end, one in ends)
-
-
-def _blocks(start: str, attention: str, parts: Mapping[str, str]) -> Rules:
-    """Return the rules of blocks: their attention, then norms, scales and dense layers."""
-    rules = _each(f"{start}/{attention}", r"blocks.\1.attn", _ATTENTION)
-    for theirs, ours in parts.items():
-        rules += _each(f"{start}/{theirs}", rf"blocks.\1.{ours}", _DENSE)
-    return rules
-
-
-def _patches(start: str, patches: str, last: str) -> Rules:
-    """Return the rules of what lies before the blocks and behind them."""
-    return (
-        *_each(rf"{start}/{patches}", "embedding.patch", _DENSE),
-        (rf"{start}/(?:class_token|cls_token|class_embedding)$", "class_token"),
-        (rf"{start}/distillation_token$", "distillation_token"),
-        (rf"{start}/register_tokens$", "registers"),
-        (rf"{start}/position_embeddings?(?:/embeddings)?$", "position"),
-        *_each(last, "blocks.last.norm", _DENSE),
-    )
-
-
-_NORMS = {"ln_1": "norm1", "ln_2": "norm2"}
-_FEED = {"mlp/dense_1": "mlp.fc1", "mlp/dense_2": "mlp.fc2"}
-# From paths of variables, without their kind's prefix, to ours.
-RULES: dict[str, Rules] = {
-    "ViTBackbone": _patches("vit_patching_and_embedding", "patch_embedding", "vit_encoder/ln")
-    + _blocks(r"vit_encoder/transformer_block_(\d+)", "mha", _NORMS | _FEED),
-    "DeiTBackbone": _patches("deit_patching_and_embedding", "patch_embedding", "deit_encoder/ln")
-    + _blocks(
-        r"deit_encoder/transformer_block_(\d+)",
-        "mha",
-        _NORMS | {"mlp/dense": "mlp.fc1", "output_layer/output": "mlp.fc2"},
-    ),
-    "DINOV2Backbone": _patches(r".*embeddings", "patch_embeddings/projection", ".*layernorm")
-    + _blocks(
-        r".*encoder/layers_(\d+)",
-        "attention/attention",
-        {
-            **{name: name for name in ("norm1", "norm2")},
-            **{f"mlp/{name}": f"mlp.{name}" for name in ("fc1", "fc2")},
-            "mlp/weights_in": "mlp.fc1",
-            "mlp/weights_out": "mlp.fc2",
-        },
-    )
-    + ((r".*encoder/layers_(\d+)/layer_scale(\d)/lambda1$", r"blocks.\1.ls\2.weight"),),
-    "SigLIPVisionEncoder": _patches(
-        r".*_embedding", "patch_embedding", ".*_post_layer_norm"
-    )
-    + _blocks(
-        r".*encoder_block_(\d+)",
-        "self_attn",
-        {"layer_norm1": "norm1", "layer_norm2": "norm2"}
-        | {f"mlp/{name}": f"mlp.{name}" for name in ("fc1", "fc2")},
-    )
-    + _each(".*head/attention", "pool", _ATTENTION)
-    + _each(".*head/layernorm", "pool.norm", _DENSE)
-    + _each(".*head/mlp/fc1", "pool.mlp.fc1", _DENSE)
-    + _each(".*head/mlp/fc2", "pool.mlp.fc2", _DENSE)
-    + ((r".*head/(?:variable(?:_\d+)?|probe)$", "pool.token.weight"),),
-    "CLIPVisionEncoder": _each(".*pre_layer_norm", "embedding.norm_pre", _DENSE)
-    + _patches(r".*embedding", "patch_embedding", r".*encoder_layer_norm|vision_post_layer_norm")
-    + _blocks(
-        r".*encoder_block_(\d+)",
-        "attention",
-        {"layer_norm_1": "norm1", "layer_norm_2": "norm2"}
-        | {f"dense_{number}": f"mlp.fc{number}" for number in (1, 2)},
-    ),
-}  # fmt: skip
-RULES["MetaCLIP2VisionEncoder"] = RULES["CLIPVisionEncoder"]
 POOLS = {"SigLIPVisionEncoder": "attention"}
 ACTIVATIONS = {"gelu_approximate": "gelu_tanh", "quick_gelu": "quick_gelu", "gelu": "gelu"}
 # Tokens that are no patches, before them; the others have none.
@@ -125,6 +45,12 @@ SCALINGS = {
     "CLIPVisionEncoder": CLIP,
     "MetaCLIP2VisionEncoder": CLIP,
 }
+# What KerasHub calls the families of images that it has presets of.
+IMAGE_PATHS = frozenset({
+    "clip", "cspnet", "deit", "densenet", "dinov2", "dinov3", "efficientnet", "hgnetv2",
+    "metaclip_2", "mit", "mobilenet", "mobilenetv5", "resnet", "siglip", "swin_transformer", "vgg",
+    "vit", "xception",
+})  # fmt: skip
 # Variables that no answer depends on.
 _UNUSED = re.compile(r"(?:.*/)?(?:mask_token|position_ids|interpolated_position_embeddings)$")
 
@@ -144,11 +70,12 @@ def read_hub(folder: Path, scaling: Scaling | None = None) -> Backbone:
     tower, *beside = _load(folder, pretrained=False)
     size_px, patch_px = _find_size(tower, folder), int(_first(getattr(tower, "patch_size", 1)))
     is_vit = type(tower).__name__ in RULES
+    macs = count_mega_macs(_describe(tower, beside), size_px) if is_vit else None
     return Backbone(
         folder.name,
         size_px,
         int(sum(one.count_params() for one in (tower, *beside))),
-        count_mega_macs(_describe(tower, beside), size_px) if is_vit else None,
+        round(count_macs(tower, size_px) / 1e6) if macs is None else macs,
         None,
         scaling or _read_scaling(folder, type(tower).__name__),
         rectified=False,
@@ -186,18 +113,41 @@ def create_hub_body(folder: Path, size_px: int, pretrained: bool = True) -> kera
     return keras.Model(pixels, found, name=folder.name)
 
 
-def _load(folder: Path, pretrained: bool, **changes: Any) -> list[Any]:
-    """Return KerasHub's network of images, and what of a model of two towers lies behind it."""
+def list_presets() -> list[Backbone]:
+    """Return the presets of image networks that KerasHub publishes, for `weights fetch`.
+
+    It says how many numbers they have, of CLIP and SigLIP both towers, and in words the images'
+    size; side 0 where it does not.
+    """
+    found = []
+    for name, about in _find_hub("--hub lists what it has").models.Backbone.presets.items():
+        said = about["metadata"]
+        if said["path"] in IMAGE_PATHS:
+            size = re.search(r"_(\d{3,4})(?:_|\s)|(\d{3,4})x\2", f"{name} {said['description']}")
+            size_px = int(size[1] or size[2]) if size else 0
+            found.append(
+                Backbone(name, size_px, int(said["params"]), None, None, None, rectified=False)
+            )
+    return found
+
+
+def _find_hub(what: str) -> Any:
+    """Return the module, or say what wants it."""
     if importlib.util.find_spec(HUB) is None:
         raise DarkroomError(
-            f"train.backbone: {folder} is read by KerasHub, which is not installed: "
-            "python -m pip install 'keras-hub>=0.32,<0.33'"
+            f"{what}, and KerasHub is not installed: python -m pip install 'keras-hub>=0.32,<0.33'"
         )
+    return importlib.import_module(HUB)
+
+
+def _load(folder: Path, pretrained: bool, **changes: Any) -> list[Any]:
+    """Return KerasHub's network of images, and what of a model of two towers lies behind it."""
+    hub = _find_hub(f"train.backbone: {folder} is read by KerasHub")
     for file in sorted(folder.rglob("*.h5")):
         check_growth(file)
-    hub = importlib.import_module(HUB)
     try:
-        found = hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **changes)
+        with contextlib.redirect_stdout(io.StringIO()):  # some converters print every layer
+            found = hub.models.Backbone.from_preset(str(folder), load_weights=pretrained, **changes)
     except (ValueError, KeyError, OSError, TypeError, ImportError) as error:
         raise DarkroomError(
             f"train.backbone: {folder}: KerasHub cannot read it ({str(error).splitlines()[0]})"

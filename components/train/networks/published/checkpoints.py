@@ -13,6 +13,15 @@ import numpy as np
 
 from components.common.errors import DarkroomError
 from components.train.networks.files.tensors import read_shapes, read_tensors
+from components.train.networks.published.nearest import suggest_nearest
+from components.train.networks.published.vit_weights import (
+    TIMM,
+    TOWERS,
+    TRANSFORMERS,
+    Rules,
+    find_fault,
+    rename,
+)
 from components.train.networks.scaling import (
     CLIP,
     IMAGENET,
@@ -21,14 +30,6 @@ from components.train.networks.scaling import (
     create_scaling,
 )
 from components.train.networks.vit import Vit
-from components.train.networks.vit_weights import (
-    TIMM,
-    TOWERS,
-    TRANSFORMERS,
-    Rules,
-    find_fault,
-    rename,
-)
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 # What timm's configs leave to its code: attention heads by width, and the names that differ.
@@ -37,12 +38,13 @@ HEADS = {
     1152: 16, 1280: 16, 1408: 16, 1536: 24, 1664: 16,
 }  # fmt: skip
 SIXTEEN_HEADS = ("vit_base_patch16_gap_224", "vit_giantopt_")
-GELU_TANH = re.compile("siglip.*_512$|patch32_siglip|so400m_patch16_siglip|giantopt_patch16_siglip")
+GELU_TANH = re.compile("large.*siglip.*_512$|patch32_siglip|(so400m|giantopt)_patch16_siglip")
 # Same tensors as a plain transformer, and other arithmetic.
 NOT_PLAIN = re.compile("_rpn_|18x2|aimv2|_xp_|^beit|^eva02")
 ACTIVATIONS = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_tanh": "gelu_tanh", "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu", "quickgelu": "quick_gelu",
+    "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_accurate": "gelu_tanh",
+    "quick_gelu": "quick_gelu", "quickgelu": "quick_gelu",
     "silu": "gelu",  # of the gated blocks, whose gate is a silu whatever is said here
 }  # fmt: skip
 
@@ -69,9 +71,13 @@ FAMILIES = {
 }
 # What KerasHub converts beside those.
 HUB_TRANSFORMERS = ("dinov3_vit", "swin")
-# DenseNet and HGNetV2 of timm it converts as well, but they answered differently there (see
-# benchmarks/networks.py).
-HUB_TIMM = re.compile("resnet|csp|dark|mobilenet(?!v5)|vgg|efficientnet")
+# Those of timm whose answers and saved models were seen equal (benchmarks/networks.py). DenseNet
+# and HGNetV2 answered differently there, EfficientNetV2 of the kind `rw` as well, and of
+# EfficientNet-EdgeTPU it writes down too little to be loaded again; the others it refuses itself.
+HUB_TIMM = re.compile(
+    r"resnet(18|26|34|50|101|152)|resnetv2_(50|101|152)|mobilenetv3_(small_050|small_100|large_100)"
+    r"|vgg1[1369]|efficientnet_(b[0-5]|lite0)|(csp)?darknet53|cspresne(t|xt)50"
+)
 # How the kernel of the patches is called, by which the wanted tower is found.
 PATCHES = {
     TIMM: "patch_embed.proj.weight",
@@ -129,6 +135,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         fault = find_fault(vit, ours)
     except KeyError as error:
         raise _refuse(folder, architecture, f"it says nothing of {error}") from None
+    except NotImplementedError as error:
+        raise _refuse(folder, architecture, str(error)) from None
     except (TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
         raise DarkroomError(
             f"train.backbone: {folder}: {CONFIG} or the sizes of the tensors are none of such a "
@@ -142,8 +150,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def is_converted_by_hub(config: Mapping[str, Any]) -> bool:
     """Whether a checkpoint is of a family that KerasHub converts and Darkroom does not."""
-    if "architecture" in config:
-        return bool(HUB_TIMM.match(str(config["architecture"])))
+    if "architecture" in config and "model_type" not in config:  # with it, it is of transformers
+        return bool(HUB_TIMM.fullmatch(str(config["architecture"])))
     return config.get("model_type") in HUB_TRANSFORMERS
 
 
@@ -228,7 +236,7 @@ def _describe_timm(config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]
     return {
         "heads": heads,
         "size_px": config["pretrained_cfg"]["input_size"][-1],
-        "activation": ACTIVATIONS[given.get("act_layer", act)],
+        "activation": _find_activation(given.get("act_layer", act)),
         "epsilon": 1e-5 if "embedding.norm_pre.weight" in shapes else 1e-6,
         "pool": {"token": "token", "avg": "mean", "map": "attention"}[pool],
         "norm_last": "blocks.last.fc_norm.weight" in shapes,
@@ -244,12 +252,26 @@ def _describe_transformers(
         raise ValueError(f"{depth} of its {own['num_hidden_layers']} blocks are there")
     return {
         "heads": own.get("num_attention_heads", 12),
-        "size_px": own.get("image_size", 224),
-        "activation": ACTIVATIONS[own.get("hidden_act", family.activation)],
+        "size_px": _find_side(own.get("image_size", 224)),
+        "activation": _find_activation(own.get("hidden_act", family.activation)),
         "epsilon": own.get("layer_norm_eps", family.epsilon),
         "pool": "attention" if "siglip" in str(config["model_type"]) else "token",
         "antialias": config["model_type"] == "dinov2_with_registers",
     }
+
+
+def _find_activation(name: Any) -> str:
+    if name not in ACTIVATIONS:
+        raise NotImplementedError(f"its activation is {name}; known is GELU in its forms")
+    return ACTIVATIONS[name]
+
+
+def _find_side(said: Any) -> int:
+    """Return the side of images that a config gives as a number, or as height and width."""
+    sides = set(said) if isinstance(said, list | tuple) else {said}
+    if len(sides) != 1:
+        raise NotImplementedError(f"its images are {said} px, and not square")
+    return int(sides.pop())
 
 
 def _scale_timm(config: dict[str, Any]) -> Scaling:
@@ -272,26 +294,3 @@ def _refuse(folder: Path, architecture: str, why: str = "") -> DarkroomError:
         f"train.backbone: {folder}: {architecture or 'a model without a name'} is none that "
         f"Darkroom reads{f' ({why})' if why else ''}; {suggest_nearest(architecture)}"
     )
-
-
-def suggest_nearest(architecture: str) -> str:
-    """Return what is there in the place of a family that is not."""
-    for pattern, nearest in NEAREST:
-        if re.search(pattern, architecture, re.IGNORECASE):
-            return f"the nearest that is there: {nearest}"
-    return (
-        "of transformers it reads " + ", ".join(FAMILIES) + "; of timm the plain vision transformer"
-    )
-
-
-NEAREST = (
-    ("convnext", "ConvNeXtTiny to ConvNeXtXLarge of the catalogue"),
-    ("eva|beit|mae|mim", "a DINOv2 of the same size, such as vit_base_patch14_reg4_dinov2 of timm"),
-    ("maxvit|maxxvit|coatnet|swinv2", "swin_base_224 of KerasHub"),
-    ("siglip2|naflex", "the SigLIP 2 of fixed size, such as vit_base_patch16_siglip_224 of timm"),
-    ("dinov3", "dinov3_vit_base_lvd1689m of KerasHub"),
-    ("densenet", "DenseNet121 to DenseNet201 of the catalogue"),
-    ("hgnet|mobilenetv5", "the preset of that name of KerasHub"),
-    ("regnet|resnest|resnext", "ResNet152V2 of the catalogue"),
-    ("aimv2|_xp_|rope", "vit_base_patch16_siglip_224 of timm"),
-)

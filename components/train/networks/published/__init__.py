@@ -1,0 +1,1 @@
+"""Folders that others publish networks in, read into ours; networks alone."""
