@@ -11,13 +11,15 @@ import pandas as pd
 
 from components.common.artifacts.dataset import Dataset, Shard, Split, compute_split_digest
 from components.common.artifacts.manifest import OK, SPLITS, read_manifest
+from components.common.artifacts.splits import BATCH
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
 from components.preprocess.report import check_splits, describe_splits
+from components.preprocess.shards.arrivals import assign_batches
+from components.preprocess.shards.plans import ShardPlan, count_images, plan_shards
 from components.preprocess.shards.records import Row
-from components.preprocess.shards.shards import ShardPlan, plan_shards
 from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
 from components.preprocess.splits.changes import check_fractions, describe_changes
@@ -84,6 +86,8 @@ def draw_splits(
         **shares,
     )
     splits = keep_together(add_left_out(splits, images[away]))
+    form = create_form(usable, params)
+    splits[BATCH] = assign_batches(splits, kept, count_images(form, params.shard_mb))
     for finding in describe_two_labels(splits):
         say(finding)
     if earlier is not None:
@@ -128,9 +132,12 @@ def plan_splits(
     labels = {label: position for position, label in enumerate(class_names)}
     plans = []
     for name in SPLITS:
-        chosen = splits.loc[splits["split"] == name, ["path", "label", "sha256"]]
-        rows = [Row(path, labels[label], sha256) for path, label, sha256 in chosen.to_numpy(object)]
-        plans += plan_shards(name, rows, form, shard_mb)
+        chosen = splits.loc[splits["split"] == name, ["path", "label", "sha256", BATCH]]
+        batches: dict[int, list[Row]] = {}
+        for path, label, sha256, batch in chosen.to_numpy(object):
+            batches.setdefault(batch, []).append(Row(path, labels[label], sha256))
+        arrived = [batches[batch] for batch in sorted(batches)]
+        plans += plan_shards(name, arrived or [[]], form, shard_mb)
     return plans
 
 

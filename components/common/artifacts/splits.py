@@ -25,6 +25,7 @@ COLUMNS = (
 # By them a later run knows an image again whose file was rewritten. Splits of earlier versions have
 # none, and where images were is good to know without.
 LOOKS = ("luma_sha256", "phash")
+BATCH = "batch"  # images of a split that came together share shards: 0, 1, 2 … in order of arrival
 FRACTIONS = "fractions"  # attribute of the table: the shares of val and test it was drawn with
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +86,8 @@ def explain_damage(folder: Path, split: str) -> Iterator[None]:
 def read_split(folder: Path, split: str) -> Examples:
     """Read one split whole into memory; :func:`stream_split` holds one batch at a time.
 
+    Its images are in the order of :func:`find_order`.
+
     Raises:
         DarkroomError: if a shard is missing, damaged, or holds another number of examples than it
             should.
@@ -109,4 +111,30 @@ def read_split(folder: Path, split: str) -> Examples:
             f"{folder}: the shards of {split} do not hold the {expected} examples of dataset.json; "
             "run preprocess again"
         )
-    return Examples(pixels, labels, paths, sha256)
+    order = find_order(paths, sha256)
+    _reorder(pixels, order)
+    return Examples(
+        pixels, labels[order], [paths[row] for row in order], [sha256[row] for row in order]
+    )
+
+
+def find_order(paths: Sequence[str], sha256: Sequence[str]) -> np.ndarray:
+    """Return the rows of images by sha256, then path: whatever shards they are in.
+
+    So what is learnt of them does not depend on which of them came together, or how large a shard
+    is; and classes are mixed.
+    """
+    return np.lexsort((np.array(paths, object), np.array(sha256, object)))
+
+
+def _reorder(pixels: np.ndarray, order: np.ndarray) -> None:
+    """Put row order[i] into row i, in place: twice the pixels may not fit into memory."""
+    todo = order != np.arange(len(order))
+    for start in np.flatnonzero(todo):
+        if not todo[start]:
+            continue
+        kept, row = pixels[start].copy(), start
+        while order[row] != start:
+            pixels[row], todo[row] = pixels[order[row]], False
+            row = order[row]
+        pixels[row], todo[row] = kept, False

@@ -18,7 +18,7 @@ import numpy as np
 
 from components.common.artifacts.dataset import Dataset
 from components.common.errors import DarkroomError
-from components.common.shards.examples import Examples
+from components.common.shards.examples import Examples, find_order
 from components.common.shards.tfrecord import compute_masked_crc
 from components.common.shards.tfscan import CRC_BYTES, scan_shard
 from components.common.terminal import bar
@@ -127,7 +127,10 @@ def open_split(folder: Path, split: str, dataset: Dataset) -> Examples:
                 progress.update(1)
     if len(paths) != wanted.examples:
         raise _unequal(folder, split, wanted.examples)
-    return Examples(StoredPixels(files, places, size_px), labels, paths, sha256)
+    order = find_order(paths, sha256)
+    pixels = StoredPixels(files, places[order], size_px)
+    paths, sha256 = ([texts[row] for row in order] for texts in (paths, sha256))
+    return Examples(pixels, labels[order], paths, sha256)
 
 
 def _unequal(folder: Path, split: str, expected: int) -> DarkroomError:

@@ -1,73 +1,38 @@
-"""Write the images of a split as TFRecord shards, each a pure function of its rows.
-
-Shard i of n holds the images whose sha256 begins with the bits of i, in the order of sha256. So
-classes are mixed, one changed image touches the shard it leaves and the one it enters, and the
-order of a split does not depend on the number of its shards. n is a power of two: it changes only
-when a split doubles.
-"""
+"""Write the images of a split as TFRecord shards, each a pure function of its rows."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from components.common.artifacts.dataset import Shard, read_dataset
+from components.common.artifacts.dataset import (
+    LABEL,
+    PATH,
+    PIXELS,
+    SHA256,
+    Shard,
+    read_dataset,
+)
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256, writing
 from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.images.listing import Images, open_images
 from components.common.images.pixels import ImageForm
+from components.common.shards.tfrecord import create_record
 from components.common.terminal import bar
+from components.preprocess.shards.plans import ShardPlan
 from components.preprocess.shards.recipe import compute_recipe
 from components.preprocess.shards.records import Row, read_record
+from components.preprocess.shards.stored import read_stored
 
-OVERHEAD_BYTES = 256  # of a record: path, digest, label, framing
 FEW = 64  # images that one process writes before others have started
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """A shard that is wanted."""
-
-    split: str  # train, val or test
-    file: str  # name in the folder of shards
-    rows: tuple[Row, ...]  # in order
-    recipe: str  # see compute_recipe
-
-
-def plan_shards(split: str, rows: Iterable[Row], form: ImageForm, shard_mb: int) -> list[ShardPlan]:
-    """Return the shards of a split.
-
-    Args:
-        split: train, val or test; their files are named for it.
-        rows: the images of the split, in any order.
-        form: form of their pixels.
-        shard_mb: size that a shard has at most on average, MB (10⁶ bytes).
-    """
-    ordered = sorted(rows, key=lambda row: (row.sha256, row.path))
-    record_bytes = form.size_px**2 * 3 + OVERHEAD_BYTES
-    wanted = len(ordered) * record_bytes / (shard_mb * 1e6)
-    bits = 0
-    while 2**bits < wanted:
-        bits += 1
-    buckets: list[list[Row]] = [[] for _ in range(2**bits)]
-    for row in ordered:
-        buckets[int(row.sha256[:8], 16) >> (32 - bits)].append(row)
-    return [
-        ShardPlan(
-            split,
-            f"{split}-{i:05d}-of-{len(buckets):05d}.tfrecord",
-            tuple(bucket),
-            compute_recipe(bucket, form),
-        )
-        for i, bucket in enumerate(buckets)
-    ]
 
 
 def find_intact(folder: Path, plans: Sequence[ShardPlan]) -> dict[str, Shard]:
@@ -80,16 +45,23 @@ def find_intact(folder: Path, plans: Sequence[ShardPlan]) -> dict[str, Shard]:
     Returns:
         Planned file name → the old shard of the same recipe, whose file still has its digest.
     """
+    known = find_known(folder, plans)
+    return {file: old for file, old in known.items() if _is_intact(folder, old)}
+
+
+def find_known(folder: Path | None, plans: Sequence[ShardPlan]) -> dict[str, Shard]:
+    """Return the shards of an earlier run that have the recipe of one that is wanted now.
+
+    Args:
+        folder: what the earlier run wrote; it may be missing or damaged; None: there is none.
+        plans: the shards that are wanted now.
+    """
     try:
-        splits = read_dataset(folder).splits.values()
+        splits = read_dataset(folder).splits.values() if folder else ()
     except (DarkroomError, OSError):
         return {}
     old = {shard.recipe: shard for split in splits for shard in split.shards}
-    return {
-        plan.file: old[plan.recipe]
-        for plan in plans
-        if plan.recipe in old and _is_intact(folder, old[plan.recipe])
-    }
+    return {plan.file: old[plan.recipe] for plan in plans if plan.recipe in old}
 
 
 def take_over(intact: Mapping[str, Shard], source: Path, folder: Path) -> dict[str, Shard]:
@@ -103,7 +75,11 @@ def take_over(intact: Mapping[str, Shard], source: Path, folder: Path) -> dict[s
 
 
 def write_shards(
-    plans: Sequence[ShardPlan], images: Path, form: ImageForm, folder: Path
+    plans: Sequence[ShardPlan],
+    images: Path,
+    form: ImageForm,
+    folder: Path,
+    earlier: Path | None = None,
 ) -> dict[str, Shard]:
     """Write shards on all cores; return file name → what was written.
 
@@ -112,6 +88,7 @@ def write_shards(
         images: folder of images, or a listing of some.
         form: form of their pixels.
         folder: existing folder for the shards.
+        earlier: folder of the shards that have the `stored` pixels of the plans.
     """
     total = sum(len(plan.rows) for plan in plans)
     paths = [row.path for plan in plans for row in plan.rows]
@@ -120,17 +97,25 @@ def write_shards(
     workers = min(count_cores() * (2 if source.source else 1), len(plans))
     written: dict[str, Shard] = {}
     with bar("writing", "images", total) as progress:
+        write = partial(_bring_and_write, form=form, folder=folder, earlier=earlier)
+        shards: Iterator[Shard]
         if workers < 2 or total < FEW or not can_share_work():
-            shards = _write_here(plans, source, form, folder)
+            shards = (write(plan, _pick(source, plan)) for plan in plans)
         else:
-            shards = _write_parallel(plans, source, form, folder, workers)
+            shards = _write_parallel(write, plans, source, workers)
         for shard in shards:
             written[shard.file] = shard
             progress.update(shard.examples)
     return written
 
 
-def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path) -> Shard:
+def write_shard(
+    rows: Sequence[Row],
+    images: Path,
+    form: ImageForm,
+    target: Path,
+    stored: Mapping[str, bytes] | None = None,
+) -> Shard:
     """Write one shard; its bytes depend on the rows, their images and the form alone.
 
     Args:
@@ -138,45 +123,50 @@ def write_shard(rows: Sequence[Row], images: Path, form: ImageForm, target: Path
         images: folder that their paths are in.
         form: form of their pixels.
         target: the TFRecord file.
+        stored: pixels of images that need not be read, by their sha256.
 
     Raises:
         DarkroomError: if an image is missing, is not what the manifest says, or cannot be decoded.
     """
-    digest = hashlib.sha256()
+    digest, known = hashlib.sha256(), stored or {}
     with writing(target) as temporary, temporary.open("wb") as stream:
         for row in rows:
-            record = read_record(images, row, form)
+            pixels = known.get(row.sha256)
+            record = _repeat(row, pixels) if pixels else read_record(images, row, form)
             digest.update(record)
             stream.write(record)
     return Shard(target.name, len(rows), digest.hexdigest(), compute_recipe(rows, form))
 
 
-def _bring_and_write(rows: Sequence[Row], images: Images, form: ImageForm, target: Path) -> Shard:
-    with images.bringing() as folder:
-        return write_shard(rows, folder, form, target)
+def _repeat(row: Row, pixels: bytes) -> bytes:
+    """Return what `read_record` returned when it read the image."""
+    path, sha256 = row.path.encode(), row.sha256.encode()
+    return create_record({PIXELS: pixels, LABEL: row.label, PATH: path, SHA256: sha256})
 
 
-def _write_here(
-    plans: Sequence[ShardPlan], images: Images, form: ImageForm, folder: Path
-) -> Iterator[Shard]:
-    for plan in plans:
-        own = images.pick(row.path for row in plan.rows)
-        yield _bring_and_write(plan.rows, own, form, folder / plan.file)
+def _pick(images: Images, plan: ShardPlan) -> Images:
+    return images.pick(row.path for row in plan.rows)
+
+
+def _bring_and_write(
+    plan: ShardPlan, images: Images, form: ImageForm, folder: Path, earlier: Path | None
+) -> Shard:
+    known = read_stored(earlier, plan.stored, form) if earlier and plan.stored else {}
+    left = images.pick(row.path for row in plan.rows if row.sha256 not in known)
+    with left.bringing() as place:
+        return write_shard(plan.rows, place, form, folder / plan.file, known)
 
 
 def _write_parallel(
-    plans: Sequence[ShardPlan], images: Images, form: ImageForm, folder: Path, workers: int
+    write: Callable[[ShardPlan, Images], Shard],
+    plans: Sequence[ShardPlan],
+    images: Images,
+    workers: int,
 ) -> Iterator[Shard]:
     with ProcessPoolExecutor(workers, initializer=end_with_parent, initargs=(os.getpid(),)) as pool:
         # The longest first, so that no core ends alone with a long one.
         jobs = [
-            pool.submit(
-                _bring_and_write,
-                plan.rows,
-                images.pick(row.path for row in plan.rows),
-                form,
-                folder / plan.file,
-            )
+            pool.submit(write, plan, _pick(images, plan))
             for plan in sorted(plans, key=lambda plan: -len(plan.rows))
         ]
         try:

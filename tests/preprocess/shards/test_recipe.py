@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.common.images.pixels import ImageForm
-from components.preprocess.shards.recipe import compute_code_digest, compute_recipe
+from components.common.images.recipe import compute_code_digest
+from components.preprocess.shards.recipe import compute_recipe
 from components.preprocess.shards.records import Row
 
 ROOT = Path(__file__).parents[3]

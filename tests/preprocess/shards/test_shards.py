@@ -16,9 +16,10 @@ from PIL import Image
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
+from components.preprocess.shards.plans import plan_shards
 from components.preprocess.shards.recipe import compute_recipe
 from components.preprocess.shards.records import Row
-from components.preprocess.shards.shards import plan_shards, write_shard, write_shards
+from components.preprocess.shards.shards import write_shard, write_shards
 
 FORM = ImageForm(64, "stretch", "#ffffff")
 RECORD_MB = (64 * 64 * 3 + 256) / 1e6
@@ -38,7 +39,7 @@ def rows_in(images: Path) -> list[Row]:
     ("count", "expected"), [(0, 1), (1, 1), (79, 1), (80, 2), (159, 2), (160, 4), (800, 16)]
 )
 def test_shards_hold_every_row_once_and_are_small_enough(count: int, expected: int) -> None:
-    plans = plan_shards("train", reversed(rows_of(count)), FORM, shard_mb=1)
+    plans = plan_shards("train", [reversed(rows_of(count))], FORM, shard_mb=1)
     held = [row for plan in plans for row in plan.rows]
     assert len(held) == count
     assert set(held) == set(rows_of(count))
@@ -51,14 +52,14 @@ def test_shards_hold_every_row_once_and_are_small_enough(count: int, expected: i
 
 def test_order_of_a_split_does_not_depend_on_the_size_of_shards() -> None:
     orders = [
-        [row for plan in plan_shards("train", rows_of(900), FORM, mb) for row in plan.rows]
+        [row for plan in plan_shards("train", [rows_of(900)], FORM, mb) for row in plan.rows]
         for mb in (1, 2, 4096)
     ]
     assert orders[0] == orders[1] == orders[2]
 
 
 def test_classes_are_mixed() -> None:
-    labels = [row.label for row in plan_shards("train", rows_of(900), FORM, 64)[0].rows]
+    labels = [row.label for row in plan_shards("train", [rows_of(900)], FORM, 64)[0].rows]
     assert sum(left == right for left, right in pairwise(labels)) < 400  # 300 expected of 899
 
 
@@ -66,9 +67,9 @@ def test_classes_are_mixed() -> None:
 @given(st.integers(0, 599))
 def test_one_changed_image_changes_two_shards_at_most(changed: int) -> None:
     rows = rows_of(600)
-    before = {plan.file: plan.recipe for plan in plan_shards("train", rows, FORM, 1)}
+    before = {plan.file: plan.recipe for plan in plan_shards("train", [rows], FORM, 1)}
     rows[changed] = Row(rows[changed].path, rows[changed].label, hashlib.sha256(b"new").hexdigest())
-    after = {plan.file: plan.recipe for plan in plan_shards("train", rows, FORM, 1)}
+    after = {plan.file: plan.recipe for plan in plan_shards("train", [rows], FORM, 1)}
     assert len(before) == 8
     assert 1 <= sum(before[file] != after[file] for file in before) <= 2
 
@@ -93,7 +94,7 @@ def test_one_shard_alone_is_the_same_as_all_in_parallel(
 ) -> None:
     """Kubeflow may make shard i anywhere."""
     images = make_digits(40, 3)
-    plans = plan_shards("train", rows_in(images), FORM, 1)
+    plans = plan_shards("train", [rows_in(images)], FORM, 1)
     assert len(plans) == 2
     (tmp_path / "all").mkdir()
     (tmp_path / "alone").mkdir()
@@ -133,4 +134,4 @@ def test_images_that_validate_did_not_see_are_refused(
         message = "not a readable image .*; run validate again"
     (tmp_path / "out").mkdir()
     with pytest.raises(DarkroomError, match=rf"digit-1/001\.png: .*{message}"):
-        write_shards(plan_shards("train", rows, FORM, 1), images, FORM, tmp_path / "out")
+        write_shards(plan_shards("train", [rows], FORM, 1), images, FORM, tmp_path / "out")
