@@ -164,7 +164,8 @@ def create_validate(start: Starter, settings: Kubeflow) -> Any:
         with dsl.ParallelFor(planned["Output"], name="check images") as part:
             checked = start("check_images", files=planned["files"], part=part, **common)
         found = dsl.Collected(checked.outputs["checked"])
-        return start("judge_images", partitions=found, **common).outputs["manifest"]
+        own = {"files": planned["files"], "partitions": found}
+        return start("judge_images", **own, **common).outputs["manifest"]
 
     # A group has no optional artifact: with a volume it takes none.
     def with_images(validate: dict, data: dict, place: str, images: Input[Dataset]) -> Checked:
@@ -183,11 +184,12 @@ def create_preprocess(start: Starter, settings: Kubeflow) -> Any:
 
     def build(manifest: Any, preprocess: Any, data: Any, place: Any, **images: Any) -> Any:
         sections = {"preprocess": preprocess, "data": data}
-        planned = start("plan_shards", manifest=manifest, partitions=partitions, **sections).outputs
+        wanted = {"manifest": manifest, "partitions": partitions, "place": place}
+        planned = start("plan_shards", **wanted, **sections).outputs
         where = {"place": place, "volume": volume}
         with dsl.ParallelFor(planned["Output"], name="write shards") as part:
-            wanted = {"planned": planned["planned"], "part": part, **where}
-            written = start("write_shards", **wanted, **images).outputs["written"]
+            one = {"planned": planned["planned"], "part": part, **where}
+            written = start("write_shards", **one, **images).outputs["written"]
         whole = {"manifest": manifest, "splits": planned["splits"], **sections, **where}
         collected = start("collect_shards", partitions=dsl.Collected(written), **whole)
         return collected.outputs["shards"]

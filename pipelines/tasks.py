@@ -75,6 +75,7 @@ def check_images(
 
 
 def judge_images(
+    files: Input[Dataset],
     partitions: Input[List[Dataset]],  # noqa: UP006
     validate: dict,
     data: dict,
@@ -96,6 +97,7 @@ def plan_shards(
     preprocess: dict,
     data: dict,
     partitions: int,
+    place: str,
     splits: Output[Dataset],
     planned: Output[Dataset],
 ) -> List[str]:  # noqa: UP006

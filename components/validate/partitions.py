@@ -1,84 +1,143 @@
 """Validate in three steps, for a cluster: list the files, look at a partition of them, judge all.
 
-What is found in a file depends on the file alone, so it does not matter who looks at it: the three
-steps write the same manifest as `run` does on one machine. A partition is a stretch of the files in
-the order of their paths.
+What is found in a file depends on the file alone, so it does not matter who looks at it, or when:
+the three steps write the same manifest as `run` does on one machine. A partition is a stretch of
+the files in the order of their paths, without those of which an earlier run has left a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from components.common.files.writing import writing
 from components.common.terminal import Stopwatch, say
+from components.validate.copies.compared import Compared, compute_pairs_recipe
 from components.validate.layouts.layout import read_layout
-from components.validate.run import run, scan_images
+from components.validate.run import find_limits, find_rules, run, scan_images
+from components.validate.scan.memory import compute_recipe, recall, write_lasting
+from components.validate.scan.scan import create_schema
 from components.validate.spec import Inputs, Outputs, Params
 
 LEAST = 500  # files of a partition: to look at them takes as long as a pod takes to start
 GROUP = 5_000  # rows of a row group of the files' table
+PATHS, KNOWN = "paths.parquet", "known.parquet"  # what :func:`plan` writes
 
 
-def plan(images: Path, files: Path, params: Params, most: int) -> int:
+def plan(
+    images: Path,
+    files: Path,
+    params: Params,
+    most: int,
+    *,
+    listing: Path | None = None,
+    tables: Sequence[Path] = (),
+) -> int:
     """Write the paths of the files that are to be looked at; return how many partitions there are.
 
     Args:
         images: folder of images, or a listing of some.
-        files: Parquet file to write.
+        files: folder to write into: PATHS, and KNOWN, the rows of all others.
         params: settings.
         most: partitions that are wanted.
+        listing: tells the contents of the images, where that is known.
+        tables: what was found before, by :func:`check_partition`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     paths = list(read_layout(images, params).files["path"])
-    with writing(files) as temporary:
-        pq.write_table(pa.table({"path": pa.array(paths)}), temporary, row_group_size=GROUP)
-    parts = max(1, min(most, len(paths) // LEAST))
-    say(f"{len(paths):,} files in {parts} partitions")
+    files.mkdir(exist_ok=True)
+    known = recall(tables, listing, paths, files / KNOWN) if listing and tables else set()
+    left = [path for path in paths if path not in known]
+    with writing(files / PATHS) as temporary:
+        pq.write_table(pa.table({"path": pa.array(left)}), temporary, row_group_size=GROUP)
+    parts = max(1, min(most, len(left) // LEAST))
+    seen = f", {len(known):,} of them looked at before" if known else ""
+    say(f"{len(paths):,} files{seen}: {len(left):,} in {parts} partitions")
     return parts
 
 
 def check_partition(
-    *, images: Path, files: Path, found: Path, params: Params, part: int, parts: int
-) -> None:
+    *,
+    images: Path,
+    files: Path,
+    found: Path,
+    params: Params,
+    part: int,
+    parts: int,
+    listing: Path | None = None,
+    lasting: Path | None = None,
+) -> int:
     """Look at the files of one partition, and write a row for each.
 
     Args:
         images: folder of images, or a listing of some.
-        files: the file of :func:`plan`.
+        files: the folder of :func:`plan`.
         found: Parquet file to write.
         params: settings.
         part: number of the partition, from 0.
         parts: number of partitions.
+        listing: tells the contents of the images.
+        lasting: Parquet file to write: what later runs need not look for again.
+
+    Returns:
+        The number of rows in `lasting`.
     """
     watch = Stopwatch()
-    paths = _read_paths(files, part, parts)
+    paths = _read_paths(files / PATHS, part, parts)
     rows = scan_images(images, paths, params)
     rows.insert(0, "path", paths)
     with writing(found) as temporary:
         rows.to_parquet(temporary, index=False)
     size = rows["bytes"].sum() / 1e6
     say(f"partition {part + 1} of {parts}: {len(rows):,} files, {size:,.0f} MB ({watch})")
+    return write_lasting(rows, listing, lasting) if listing and lasting else 0
 
 
-def judge(found: Sequence[Path], inputs: Inputs, outputs: Outputs, params: Params) -> None:
+def list_recipes(params: Params) -> tuple[str, str]:
+    """Return digests of all but bytes that decides what is found in files, and in pairs of them."""
+    return compute_recipe(asdict(find_limits(params)) | find_rules(params)), compute_pairs_recipe()
+
+
+def judge(
+    found: Sequence[Path],
+    files: Path,
+    inputs: Inputs,
+    outputs: Outputs,
+    params: Params,
+    *,
+    tables: Sequence[Path] = (),
+    lasting: Path | None = None,
+) -> int:
     """Write what `run` writes, from what :func:`check_partition` found.
 
     Args:
         found: files of all partitions, in any order.
+        files: the folder of :func:`plan`.
         inputs: the images.
         outputs: what is written.
         params: settings.
+        tables: which pictures were compared before, by this function.
+        lasting: Parquet file to write: which were compared now.
+
+    Returns:
+        The number of rows in `lasting`.
 
     Raises:
         DarkroomError: as `run` does, and if other files were looked at than are there.
     """
-    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    rows = pd.concat([pd.read_parquet(file) for file in found], ignore_index=True)
-    run(inputs, outputs, params, rows.sort_values("path", ignore_index=True))
+    schema = create_schema().insert(0, pa.field("path", pa.string()))
+    known = [files / KNOWN] if (files / KNOWN).is_file() else []
+    seen = [pq.read_table(file).select(schema.names) for file in [*found, *known]]
+    rows = pa.concat_tables(table.cast(schema) for table in seen).to_pandas()
+    compared = Compared.read(tables)
+    run(inputs, outputs, params, rows.sort_values("path", ignore_index=True), compared)
+    return compared.write(lasting) if lasting else 0
 
 
 def _read_paths(files: Path, part: int, parts: int) -> list[str]:

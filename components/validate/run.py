@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.manifest import (
     COLUMNS,
@@ -18,6 +18,7 @@ from components.common.errors import DarkroomError
 from components.common.files.cells import shield_path, shield_text
 from components.common.files.writing import write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
+from components.validate.copies.compared import Compared
 from components.validate.copies.copies import find_pictures
 from components.validate.data_docs.page import render_page
 from components.validate.data_docs.thumbnails import picture_contradictions
@@ -42,7 +43,11 @@ if TYPE_CHECKING:
 
 
 def run(
-    inputs: Inputs, outputs: Outputs, params: Params, scanned: pd.DataFrame | None = None
+    inputs: Inputs,
+    outputs: Outputs,
+    params: Params,
+    scanned: pd.DataFrame | None = None,
+    compared: Compared | None = None,
 ) -> None:
     """Look at every file, judge the data, and fail where something critical is wrong.
 
@@ -54,6 +59,7 @@ def run(
         outputs: what is written.
         params: settings.
         scanned: of `scan_files`, with a column `path`, where others have looked at the files.
+        compared: pairs of pictures that others have compared; it receives the others.
     """
     watch = Stopwatch()
     reference = Path(params.reference_manifest) if params.reference_manifest else None
@@ -62,7 +68,7 @@ def run(
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
-    manifest, remarks = create_manifest(inputs.images, layout, params, scanned)
+    manifest, remarks = create_manifest(inputs.images, layout, params, scanned, compared)
     manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
     manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
@@ -108,7 +114,11 @@ def run(
 
 
 def create_manifest(
-    folder: Path, layout: Layout, params: Params, scanned: pd.DataFrame | None = None
+    folder: Path,
+    layout: Layout,
+    params: Params,
+    scanned: pd.DataFrame | None = None,
+    compared: Compared | None = None,
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
     import pandas as pd
@@ -132,7 +142,7 @@ def create_manifest(
     usable = manifest["status"] == OK
     manifest["picture"] = ""
     manifest.loc[usable, "picture"] = (
-        find_pictures(folder, manifest[usable], list(manifest.loc[usable, "sketch"]))
+        find_pictures(folder, manifest[usable], list(manifest.loc[usable, "sketch"]), compared)
         if params.copies == "changed"
         else manifest.loc[usable, "sha256"]
     )
@@ -142,14 +152,18 @@ def create_manifest(
 
 def scan_images(folder: Path, paths: Sequence[str], params: Params) -> pd.DataFrame:
     """Return what `scan_files` finds in files, within the limits that the settings name."""
-    return scan_files(
-        folder,
-        paths,
-        params.min_side_px,
-        params.max_megapixels,
-        params.frames,
-        limits=Limits(params.max_decode_seconds, params.max_decode_mb),
-    )
+    return scan_files(folder, paths, **find_rules(params), limits=find_limits(params))
+
+
+def find_rules(params: Params) -> dict[str, Any]:
+    """Return the settings by which `scan_files` judges a file."""
+    names = ("min_side_px", "max_megapixels", "frames")
+    return {name: getattr(params, name) for name in names}
+
+
+def find_limits(params: Params) -> Limits:
+    """Return what one file may cost."""
+    return Limits(params.max_decode_seconds, params.max_decode_mb)
 
 
 def _say_counts(manifest: pd.DataFrame, usable: pd.DataFrame, watch: Stopwatch) -> None:

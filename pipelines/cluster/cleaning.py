@@ -13,9 +13,11 @@ from components.common.tracking.runs import KFP_TAG
 from components.common.tracking.server import import_mlflow
 from pipelines.cluster.connection import Connection, explain_failures
 from pipelines.steps.runs import FAILED, SUCCEEDED, TAG_STATE, close_run
-from pipelines.steps.volume import BOOKS, PARTIAL, Volume
+from pipelines.steps.shared.memory import LISTINGS, SEEN, Memory
+from pipelines.steps.shared.volume import BOOKS, PARTIAL, Volume
 
 DAY_SECONDS = 24 * 3600
+MONTH_SECONDS = 30 * DAY_SECONDS
 KINDS = ("images", "written", "shards")
 WENT_WELL = ("SUCCEEDED", "SKIPPED")
 ENDED = (*WENT_WELL, "FAILED", "CANCELED")
@@ -65,6 +67,8 @@ def find_folders(
     """
     now = time.time() if now is None else now
     going_on = [run for run, state in runs.items() if state not in ENDED]
+    lines = Memory(volume).list_lines()
+    last = {folder for book, folder in lines if now - _read_age(book) < MONTH_SECONDS}
     for kind in KINDS:
         around = volume.mount / kind
         folders = [one for one in around.glob("*") if one.is_dir()]
@@ -80,6 +84,8 @@ def find_folders(
                 reason = f"half written, perhaps by run {going_on[0]}, which goes on"
             elif now - _last_use(volume, folder) < DAY_SECONDS:
                 reason = "used within a day"
+            elif folder in last:
+                reason = "the last of a line of runs, which went on within a month"
             elif folder in newest:
                 reason = f"among the newest {keep}, for the cache"
             yield Found(folder, reason)
@@ -90,6 +96,32 @@ def find_folders(
         if not reason and now - _read_age(folder) < DAY_SECONDS:
             reason = "written within a day"
         yield Found(folder, reason)
+
+
+def find_memories(volume: Volume, now: float | None = None) -> Iterator[Found]:
+    """Yield what one run left for the next, with the reason why it stays.
+
+    The splits of a line of runs are none of it: they keep images where they are, for ever.
+
+    Args:
+        volume: the volume.
+        now: seconds since the epoch.
+    """
+    now = time.time() if now is None else now
+    books = volume.mount / BOOKS
+    for folder in sorted((books / SEEN).glob("*")):
+        age = now - _read_age(folder)
+        reason = "what was seen in images, used within a month" if age < MONTH_SECONDS else ""
+        for half in () if not reason else folder.glob(f"*{PARTIAL}"):
+            if now - _read_age(half) > DAY_SECONDS:
+                yield Found(half, "")  # of a pod that was killed
+        yield Found(folder, reason)
+    for file in sorted((books / LISTINGS).glob("*.parquet")):
+        if (
+            now - _read_age(file) > DAY_SECONDS
+            and not (volume.mount / "images" / file.stem).is_dir()
+        ):
+            yield Found(file, "")
 
 
 def clean(connection: Connection, mount: Path, experiment: str, keep: int, remove: bool) -> None:
@@ -109,7 +141,8 @@ def clean(connection: Connection, mount: Path, experiment: str, keep: int, remov
     elif not (mount / BOOKS).is_dir():
         raise DarkroomError(f"{mount}: no volume of Darkroom's: {BOOKS} is not in it")
     else:
-        _clean_volume(volume, list(find_folders(volume, runs, keep)), remove)
+        found = [*find_folders(volume, runs, keep), *find_memories(volume)]
+        _clean_volume(volume, found, remove)
     close_open_runs(runs, experiment, remove)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import LISTING
-from pipelines.steps.volume import BOOKS, Volume, read_place
+from pipelines.steps.shared.volume import BOOKS, Volume, read_place
 
 # A folder artifact → the inputs and outputs of rooms that are in it, by the names of their specs.
 BUNDLES = {
@@ -70,11 +70,11 @@ def find_input(given: Mapping[str, Any], name: str) -> Path:
         DarkroomError: if it is not there.
     """
     if name == "images" and given.get("place"):
-        return check_place(read_place(given["place"]))
+        return _find_listing(check_place(read_place(given["place"])))
     artifact = given[find_artifact(given, name)]
     folder = resolve_folder(Path(artifact.path))
-    if name == "images" and list_names(folder) == {LISTING}:
-        return folder / LISTING
+    if name == "images" and _find_listing(folder) != folder:
+        return _find_listing(folder)
     path = folder / FILES.get(name, name) if find_artifact(given, name) in BUNDLES else folder
     if not path.exists():
         raise DarkroomError(
@@ -82,6 +82,11 @@ def find_input(given: Mapping[str, Any], name: str) -> Path:
             "task that writes it"
         )
     return path
+
+
+def _find_listing(folder: Path) -> Path:
+    """Return the listing in a folder that holds nothing else, or else the folder."""
+    return folder / LISTING if list_names(folder) == {LISTING} else folder
 
 
 def list_names(folder: Path) -> set[str]:

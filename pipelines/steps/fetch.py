@@ -30,8 +30,9 @@ from pipelines.steps.rooms import (
     read_params_of,
     restore_integers,
 )
+from pipelines.steps.shared.memory import Memory, name_line
+from pipelines.steps.shared.volume import Volume, compute_folder_digest, name_place
 from pipelines.steps.source import SETTING, Source, copy_project, look
-from pipelines.steps.volume import Volume, compute_folder_digest, name_place
 
 COPIED, LISTED = "copies", "listing"
 # KFP's launcher moves a folder one object at a time, up once and down in five tasks and more; to
@@ -71,7 +72,8 @@ def fetch(given: Mapping[str, Any], volume: str) -> str:
         volume: where the shared volume is mounted; empty: there is none.
 
     Returns:
-        Where the images are on the volume, and the generation of what is made of them; else empty.
+        Where the images are on the volume, the generation of what is made of them, and the line of
+        the run; else empty.
     """
     leave_kfps_run()
     wanted, found = read_wanted(given), given.get("found") or ""
@@ -84,25 +86,54 @@ def fetch(given: Mapping[str, Any], volume: str) -> str:
         return ""
     shared = Volume(Path(volume))
     shared.check_writable()
+    folder = bring_once(wanted, given, shared)
+    point_at(given["images"], folder)
+    names = read_names(given)
+    # Images of one source go on where they were, for the models of one name alone.
+    line = name_line(
+        *(wanted.source, wanted.path, given["ingest"]["source"]),
+        *(names.experiment, names.registered_model),
+    )
+    Memory(shared).note_line(line)
+    return name_place(folder, shared.check_generation(folder.name), line)
+
+
+def bring_once(wanted: Fetch, given: Mapping[str, Any], shared: Volume) -> Path:
+    """Return the folder of images, or of their listing, on the volume; what is there stays."""
+    memory = Memory(shared)
     is_sure = is_pinned(given["fetch"], given["ingest"])
     held = hold(wanted) if wanted.source and not is_sure else None
-    recipe = held.digest if held else json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
+    way = choose(wanted, held) if held else COPIED
+    recipe = json.dumps([given["fetch"], given["ingest"]], sort_keys=True)
+    if held:
+        recipe = held.digest if way == COPIED else f"{way} {held.digest}"
     name = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     folder = shared.find_source(name) if is_sure or held else None
     if folder:
         say(f"{folder}: fetched before")
         shared.note_use(folder)
-    else:
-        held = held or (hold(wanted) if wanted.source else None)
-        placed: list[Path] = []
-        with shared.writing_once("images", "", compute_folder_digest, placed) as target:
-            bring(wanted, given, target, held, shared=shared)
-        (folder,) = placed
-        shared.note_source(name, folder)
-        if held and held.address:
-            shared.keep_listing(folder, held.address, held.entries)
-    point_at(given["images"], folder)
-    return name_place(folder, shared.check_generation(folder.name))
+        return folder
+    if wanted.source and not held:
+        held = hold(wanted)
+        way = choose(wanted, held)
+    is_listed = way == LISTED
+    placed: list[Path] = []
+    # A listing is named for what it lists: the bytes of its file may differ.
+    digest = (lambda _: name) if is_listed else compute_folder_digest
+    with shared.writing_once("images", "", digest, placed) as target:
+        bring(wanted, given, target, held, is_listed=is_listed, memory=memory)
+    (folder,) = placed
+    shared.note_source(name, folder)
+    if held and held.address and not is_listed:
+        memory.keep_listing(folder, held.address, held.entries)
+    return folder
+
+
+def choose(wanted: Fetch, source: Source) -> str:
+    """Return how images get to the tasks, after saying why."""
+    way, why = choose_way(wanted, source)
+    say(f"{hide_password(wanted.source)}: {way}, {why}")
+    return way
 
 
 def read_wanted(given: Mapping[str, Any]) -> Fetch:
@@ -169,7 +200,7 @@ def bring(
     source: Source | None,
     *,
     is_listed: bool = False,
-    shared: Volume | None = None,
+    memory: Memory | None = None,
 ) -> None:
     """Write the folder of images, or of their listing, whole or not at all.
 
@@ -179,7 +210,7 @@ def bring(
         target: the folder.
         source: what the source holds; None: there is none.
         is_listed: write a listing, and no copies.
-        shared: the volume that the folder is on, with earlier images perhaps.
+        memory: of the volume that the folder is on, with earlier images perhaps.
     """
     watch = Stopwatch()
     if source is None:
@@ -191,7 +222,7 @@ def bring(
             write_listing(folder / LISTING, source.address, source.entries)
             count = sum(has_image_name(entry.path) for entry in source.entries)
         else:
-            copy(wanted, source, folder, shared)
+            copy(wanted, source, folder, memory)
             count = len(find_images(folder))
         if not count:
             raise DarkroomError(f"fetch: no image in {name}; check kubeflow.fetch")
@@ -205,12 +236,12 @@ def has_image_name(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in SUFFIXES and not is_hidden
 
 
-def copy(wanted: Fetch, source: Source, folder: Path, shared: Volume | None) -> None:
+def copy(wanted: Fetch, source: Source, folder: Path, memory: Memory | None) -> None:
     """Fill an empty folder with all files of a source; on a volume what is there is not fetched."""
     if source.address:
         entries = source.entries
-        if shared:
-            entries = shared.link_known(source.address, entries, folder)
+        if memory:
+            entries = memory.link_known(source.address, entries, folder)
         remotes = open_entries(source.address, entries, SETTING)
         fetch_folder(place_in(folder, remotes, SETTING), len(remotes))
         return

@@ -20,18 +20,29 @@ from pipelines.steps.rooms import (
     read_params_of,
     writing_outputs,
 )
-from pipelines.steps.volume import Volume, read_place
+from pipelines.steps.shared.memory import find_memory
+from pipelines.steps.shared.volume import Volume, read_place
+
+SHARDS = FILES.get("shards", "shards")  # in the folder that is handed on
 
 
 @one_line
 def plan(given: Mapping[str, Any], partitions: int) -> list[str]:
     """Write the splits; return the partitions, number/count: as text, which KFP leaves as it is."""
+    known, earlier = find_memory(given["place"]), {}
+    if known:
+        memory, _, line = known
+        folder = memory.find_shards(line)
+        earlier = {
+            "earlier_splits": folder / FILES["splits"] if folder else memory.find_splits(line),
+            "earlier_shards": folder / SHARDS if folder else None,
+        }
     with (
         _inputs(given, "manifest") as (manifest,),
         writing_outputs(given, ["splits", "planned"]) as out,
     ):
-        room = _room()
-        parts = room.plan(manifest, out["splits"], out["planned"], _params(given), partitions)
+        paths = manifest, out["splits"], out["planned"]
+        parts = _room().plan(*paths, _params(given), partitions, **earlier)
     return [f"{part}/{parts}" for part in range(parts)]
 
 
@@ -53,10 +64,11 @@ def collect(given: Mapping[str, Any], partitions: Sequence[Any], volume: str) ->
         _inputs(inputs, "manifest", "splits") as (manifest, splits),
         _writing(given, "shards", volume) as out,
     ):
-        _room().collect(
-            folders, manifest, splits, out / FILES.get("shards", "shards"), _params(given)
-        )
+        _room().collect(folders, manifest, splits, out / SHARDS, _params(given))
         shutil.copyfile(splits, out / FILES["splits"])
+    if volume and (known := find_memory(given["place"])):
+        memory, _, line = known
+        memory.keep_shards(line, resolve_folder(Path(given["shards"].path)))
 
 
 @contextmanager

@@ -42,7 +42,8 @@ ALLOWED = {
     "pipelines/steps/bundles.py": "copies into a folder artifact of this task",
     "pipelines/steps/rooms.py": "artifacts, whose paths KFP makes for this task",
     "pipelines/steps/shards.py": "copies into a folder artifact of this task",
-    "pipelines/steps/volume.py": "folders of a name of nobody's, and its own books beside them",
+    "pipelines/steps/shared/volume.py": "folders of a name of nobody's, and its own books",
+    "pipelines/steps/shared/memory.py": "its own books on the volume",
     "pipelines/steps/trainjob.py": "a folder of the shared volume that is named for the run",
 }
 

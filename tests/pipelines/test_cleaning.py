@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.cluster import cleaning
-from pipelines.steps.volume import Volume, read_place
+from pipelines.steps.shared.memory import Memory
+from pipelines.steps.shared.volume import Volume, read_place
 from tests.pipelines.test_volume import BRANCH, list_images
 from tests.pipelines.test_volume import call as fetch_images
 
@@ -54,6 +55,45 @@ def test_the_cleaner_removes_what_no_run_needs(
     again = read_place(fetch_images(mount, tmp_path / "again" / "images", **BRANCH))
     assert again == made["well"]
     assert len(list_images(again)) == 3
+
+
+def test_what_runs_remember_stays_while_it_is_used(mount: Path) -> None:
+    volume, books = Volume(mount), mount / ".darkroom"
+    now = time.time() + 2 * cleaning.MONTH_SECONDS
+    for name in ("seen/used", "seen/of other code", "lines/nightly", "listings", "images/kept"):
+        (books / name if "images" not in name else mount / name).mkdir(parents=True)
+    memory = Memory(volume)
+    (mount / "table").write_bytes(b"rows")
+    memory.add_seen("used", mount / "table")
+    (books / "seen" / "used" / "0123.partial").write_bytes(b"half")
+    for name in ("lines/nightly/splits.parquet", "listings/kept.parquet", "listings/gone.parquet"):
+        (books / name).write_bytes(b"table")
+    assert not [one for one in cleaning.find_memories(volume) if not one.reason]
+    os.utime(books / "seen" / "used", (now - 9, now - 9))
+    found = list(cleaning.find_memories(volume, now))
+    assert {str(one.folder.relative_to(books)) for one in found if not one.reason} == {
+        "seen/used/0123.partial",
+        "seen/of other code",
+        "listings/gone.parquet",
+    }
+    for name in ("old", "last"):
+        (mount / "shards" / name).mkdir(parents=True)
+    (books / "lines" / "nightly" / "shards").write_text("last")
+    for ago, stays in ((9, {"last"}), (2 * cleaning.MONTH_SECONDS, set())):
+        os.utime(books / "lines" / "nightly", (now - ago, now - ago))
+        folders = cleaning.find_folders(volume, {}, keep=0, now=now)
+        assert {one.folder.name for one in folders if one.reason} == stays
+    for one in found:
+        if not one.reason:
+            volume.remove(one.folder)
+    assert len(memory.list_seen("used")) == 1
+    left = {str(one.relative_to(books)) for one in books.rglob("*") if one.is_file()}
+    assert left == {
+        str(memory.list_seen("used")[0].relative_to(books)),
+        "lines/nightly/shards",
+        "lines/nightly/splits.parquet",
+        "listings/kept.parquet",
+    }
 
 
 def test_clean_lists_first_and_closes_what_a_killed_pod_left_open(

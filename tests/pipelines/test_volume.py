@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from components.common.errors import DarkroomError
 from pipelines.steps import fetch as fetching
 from pipelines.steps.bundles import ELSEWHERE, check_place, find_input
 from pipelines.steps.fetch import fetch
-from pipelines.steps.volume import Volume, compute_folder_digest, read_place
+from pipelines.steps.shared.memory import MOST_TABLES, Memory
+from pipelines.steps.shared.volume import Volume, compute_folder_digest, read_place
 from tests.pipelines.conftest import Stub
 
 INGEST = {"source": "digits", "sha256": ""}
@@ -191,3 +193,35 @@ def test_mlflow_that_does_not_answer_ends_the_first_task(
     error = capsys.readouterr().err
     assert "error: MLflow at http://127.0.0.1:9 does not answer" in error
     assert not (tmp_path / "images").exists()
+
+
+def test_tables_of_many_nights_become_one(mount: Path, tmp_path: Path) -> None:
+    memory, table = Memory(Volume(mount)), tmp_path / "table"
+
+    def join(tables: Sequence[Path], target: Path) -> int:
+        target.write_text(" ".join(sorted(one.read_text() for one in tables)))
+        return len(tables)
+
+    for number in range(MOST_TABLES + 1):
+        memory.put_together("recipe", join)
+        table.write_text(f"{number:02d}")
+        memory.add_seen("recipe", table)
+    assert len(memory.list_seen("recipe")) == MOST_TABLES + 1
+    memory.put_together("recipe", join)
+    (one,) = memory.list_seen("recipe")
+    assert one.read_text().split() == [f"{number:02d}" for number in range(MOST_TABLES + 1)]
+    assert not memory.list_seen("another")
+
+
+def test_books_that_cannot_be_written_end_no_task(
+    mount: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory = Memory(Volume(mount))
+    (mount / ".darkroom").write_text("in the way")
+    (tmp_path / "splits.parquet").write_text("splits")
+    memory.add_seen("recipe", tmp_path / "splits.parquet")
+    memory.keep_shards("line", tmp_path)
+    told = capsys.readouterr().out
+    assert told.count("cannot be written") == 2
+    assert (memory.list_seen("recipe"), memory.find_splits("line")) == ([], None)
+    assert memory.find_shards("line") is None

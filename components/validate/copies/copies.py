@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
 from components.validate.copies.candidates import Pairs, find_candidates
+from components.validate.copies.compared import Compared, name_pairs
 from components.validate.copies.exports import link_exports
 from components.validate.copies.judging import (
     Likeness,
@@ -26,7 +28,7 @@ from components.validate.copies.judging import (
     compare,
     may_be_copies,
 )
-from components.validate.copies.pixels import read_picture, stack_pictures
+from components.validate.copies.pixels import read_picture, stack_pictures, were_read
 from components.validate.copies.sketch import Sketches
 
 if TYPE_CHECKING:
@@ -41,7 +43,12 @@ CLOSE = 64  # of them that are compared at once
 READ = 16  # pictures that a process reads at once
 
 
-def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> np.ndarray:
+def find_pictures(
+    folder: Path,
+    images: pd.DataFrame,
+    sketches: list[bytes],
+    compared: Compared | None = None,
+) -> np.ndarray:
     """Return the name of the picture that each image shows: the least sha256 of its copies.
 
     Copies are files of the same bytes, files that a program made of one photo, as their names say,
@@ -51,6 +58,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
         folder: of the images, or a listing of them.
         images: rows of the manifest that are usable.
         sketches: of them; empty where a picture is too small or too flat to be told from others.
+        compared: pairs that need not be compared again; it receives the others.
 
     Returns:
         Texts (images,); copies share one, and copies of copies.
@@ -65,9 +73,9 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
         rows = images.iloc[shown]
         pairs, equal = _find_copies(
             folder,
-            list(rows["path"]),
+            rows,
             Sketches([sketches[i] for i in shown], _list_sizes(rows)),
-            int((rows["width_px"] * rows["height_px"]).max()),
+            compared or Compared(),
         )
         ends = content[shown][np.stack([pairs.first, pairs.second])]
         group = _join(ends, len(names))
@@ -80,7 +88,7 @@ def find_pictures(folder: Path, images: pd.DataFrame, sketches: list[bytes]) -> 
 
 
 def _find_copies(
-    folder: Path, paths: list[str], sketches: Sketches, max_pixels: int
+    folder: Path, images: pd.DataFrame, sketches: Sketches, compared: Compared
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
     pairs = find_candidates(sketches)
@@ -93,28 +101,41 @@ def _find_copies(
     likely = np.flatnonzero(may_be_copies(fits))
     likely = likely[np.argsort(pairs.first[likely], kind="stable")]
     pairs, starts = pairs[likely], maps[likely]
-    seen: list[Likeness] = []
+    max_pixels = int((images["width_px"] * images["height_px"]).max())
+    paths = images["path"].to_numpy(object)
+
+    def look(rows: np.ndarray) -> tuple[Likeness, np.ndarray]:
+        with _reading(folder, max_pixels) as read:
+            return _compare_all(read, paths, pairs[rows], starts[rows])
+
+    likeness = compared.complete(name_pairs(list(images["sha256"]), pairs), look)
+    copies = np.flatnonzero(are_copies(likeness))
+    pairs, likeness = pairs[copies], likeness[copies]
+    return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
+
+
+def _compare_all(
+    read: Callable[[list[str]], Iterable[Any]], paths: np.ndarray, pairs: Pairs, maps: np.ndarray
+) -> tuple[Likeness, np.ndarray]:
+    """Return how alike pairs are, and of which both pictures could be read."""
+    whole = np.zeros(len(pairs), bool)
+    seen = [Likeness(*(np.zeros(0) for _ in fields(Likeness)))]
     with (
-        _reading(folder, max_pixels) as read,
         ThreadPoolExecutor(count_cores()) as threads,
         bar("comparing", "pairs", len(pairs)) as progress,
     ):
         for part in _cut(len(pairs), BLOCK):
             block = pairs[part]
             needed, place = np.unique([block.first, block.second], return_inverse=True)
-            luma, chroma = stack_pictures(read([paths[i] for i in needed]))
+            luma, chroma = stack_pictures(read(list(paths[needed])))
             first, second = place.reshape(2, -1)
+            whole[part] = were_read(luma)[first] & were_read(luma)[second]
             here = Pairs(**{**vars(block), "first": first, "second": second})
-            look = partial(_compare_part, luma, chroma, here, starts[part])
+            look = partial(_compare_part, luma, chroma, here, maps[part])
             for likeness in threads.map(look, _cut(len(here), CLOSE)):
                 seen.append(likeness)
                 progress.update(len(likeness.low))
-    if not seen:
-        return pairs, np.zeros(0, bool)
-    likeness = Likeness.join(seen)
-    copies = np.flatnonzero(are_copies(likeness))
-    pairs, likeness = pairs[copies], likeness[copies]
-    return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
+    return Likeness.join(seen), whole
 
 
 def _read_pictures(

@@ -13,6 +13,9 @@ from components.common.images.pixels import ImageForm, read_pixels
 
 LUMA_PX = 128
 CHROMA_PX = 16
+GREY = (
+    128  # all of a picture that could not be read; one so flat has no sketch, and is not compared
+)
 
 
 def read_picture(file: Path, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,12 +27,17 @@ def read_picture(file: Path, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         pixels = read_pixels(file, form)
     except (DarkroomError, OSError):
-        pixels = np.full((LUMA_PX, LUMA_PX, 3), 128, np.uint8)
+        pixels = np.full((LUMA_PX, LUMA_PX, 3), GREY, np.uint8)
     image = Image.fromarray(pixels).convert("YCbCr")
     colours = np.asarray(image.resize((CHROMA_PX, CHROMA_PX), Image.Resampling.BOX))[..., 1:]
     # Smoothed, it can be sampled between its pixels without loss.
     luma = image.getchannel(0).filter(ImageFilter.GaussianBlur(1))
     return np.asarray(luma), colours.transpose(2, 0, 1)
+
+
+def were_read(luma: np.ndarray) -> np.ndarray:
+    """Return which of the pictures of :func:`stack_pictures` could be read, (pictures,)."""
+    return np.asarray((luma != GREY).any(axis=(1, 2)))
 
 
 def stack_pictures(

@@ -77,7 +77,7 @@ def scan_files(
     images = open_images(folder, paths)
     parts = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     chunks = [Chunk(images.pick(part), part) for part in parts]
-    schema = _create_schema()
+    schema = create_schema()
     found: list[pa.RecordBatch | None] = [None] * len(chunks)
     with bar("reading", "images", len(paths)) as progress:
         for number, rows in _inspect_chunks(inspect, limits or Limits(), chunks):
@@ -142,7 +142,8 @@ def _await_some(pool: ProcessPoolExecutor, running: Iterable[Future[list[Row]]])
         raise
 
 
-def _create_schema() -> Any:
+def create_schema() -> Any:
+    """Return the columns of :func:`scan_files`, as Arrow has them."""
     import pyarrow as pa
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}

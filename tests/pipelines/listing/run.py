@@ -33,6 +33,7 @@ class Run:
     root: Path
     changes: tuple[str, ...] = ()
     volume: str = ""
+    most: int = PARTS  # partitions of validate
 
     def __post_init__(self) -> None:
         self.sections = read_settings(PARAMS, [*CHANGES, *self.changes]).parameters
@@ -48,9 +49,9 @@ class Run:
 
     def check(self) -> None:
         self.given["files"] = Stub(self.root / "plan" / "files")
-        self.parts = checks.plan(self.given, PARTS)
-        assert len(self.parts) == PARTS
-        self.checked = [Stub(self.root / f"check-{part}" / "checked") for part in range(PARTS)]
+        self.parts = checks.plan(self.given, self.most)
+        assert len(self.parts) == self.most
+        self.checked = [Stub(self.root / f"check-{i}" / "checked") for i in range(self.most)]
         for name, checked in zip(self.parts, self.checked, strict=True):
             checks.check(self.given | {"checked": checked}, name)
 

@@ -13,6 +13,7 @@ import yaml
 from components.common.images.listing import LISTING, list_paths
 from pipelines.compiler import compile_pipeline
 from pipelines.settings import read_settings
+from pipelines.steps.shared.volume import read_line, read_place
 from tests.pipelines.conftest import PARAMS
 from tests.pipelines.driver import Kfp
 from tests.pipelines.listing.conftest import commit
@@ -43,6 +44,33 @@ def test_the_cache_answers_for_the_same_images(s3: Any, photos: Path, tmp_path: 
     assert cluster.run(returns) == ["find-images", "promote"]
     other = cluster.run(returns | {"find-images": (lines - {first}).pop()})
     assert {"fetch", "check-images", "write-shards", "train"} <= set(other)
+
+
+def test_on_a_volume_the_cache_answers_for_the_same_images(
+    s3: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(s3, photos)
+    (tmp_path / "volume").mkdir()
+    run = Run(tmp_path, (*LISTED, "kubeflow.volume.claim=photos"), str(tmp_path / "volume"))
+
+    def fetch_in(kfp_run: str) -> str:
+        monkeypatch.setenv("DARKROOM_KFP_RUN_ID", kfp_run)
+        run.fetch("")
+        return str(run.given["place"])
+
+    cluster = Kfp(next(yaml.safe_load_all(compile_pipeline(read_settings(PARAMS, run.changes)))))
+    returns = {"plan-checks": ["0/2", "1/2"], "plan-shards": ["0/1"], "fetch": fetch_in("first")}
+    assert {"fetch", "check-images", "write-shards", "train"} <= set(cluster.run(returns))
+    assert fetch_in("second") == returns["fetch"]
+    assert cluster.run(returns) == ["fetch", "promote"]
+    s3.upload_file(str(photos / "digit-0" / "001.png"), "photos", "mine/digit-0/new.png")
+    new = cluster.run(returns | {"fetch": fetch_in("third")})
+    assert {"fetch", "check-images", "write-shards", "train"} <= set(new)
+    # The history of the models of one name is not that of another.
+    run.given["mlflow"] = {**run.given["mlflow"], "registered_model": "another"}
+    assert read_place(fetch_in("fourth")) == read_place(fetch_in("fifth"))
+    lines = {read_line(place) for place in (returns["fetch"], run.given["place"])}
+    assert len(lines) == 2
 
 
 def test_a_branch_that_moves_to_the_same_images_says_the_same(

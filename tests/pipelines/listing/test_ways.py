@@ -10,8 +10,8 @@ import pytest
 
 from components.common.images.listing import LISTING
 from pipelines.steps.bundles import list_names
+from pipelines.steps.shared.volume import read_place
 from pipelines.steps.source import find_address
-from pipelines.steps.volume import read_place
 from tests.pipelines.listing.conftest import commit
 from tests.pipelines.listing.run import FROM_S3, LISTED, Run, find_differences, run_rooms, upload
 from tests.pipelines.proxy import Proxy, standing_between

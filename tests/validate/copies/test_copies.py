@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from components.validate.copies.alignment import align, create_grid, sample
+from components.validate.copies.compared import Compared, join_compared
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.orientations import ORIENTATIONS, orient_frequencies, orient_pixels
 from components.validate.copies.sketch import BASE_PX, compute_frequencies
@@ -103,6 +104,36 @@ def test_names_of_exports_tell_what_was_made_of_one_photo(tmp_path):
     photo = pd.Series([name[0] for name in names], index=names)
     assert pictures.nunique() == 3
     assert (photo.groupby(pictures).nunique() == 1).all()
+
+
+def test_pairs_that_were_compared_are_not_read_again(tmp_path):
+    """Every night read again what may be copies, of like things a third of all images."""
+    parts = {f"{seed}": draw_part(seed) for seed in range(8)} | {"saved": save(draw_part(7))}
+    for name, image in parts.items():
+        image.save(tmp_path / f"{name}.png")
+    names = [f"{name}.png" for name in parts]
+    rows = pd.concat([pd.Series(names, name="path"), scan_files(tmp_path, names, 8, 120)], axis=1)
+    few, table = rows[:-1], tmp_path / "compared.parquet"
+    first = Compared()
+    find_pictures(tmp_path, few, list(few["sketch"]), first)
+    assert first.write(table) == len(first.added) > 10
+    wanted = find_pictures(tmp_path, rows, list(rows["sketch"]))
+    again = Compared.read([table])
+    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), again) == wanted).all()
+    assert wanted[-1] == wanted[7]
+    assert 0 < len(again.added) < len(first.added)
+    again.write(tmp_path / "more.parquet")
+    for name in names:
+        (tmp_path / name).unlink()
+    damaged = tmp_path / "damaged.parquet"
+    damaged.write_bytes(table.read_bytes()[:-9])
+    tables = [table, damaged, tmp_path / "gone.parquet", tmp_path / "more.parquet"]
+    assert join_compared(tables, tmp_path / "all.parquet") == len(first.added) + len(again.added)
+    known = Compared.read([tmp_path / "all.parquet"])
+    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), known) == wanted).all()
+    blind = Compared()
+    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), blind) != wanted).any()
+    assert not blind.added  # what could not be read says nothing of other nights
 
 
 def test_nothing_to_compare(tmp_path):

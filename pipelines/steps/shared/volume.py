@@ -3,9 +3,10 @@
 A folder is written under a name of nobody's, moved into place by one rename, and listed last: who
 finds it listed finds it whole, and two runs that write the same at once end with one folder. Beside
 them lies ``.darkroom``: the list (`inventory`), which source became which folder (`sources`), which
-run used what when (`uses`), and the `generations`. KFP's cache would go on pointing at folders that
-somebody removed; so each fetch looks whether what was made of its images is there still, and if not
-begins a new generation of them: a parameter of all tasks that use the volume, and of their keys.
+run used what when (`uses`), the `generations`, and what helps later runs (`memory.py`). KFP's cache
+would go on pointing at folders that somebody removed; so each fetch looks whether what was made of
+its images is there still, and if not begins a new generation of them: a parameter of all tasks that
+use the volume, and of their keys.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,13 +26,10 @@ from typing import Any
 
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
-from components.common.images.listing import read_entries, read_note, write_listing
-from components.common.images.stores.listing import Entry
 from components.common.terminal import say
 from components.common.tracking.runs import KFP_RUN_ID
 
 BOOKS = ".darkroom"
-LISTINGS = "listings"  # in it: what sources listed
 STREAMS = 16  # files that are read at a time
 PARTIAL = ".partial"  # ending of what is being written, or was when its writer was killed
 
@@ -61,10 +59,12 @@ class Volume:
             yield around / "new"
             digest = compute_digest(around / "new")[:16]
             target = self.mount / kind / digest
-            count = count_files(around / "new")
-            _put(around / "new", target, count)
-            entry = {"folder": f"{kind}/{digest}", "images": images or digest, "files": count}
-            self._write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
+            # Of images there are too many to ask each for its size.
+            counts = ("files", "bytes") if images else ("files",)
+            whole = {name: COUNTS[name](around / "new") for name in counts}
+            _put(around / "new", target, whole)
+            entry = {"folder": f"{kind}/{digest}", "images": images or digest, **whole}
+            self.write(f"inventory/{kind}-{digest}.json", json.dumps(entry))
             self.note_use(target)
             found.append(target)
         except OSError as error:
@@ -80,38 +80,13 @@ class Volume:
 
     def find_source(self, recipe: str) -> Path | None:
         """Return the folder of images that a source became, if it is there."""
-        name = self._read(f"sources/{recipe}")
+        name = self.read(f"sources/{recipe}")
         folder = self.mount / "images" / name
-        entry = self._read_entry(folder) if name.isalnum() else None
-        return folder if entry and self._is_whole(entry) else None
+        return folder if name.isalnum() and self.is_whole(folder) else None
 
     def note_source(self, recipe: str, folder: Path) -> None:
         """Note which folder of images a source became."""
-        self._write(f"sources/{recipe}", folder.name)
-
-    def keep_listing(self, folder: Path, address: str, entries: Sequence[Entry]) -> None:
-        """Keep what a source listed of the images in a folder, for who brings later ones."""
-        write_listing(self.mount / BOOKS / LISTINGS / f"{folder.name}.parquet", address, entries)
-
-    def link_known(self, address: str, entries: Sequence[Entry], target: Path) -> list[Entry]:
-        """Link the files that the last folder of a source has already; return the others.
-
-        Args:
-            address: of the source.
-            entries: what it lists now.
-            target: the new folder.
-        """
-        listings = sorted((self.mount / BOOKS / LISTINGS).glob("*.parquet"), key=_tell_age)
-        for listing in listings:
-            folder = self.mount / "images" / listing.stem
-            try:
-                if read_note(listing)["source"] != address or not folder.is_dir():
-                    continue
-                known = set(read_entries(listing))
-            except (OSError, ValueError, LookupError, DarkroomError):
-                continue  # a help that somebody damaged: then all is fetched
-            return [one for one in entries if one not in known or not _link(one, folder, target)]
-        return list(entries)
+        self.write(f"sources/{recipe}", folder.name)
 
     def check_generation(self, images: str) -> str:
         """Return the generation of what is made of some images; a new one if a part of it is gone.
@@ -120,7 +95,7 @@ class Volume:
             images: digest of the images.
         """
         name = f"generations/{images}"
-        generation = self._read(name)
+        generation = self.read(name)
         gone = [
             (file, entry["folder"])
             for file, entry in self.list_inventory()
@@ -130,7 +105,7 @@ class Volume:
             file.unlink(missing_ok=True)
         if gone or not generation:
             generation = secrets.token_hex(4)
-            self._write(name, generation)
+            self.write(name, generation)
         if gone:
             say(f"{', '.join(sorted(one for _, one in gone))}: gone from the volume, made anew")
         return generation
@@ -146,20 +121,23 @@ class Volume:
         run = os.environ.get(KFP_RUN_ID, "")
         if run and folder.is_relative_to(self.mount):
             with suppress(OSError):
-                self._write(f"uses/{self.find_uses(folder).name}/{run}", "")
+                self.write(f"uses/{self.find_uses(folder).name}/{run}", "")
 
     def find_uses(self, folder: Path) -> Path:
         """Return the folder with a file for each KFP run that used a folder."""
         return self.mount / BOOKS / "uses" / "-".join(folder.relative_to(self.mount).parts)
 
     def remove(self, folder: Path) -> None:
-        """Remove a folder that no run needs; it stays listed, so that the next fetch knows.
+        """Remove a folder or file that no run needs; it stays listed, so that the next fetch knows.
 
         Its name goes first, so that nobody finds a half of it.
         """
         gone = folder.with_name(f"{secrets.token_hex(8)}{PARTIAL}")
         folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
+            gone.unlink(missing_ok=True)
         shutil.rmtree(self.find_uses(folder), ignore_errors=True)
 
     def check_writable(self) -> None:
@@ -181,26 +159,34 @@ class Volume:
                 "deploy/operator/volume-owner.yaml` mends that once"
             ) from None
 
+    def is_whole(self, folder: Path) -> bool:
+        """Whether a folder is listed, and there as it was written."""
+        entry = self._read_entry(folder)
+        return entry is not None and self._is_whole(entry)
+
     def _read_entry(self, folder: Path) -> dict[str, Any] | None:
         name = "-".join(folder.relative_to(self.mount).parts)
         return _read_entry(self.mount / BOOKS / "inventory" / f"{name}.json")
 
     def _is_whole(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a listed folder is there with as many files as it was written with.
+        """Whether a listed folder is there with as many files, and bytes, as were written.
 
         Files are counted and not read: seconds for a hundred thousand.
         """
         folder = self.mount / entry["folder"]
-        wanted = entry.get("files")  # of an earlier version's folder nobody counted them
-        return folder.is_dir() and (wanted is None or count_files(folder) == wanted)
+        # Of an earlier version's folder nobody counted them.
+        wanted = {name: entry[name] for name in COUNTS if entry.get(name) is not None}
+        return folder.is_dir() and _holds(folder, wanted)
 
-    def _read(self, name: str) -> str:
+    def read(self, name: str) -> str:
+        """Return a text of the books, empty where there is none."""
         try:
             return (self.mount / BOOKS / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             return ""
 
-    def _write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
+        """Write a text into the books, whole or not at all."""
         target = self.mount / BOOKS / name
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{secrets.token_hex(8)}")
@@ -222,8 +208,22 @@ def count_files(folder: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
-def _put(new: Path, target: Path, count: int) -> None:
-    """Move a folder of some files into its place, unless what is there is as whole."""
+def count_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder and below."""
+    return sum(
+        (Path(name) / file).stat().st_size for name, _, files in os.walk(folder) for file in files
+    )
+
+
+COUNTS = {"files": count_files, "bytes": count_bytes}
+
+
+def _holds(folder: Path, counts: Mapping[str, int]) -> bool:
+    return all(COUNTS[name](folder) == count for name, count in counts.items())
+
+
+def _put(new: Path, target: Path, counts: Mapping[str, int]) -> None:
+    """Move a folder into its place, unless what is there is as whole by what was counted."""
     for is_last in (False, True):
         try:
             new.rename(target)
@@ -231,30 +231,14 @@ def _put(new: Path, target: Path, count: int) -> None:
         except OSError:  # another folder is there
             if not target.is_dir():
                 raise
-            if count_files(target) == count:
+            if _holds(target, counts):
                 say(f"{target} is there already, the same")
                 return
             if is_last:
                 raise
-        say(f"{target} lacks files of its own: replaced")
+        say(f"{target} is not whole any more: replaced")
         with suppress(OSError):  # another run was faster
             target.rename(new.with_name("broken"))
-
-
-def _tell_age(file: Path) -> float:
-    return -file.stat().st_mtime
-
-
-def _link(entry: Entry, folder: Path, target: Path) -> bool:
-    """Link a file of an earlier folder, and return whether that was done."""
-    if not entry.digest:  # then a name and a size are all that is the same
-        return False
-    (target / entry.path).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(folder / entry.path, target / entry.path)
-    except OSError:  # gone, or a volume without links
-        return False
-    return True
 
 
 def compute_folder_digest(folder: Path) -> str:
@@ -270,11 +254,22 @@ def compute_folder_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def name_place(folder: Path, generation: str) -> str:
-    """Return how tasks are told of images on the volume: where they are, of which generation."""
-    return f"{folder}@{generation}"
+def name_place(folder: Path, generation: str, line: str) -> str:
+    """Return how tasks are told of images on the volume.
+
+    Args:
+        folder: where they are.
+        generation: of what is made of them.
+        line: the runs that go on where the one before them ended.
+    """
+    return f"{folder}@{generation}-{line}"
 
 
 def read_place(place: str) -> Path:
     """Return the folder of images that :func:`name_place` named."""
     return Path(place.rpartition("@")[0])
+
+
+def read_line(place: str) -> str:
+    """Return the line of runs that :func:`name_place` named; empty: none."""
+    return place.rpartition("@")[2].partition("-")[2]
