@@ -30,7 +30,7 @@ TRY_AGAIN = "try again"
 SERVER_ERROR = 500
 # What clients of servers and stores call it, by names of classes, as none is imported here.
 PASSING = {
-    *("MlflowAwayError", "BusyError", "ConnectionError", "TimeoutError"),
+    *("MlflowAwayError", "PassingError", "BusyError", "ConnectionError", "TimeoutError"),
     *("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "HTTPClientError"),
     *("ProtocolError", "IncompleteRead", "IncompleteReadError"),
 }

@@ -22,6 +22,13 @@ REPLACED = "has been replaced since it was listed; run the pipeline again"
 Result = TypeVar("Result")
 
 
+class PassingError(DarkroomError):
+    """What failed for all tries may be well in a minute: a later attempt of the task may help.
+
+    It is told by its kind, for what was the cause of an error is lost between processes.
+    """
+
+
 class RefusedError(Exception):
     """Another try would end the same; the words say what to do."""
 
@@ -107,7 +114,7 @@ def fetch_file(
             # Where all bytes are here, and still it failed, they are not the right ones.
             start = size if mark and size != remote.bytes else 0
             if tries > len(PAUSES):
-                raise DarkroomError(_describe_end(remote, error, tries, start)) from None
+                raise PassingError(_describe_end(remote, error, tries, start)) from None
             _wait(remote.name, error, max(tries - 1, 0))
     _check_digest(remote, target, remote.digest if remote.digest[1] else said)
 
@@ -121,7 +128,7 @@ def retry(action: Callable[[], Result], name: str) -> Result:
             raise DarkroomError(f"{name}: {error}") from None
         except (OSError, BusyError) as error:
             if tries == len(PAUSES):
-                raise DarkroomError(
+                raise PassingError(
                     f"{name}: cannot be read ({describe(error)}) after {tries + 1} tries; check "
                     "the address and the network, then run again"
                 ) from None
@@ -198,7 +205,7 @@ def _check_digest(remote: Remote, file: Path, digest: tuple[str, str]) -> None:
     with file.open("rb") as stream:
         found = hashlib.file_digest(stream, algorithm).hexdigest()
     if found != expected:
-        raise DarkroomError(
+        raise PassingError(
             f"{remote.name}: its {algorithm} is {found}, but the store says {expected}; it was "
             "damaged on the way or changed: run again"
         )
