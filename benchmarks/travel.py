@@ -33,7 +33,6 @@ from benchmarks._travel_tasks import (  # noqa: E402
     work,
 )
 from components.common.images.stores.listing import STREAMS  # noqa: E402
-from components.common.terminal import exit_on_error  # noqa: E402
 from components.validate.partitions import LEAST  # noqa: E402
 
 POD_SECONDS = 20.0  # from a pod's creation to its first line: on a real backend, one node
@@ -226,7 +225,7 @@ def simulate(costs: Costs, images: int, new: int, pods: int, latency: float) -> 
     # Few pods share what is new: one for so many images, one for each shard.
     looking = max(1, min(pods, new // LEAST))
     writing = min(pods, sum(math.ceil(share * new / SHARD_IMAGES) for share in SHARES))
-    again = images * (costs.recalled + costs.judged_again)
+    again = images * (costs.recalled + costs.judged_again / CORES)
     share = new / images
     night = {
         "find images": (0.0, 0, 0.0),  # on a volume fetch asks

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -80,7 +80,8 @@ def plan(
     plans.sort(key=lambda one: one.file in known)
     fresh = len(plans) - len(known)
     if fresh:
-        stored = _find_stored(earlier_splits, earlier_shards, form)
+        wanted = {row.sha256 for one in plans[:fresh] for row in one.rows}
+        stored = _find_stored(earlier_splits, earlier_shards, form, wanted)
         plans[:fresh] = [replace(one, stored=pick_stored(stored, one)) for one in plans[:fresh]]
     write_plans(planned, plans, form, earlier_shards)
     parts = max(1, min(most, fresh))
@@ -99,8 +100,10 @@ def _read_earlier(file: Path | None, params: Params) -> pd.DataFrame | None:
         return None
 
 
-def _find_stored(splits: Path | None, shards: Path | None, form: ImageForm) -> Stored:
-    """Return where the pixels of the images of an earlier run are, in shards of its folder."""
+def _find_stored(
+    splits: Path | None, shards: Path | None, form: ImageForm, wanted: Container[str]
+) -> Stored:
+    """Return where the pixels of images are, by sha256, in the shards of an earlier run."""
     if not splits or not shards:
         return {}
     try:
@@ -113,7 +116,7 @@ def _find_stored(splits: Path | None, shards: Path | None, form: ImageForm) -> S
     except (DarkroomError, OSError, KeyError):
         return {}
     held = (shard for split in dataset.splits.values() for shard in split.shards)
-    return list_stored(plans, {shard.recipe: shard.file for shard in held})
+    return list_stored(plans, {shard.recipe: shard.file for shard in held}, wanted)
 
 
 def write_partition(*, images: Path, planned: Path, folder: Path, part: int, parts: int) -> None:

@@ -7,7 +7,7 @@ still right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from components.common.errors import DarkroomError
@@ -17,18 +17,22 @@ from components.common.shards.tfscan import CRC_BYTES, scan_shard
 from components.preprocess.shards.plans import ShardPlan, Stored
 
 
-def list_stored(plans: Sequence[ShardPlan], recipes: Mapping[str, str]) -> Stored:
+def list_stored(
+    plans: Sequence[ShardPlan], recipes: Mapping[str, str], wanted: Container[str]
+) -> Stored:
     """Return where the pixels of images are.
 
     Args:
         plans: the shards of an earlier run, planned again with the form and code of now.
         recipes: recipe of a shard that is there → its file.
+        wanted: sha256 of the images.
     """
     return {
         row.sha256: (recipes[plan.recipe], number)
         for plan in plans
         if plan.recipe in recipes
         for number, row in enumerate(plan.rows)
+        if row.sha256 in wanted
     }
 
 

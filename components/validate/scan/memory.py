@@ -52,7 +52,6 @@ def recall(tables: Sequence[Path], listing: Path, paths: Collection[str], target
         target: Parquet file to write, with the columns of `scan_files` and `path`.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     wanted: dict[str, list[str]] = {}
@@ -64,16 +63,15 @@ def recall(tables: Sequence[Path], listing: Path, paths: Collection[str], target
         for rows in _read_all(tables):
             if not wanted:
                 break
-            found = rows.filter(pc.is_in(rows[CONTENT], pa.array(list(wanted), pa.string())))
             # Two runs that looked at once have left a content in two tables: the first counts.
             pairs = [
                 (row, path)
-                for row, name in enumerate(found[CONTENT].to_pylist())
+                for row, name in enumerate(rows[CONTENT].to_pylist())
                 for path in wanted.pop(name, ())
             ]
             if pairs:
                 places, own = (list(one) for one in zip(*pairs, strict=True))
-                chosen = found.take(places).set_column(0, "path", pa.array(own))
+                chosen = rows.take(places).set_column(0, "path", pa.array(own))
                 writer.write_table(chosen)
                 known.update(own)
     return known
