@@ -33,6 +33,7 @@ from benchmarks._travel_tasks import (  # noqa: E402
     work,
 )
 from components.common.images.stores.listing import STREAMS  # noqa: E402
+from components.common.terminal import exit_on_error  # noqa: E402
 from components.validate.partitions import LEAST  # noqa: E402
 
 POD_SECONDS = 20.0  # from a pod's creation to its first line: on a real backend, one node
