@@ -30,6 +30,7 @@ CARRIED = (
     "common/host.py",
     "common/images/__init__.py",
     "common/images/colour.py",
+    "common/images/deep.py",
     "common/images/formats.py",
     "common/images/pixels.py",
     "common/serving/__init__.py",
