@@ -15,12 +15,25 @@ from tests.faults.project import PHOTOS, SITE, Line, compute_digests, start
 # TensorFlow's kernels and BLAS are not asked: these rooms need neither.
 SURROUNDINGS = {
     "another order, umask, language, time zone": {
-        "LC_ALL": "tr_TR.UTF-8",  # where it is not installed, C is taken
+        "LC_ALL": "tr_TR.UTF-8",
         "LANG": "tr_TR.UTF-8",
         "TZ": "Asia/Kolkata",
     },
-    "one core, plain C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONHASHSEED": "7"},
+    "one core, German": {"LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "7"},
+    "one core, plain C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONHASHSEED": "8"},
 }
+
+
+def make_language(folder: Path, name: str) -> dict[str, str]:
+    """Make a language that is not installed, as it is on few machines; return what names it."""
+    if name == "C":
+        return {}
+    place = folder / "languages"
+    place.mkdir()
+    made = ["localedef", "-c", "-i", name.partition(".")[0], "-f", "UTF-8", str(place / name)]
+    if not shutil.which("localedef") or subprocess.run(made, check=False).returncode:
+        pytest.skip(f"there is no {name} here, nor what makes one")
+    return {"LOCPATH": str(place), "DARKROOM_LANGUAGE": name}
 
 
 def shuffle_files(folder: Path) -> None:
@@ -37,6 +50,7 @@ def shuffle_files(folder: Path) -> None:
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_digests_do_not_depend_on_surroundings(name: str, line: Line, tmp_path: Path) -> None:
     folder = line.copy("validate", tmp_path / "an other place ü")
+    around = SURROUNDINGS[name] | make_language(tmp_path, SURROUNDINGS[name]["LC_ALL"])
     prefix: tuple[str, ...] = ()
     if name.startswith("another"):
         shuffle_files(folder / PHOTOS)
@@ -47,7 +61,7 @@ def test_digests_do_not_depend_on_surroundings(name: str, line: Line, tmp_path: 
             pytest.skip("there is no taskset here")
     for room in ("validate", "preprocess"):
         stage = line.stages[room]
-        process = start(stage, folder, prefix=prefix, **SURROUNDINGS[name])
+        process = start(stage, folder, prefix=prefix, **around)
         assert process.wait(120) == 0, Path(f"{folder}.log").read_text()
         assert compute_digests(folder, stage) == line.digests[room]
 

@@ -76,6 +76,11 @@ def cut_network() -> None:
     sys.addaudithook(refuse)
 
 
+if "DARKROOM_LANGUAGE" in os.environ:
+    import locale
+
+    # As a library may: then C writes a comma into its numbers, and knows an İ.
+    locale.setlocale(locale.LC_ALL, os.environ["DARKROOM_LANGUAGE"])
 if "DARKROOM_OFFLINE" in os.environ:
     cut_network()
 if "DARKROOM_FAULT" in os.environ:
