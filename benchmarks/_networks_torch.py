@@ -92,8 +92,29 @@ def main() -> None:
         target = folder / f"transformers-{name}"
         model.save_pretrained(target)
         keep_answers(target, SIZE_PX, lambda x, m=model, a=answer: a(m, x))
+    (folder / "names.json").write_text(json.dumps(describe_all()))
     versions = {lib.__name__: lib.__version__ for lib in (torch, timm, transformers)}
     (folder / "versions.json").write_text(json.dumps(versions))
+
+
+def describe_all() -> dict[str, dict[str, Any]]:
+    """Return what timm makes of each name of a plain vision transformer, without its weights."""
+    found = {}
+    for name in timm.list_models(module="vision_transformer"):
+        with torch.device("meta"):
+            model = timm.create_model(name)
+        blocks = getattr(model, "blocks", [None])
+        if type(model).__name__ != "VisionTransformer" or not hasattr(blocks[0], "mlp"):
+            continue
+        found[name] = {
+            "heads": blocks[0].attn.num_heads,
+            "activation": repr(blocks[0].mlp.act),
+            "epsilon": blocks[0].norm1.eps,
+            "pool": model.global_pool,
+            "input_size": model.pretrained_cfg["input_size"],
+            "shapes": {key: tuple(value.shape) for key, value in model.state_dict().items()},
+        }
+    return found
 
 
 def write_timm(target: Path, name: str, changes: dict[str, Any]) -> None:

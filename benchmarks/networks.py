@@ -24,6 +24,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._flags import Flags, existing
 
+ACTIVATIONS = {  # of ours, as PyTorch and timm print theirs
+    "gelu": ("GELU()", "GELU(approximate='none')"),
+    "gelu_tanh": ("GELUTanh()", "GELU(approximate='tanh')"),
+    "quick_gelu": ("QuickGELU()",),
+}
 TOLERANCE = 1e-4  # of the features' standard deviation
 
 
@@ -43,6 +48,7 @@ def main() -> None:
         if flags.torch_python:
             subprocess.run([flags.torch_python, script, folder], check=True)  # noqa: S603
             print("compared with", json.loads((folder / "versions.json").read_text()))
+        different = compare_names(folder / "names.json")
         if flags.hub:
             from benchmarks._networks_hub import write_presets
 
@@ -50,8 +56,44 @@ def main() -> None:
             print("compared with keras-hub", version("keras-hub"))
         folders = [one for one in sorted(folder.iterdir()) if one.is_dir()]
         worst = [compare(one) for one in folders if flags.only in one.name]
-    if not worst or max(worst) > TOLERANCE:
+    if different or not worst or max(worst) > TOLERANCE:
         raise SystemExit(f"{len(worst)} networks, the worst gap {max(worst, default=np.inf):.2g}")
+
+
+def compare_names(file: Path) -> int:
+    """Print which names of timm's transformers mean something else here; return how many do.
+
+    A published config seldom says heads, activation and pooling: they follow from the name.
+    """
+    from components.common.errors import DarkroomError
+    from components.train.networks.published import checkpoints
+    from components.train.networks.published.vit_weights import TIMM, rename
+
+    kinds = json.loads(file.read_text()) if file.is_file() else {}
+    same, refused, different = 0, [], []
+    for name, kind in kinds.items():
+        config = {
+            "architecture": name,
+            "global_pool": kind["pool"],
+            "pretrained_cfg": {"input_size": kind["input_size"]},
+        }
+        try:
+            names = rename(kind["shapes"], TIMM, "")
+            shapes = {names[key]: size for key, size in kind["shapes"].items() if key in names}
+            vit = checkpoints.describe(shapes, **checkpoints.describe_timm(config, shapes))
+        except (DarkroomError, KeyError):
+            refused.append(name)
+            continue
+        heads, epsilon = kind["heads"] == vit.heads, kind["epsilon"] == vit.epsilon
+        if heads and epsilon and (vit.gated or kind["activation"] in ACTIVATIONS[vit.activation]):
+            same += 1
+        elif not checkpoints.NOT_PLAIN.search(name):
+            different.append(name)
+    if kinds:
+        print(
+            f"names of timm: {same} mean the same, {len(refused)} are refused, {different} differ"
+        )
+    return len(different)
 
 
 def compare(folder: Path) -> float:

@@ -127,7 +127,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         ours = {names[name]: shape for name, shape in shapes.items() if name in names}
         is_timm = family.rules is TIMM
         make, scaling = (
-            (_describe_timm(config, ours), _scale_timm(config))
+            (describe_timm(config, ours), _scale_timm(config))
             if is_timm
             else (_describe_transformers(config, family, ours), _scale(folder, family))
         )
@@ -220,7 +220,8 @@ def describe(
     )
 
 
-def _describe_timm(config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+def describe_timm(config: dict[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return what :func:`describe` asks for of a transformer of timm, by its config and name."""
     name = config["architecture"]
     given = config.get("model_args") or {}
     width = shapes["embedding.patch.weight"][0]
