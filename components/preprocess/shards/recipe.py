@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from components.common.artifacts.dataset import LABEL, PATH, PIXELS, SHA256
-from components.common.images import colour, formats, pixels
+from components.common.images import colour, deep, formats, pixels
 from components.common.images.pixels import ImageForm
 from components.common.images.recipe import compute_code_digest, list_decoders
 from components.common.shards import tfrecord
@@ -18,7 +18,7 @@ from components.preprocess.shards import records
 from components.preprocess.shards.records import Row
 
 # The code that decides the bytes: image → pixels, features → record, row → features.
-CODE = (pixels, colour, formats, tfrecord, records)
+CODE = (pixels, colour, deep, formats, tfrecord, records)
 FEATURES = (PIXELS, LABEL, PATH, SHA256)  # names in a record, from a module that holds more
 
 
