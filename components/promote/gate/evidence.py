@@ -34,6 +34,22 @@ class Evidence:
         """Return the same with more figures."""
         return dataclasses.replace(self, figures=self.figures | dict(more))
 
+    def list_all(self) -> set[str]:
+        """Return the names of all figures, those that few images left out among them."""
+        return {*self.figures, *self.unmeasured}
+
+    def list_metrics(self, kind: str) -> set[str]:
+        """Return what is known of the classes or slices: `recall`, `accuracy.low`; empty: of none.
+
+        Args:
+            kind: `classes` or `slices`.
+        """
+        own = [name for name in self.list_all() if name.startswith(f"{kind}.")]
+        parts = {name.removesuffix("images") for name in own if name.endswith(".images")}
+        # The name of a class may hold dots too.
+        cuts = ((name, place) for name in own for place, one in enumerate(name, 1) if one == ".")
+        return {name[place:] for name, place in cuts if name[:place] in parts}
+
     def list_parts(self, kind: str, metric: str) -> Iterator[tuple[str, float, int]]:
         """Yield name, figure and number of images of each class or slice that has the metric.
 

@@ -34,14 +34,16 @@ DATA_FAILED = "failed"  # as validate says it
 def check_rules(rules: Sequence[Rule], evidence: Evidence, source: str) -> None:
     """Raise DarkroomError if a rule names a figure that the evaluation does not hold."""
     for number, rule in enumerate(rules):
-        if rule.each or rule.metric in SERVED or rule.limit in PAIRED:
+        if rule.metric in SERVED or rule.limit in PAIRED:
             continue
-        if rule.metric not in evidence.figures and rule.metric not in evidence.unmeasured:
-            hint = suggest(rule.metric, [*evidence.figures, *SERVED])
-            known = sorted(evidence.figures, key=lambda name: (name.count("."), name))
+        held = evidence.list_metrics(rule.each) if rule.each else evidence.list_all()
+        if held and rule.metric not in held:
+            hint = suggest(rule.metric, held if rule.each else [*held, *SERVED])
+            known = sorted(held, key=lambda name: (name.count("."), name))
             more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+            of = f" of {rule.each}" if rule.each else ""
             raise DarkroomError(
-                f"promote.rules[{number}].metric: {source} holds no `{rule.metric}`; {hint}it "
+                f"promote.rules[{number}].metric: {source} holds no `{rule.metric}`{of}; {hint}it "
                 f"holds {', '.join(known[:12])}{more}"
             )
 

@@ -168,6 +168,17 @@ def test_unknown_metric_is_refused_with_the_legal_ones() -> None:
         check_rules([FLOOR], many, "metrics.json")
 
 
+def test_unknown_metric_of_each_class_is_refused_too() -> None:
+    figures = {"classes.a.b.images": 9.0, "classes.a.b.recall": 1.0, "classes.a.b.recall.low": 0.7}
+    evidence = Evidence(figures, "t", unmeasured={"classes.a.b.f1.low": "too few images"})
+    for metric in ("recall", "recall.low", "f1.low"):
+        check_rules([Rule(metric, each="classes", at_least=0.1)], evidence, "metrics.json")
+    wrong = Rule("recal", each="classes", at_least=0.1)
+    with pytest.raises(DarkroomError, match=r"no `recal` of classes; did you mean `recall`\? it"):
+        check_rules([wrong], evidence, "metrics.json")
+    check_rules([Rule("recal", each="slices", at_least=0.1)], evidence, "metrics.json")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
