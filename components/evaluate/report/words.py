@@ -66,6 +66,8 @@ def describe_scaling(card: ModelCard) -> str:
 
 def describe_rival(rival: dict[str, Any]) -> str:
     """Return how the model does against another on the same images."""
+    if not rival["won"] and not rival["lost"]:  # as where the probe was kept
+        return f"It is right and wrong where the {rival['name']} is ({rival['accuracy']:.1%})."
     low, high = rival["difference_interval"]
     verdict = "is better than"
     if low <= 0 <= high:

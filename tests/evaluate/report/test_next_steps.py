@@ -21,6 +21,7 @@ from components.common.artifacts.curve import (
 )
 from components.evaluate.report.drawings import draw_curve
 from components.evaluate.report.next_steps import compare_with_probe, describe_curve, list_steps
+from components.evaluate.report.words import describe_rival
 
 HOSTILE = "shirt; rm -rf '$HOME'"
 
@@ -144,3 +145,11 @@ def test_both_curves_are_drawn() -> None:
         assert f">{words}</text>" in svg
     alone = draw_curve([*measured, *POINTS[:2]], "the probe's alone")
     assert "of it</text>" not in alone
+
+
+def test_a_rival_that_is_as_often_right_on_the_same_images_is_no_rival() -> None:
+    rival = {"name": "probe", "accuracy": 0.844, "won": 0, "lost": 0, "difference": 0.0}
+    rival |= {"difference_interval": (-0.01, 0.01), "p_value": 1.0}
+    assert describe_rival(rival) == "It is right and wrong where the probe is (84.4%)."
+    told = describe_rival(rival | {"won": 2, "lost": 2})
+    assert told.startswith("It cannot be told from the probe (84.4%): 2 images won, 2 lost")
