@@ -163,13 +163,15 @@ def write_plans(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told = [{"split": one.split, "file": one.file, "recipe": one.recipe} for one in plans]
+    # Of few images a shard may be without any, and no row group is: those come last.
+    ordered = sorted(plans, key=lambda one: not one.rows)
+    told = [{"split": one.split, "file": one.file, "recipe": one.recipe} for one in ordered]
     note = {"form": asdict(form), "shards": told, "earlier": str(earlier or "")}
     kinds = [("path", pa.string()), ("label", pa.int64()), ("sha256", pa.string())]
     kinds += [("stored_in", pa.string()), ("stored_at", pa.int64())]
     schema = pa.schema(kinds, metadata={NOTE: json.dumps(note)})
     with writing(file) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for one in plans:
+        for one in (one for one in ordered if one.rows):
             rows = []
             for row in one.rows:
                 shard, number = one.stored.get(row.sha256, (None, None))
@@ -186,7 +188,8 @@ def read_plans(file: Path, part: int, parts: int) -> tuple[list[ShardPlan], Imag
         note = json.loads(table.schema_arrow.metadata[NOTE])
         for number, told in list(enumerate(note["shards"]))[part::parts]:
             rows, stored = [], {}
-            for row in table.read_row_group(number).to_pylist():
+            is_empty = number >= table.num_row_groups
+            for row in () if is_empty else table.read_row_group(number).to_pylist():
                 place = row.pop("stored_in"), row.pop("stored_at")
                 rows.append(Row(**row))
                 if place[0] is not None:

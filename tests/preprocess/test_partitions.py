@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from components.common.artifacts.dataset import read_dataset
+from components.common.images.pixels import ImageForm
 from components.preprocess import partitions
 from components.preprocess.run import run
+from components.preprocess.shards.plans import ShardPlan
+from components.preprocess.shards.records import Row
 from components.preprocess.spec import Inputs, Outputs, Params
 
 PARAMS = Params(size_px=64, shard_mb=1)
@@ -142,3 +145,19 @@ def test_another_form_or_damaged_splits_make_all_anew(
     out = cluster.go(outputs)
     assert "warning: " in capsys.readouterr().out
     assert read(out / "shards") == whole
+
+
+def test_a_shard_without_images_is_planned_as_well(tmp_path: Path) -> None:
+    """Of a few large images a shard may hold none: the plan of a cluster ended with a traceback."""
+    form = ImageForm(64, "stretch", "#ffffff")
+    row = Row("a.png", 1, "ab")
+    plans = [
+        ShardPlan("train", "0", (), "r0"),
+        ShardPlan("train", "1", (row,), "r1", {"ab": ("old", 7)}),
+        ShardPlan("train", "2", (), "r2"),
+        ShardPlan("val", "3", (Row("b.png", 0, "cd"),), "r3"),
+    ]
+    partitions.write_plans(tmp_path / "planned", plans, form, tmp_path)
+    read = [partitions.read_plans(tmp_path / "planned", part, 3) for part in range(3)]
+    assert sorted((one for own, *_ in read for one in own), key=lambda one: one.file) == plans
+    assert all(told == [form, tmp_path] for _, *told in read)
