@@ -23,7 +23,7 @@ from components.preprocess.shards.records import Row
 from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
 from components.preprocess.splits.changes import check_fractions, describe_changes
-from components.preprocess.splits.classes import fill_classes
+from components.preprocess.splits.classes import fill_classes, keep_reasons
 from components.preprocess.splits.labels import (
     add_left_out,
     describe_two_labels,
@@ -85,7 +85,7 @@ def draw_splits(
         earlier=kept,
         **shares,
     )
-    splits = keep_together(add_left_out(splits, images[away]))
+    splits = keep_reasons(keep_together(add_left_out(splits, images[away])), kept)
     form = create_form(usable, params)
     splits[BATCH] = assign_batches(splits, kept, count_images(form, params.shard_mb))
     for finding in describe_two_labels(splits):

@@ -50,7 +50,7 @@ def read_sampled(facts: Any, file: Path) -> list[str] | None:
     is_list = isinstance(sampled, list) and all(isinstance(path, str) for path in sampled)
     if not (is_list or sampled is None):
         raise DarkroomError(
-            f"--outline {file}: not what `python -m components.ingest outline --facts` wrote"
+            f"--outline {file}: not what `python -m components.ingest outline` wrote"
         )
     return sampled  # type: ignore[no-any-return]
 

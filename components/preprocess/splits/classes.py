@@ -17,7 +17,7 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.preprocess.splits.conflicts import FREE, TEST, TRAIN, VAL
 from components.preprocess.splits.history import find_past, may_keep
-from components.preprocess.splits.reasons import FILLED
+from components.preprocess.splits.reasons import FILLED, STAYS
 from components.preprocess.splits.splits import draw_rows, read_given
 
 if TYPE_CHECKING:
@@ -76,6 +76,26 @@ def fill_classes(
     same = (found["split"] == filled["split"]).fillna(value=False)
     found["why"] = found["why"].where(~same, filled["why"])
     return found
+
+
+def keep_reasons(splits: pd.DataFrame, earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the splits where images that were put into theirs for a class go on to say so.
+
+    So a second run on the same images writes the very file of the first.
+
+    Args:
+        splits: path, sha256, split, why.
+        earlier: splits of an earlier run.
+    """
+    if earlier is None or "why" not in earlier:
+        return splits
+    names = ["path", "sha256", "split"]
+    before = earlier[earlier["why"].str.contains(FILLED, regex=False, na=False)]
+    said = before.drop_duplicates(names).set_index(names)["why"].str.partition(FILLED)[2]
+    found = splits.join(said.rename("said"), on=names)["said"]
+    told = found.notna() & ~splits["why"].str.contains(FILLED, regex=False)
+    words = splits.loc[told, "why"].str.removeprefix(f"{STAYS}; ")
+    return splits.assign(why=splits["why"].where(~told, words + FILLED + found))
 
 
 class _State:

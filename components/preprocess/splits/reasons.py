@@ -22,8 +22,9 @@ ALONE = "by itself it is in "
 TWO_LABELS = f"{OUT_WORDS}the same file as "
 FILLED = "; put here because class "
 ALSO = "; near-duplicate of "
+STAYS = "where an earlier run had put it"
 _TOLD = {
-    WAS: "where an earlier run had put it",
+    WAS: STAYS,
     MATES: "where an earlier run had put its group",
     GONE: "where an earlier run had put a picture that it repeats, and that is gone",
 }

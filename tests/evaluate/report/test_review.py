@@ -173,11 +173,11 @@ def test_the_stage_writes_the_page_and_the_next_report_says_what_was_mended(
 
 
 def test_a_page_of_many_photos_stays_small(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(review, "MOST_PICTURES_BYTES", 20_000)
+    monkeypatch.setattr(review, "MOST_PICTURES_BYTES", 8_000)
     run(room.inputs, room.outputs, PARAMS)
     page = room.outputs.labels.read_text()
     found = read_data(page)["items"]
-    assert 0 < sum(len(one["picture"]) for one in found) <= 20_000
+    assert 0 < sum(len(one["picture"]) for one in found) <= 8_000
     assert "more are not shown" in page
 
 

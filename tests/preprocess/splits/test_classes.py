@@ -207,3 +207,12 @@ def test_shares_that_filled_classes_make_are_not_laid_to_groups(
         filled = splits["why"].str.contains("; put here because") & (splits["split"] == name)
         assert f"{filled.sum():,} of them were put there, since their classes had none" in printed
     assert "the largest has" not in printed
+
+
+def test_a_second_run_gives_the_same_reasons() -> None:
+    images = table(make_classes([5, 5, 40]))
+    first = draw_splits(images, Params())
+    assert first["why"].str.contains("put here because").any()
+    second = draw_splits(images, Params(), first)
+    pd.testing.assert_frame_equal(second, first)
+    pd.testing.assert_frame_equal(draw_splits(images, Params(), second), first)
