@@ -50,6 +50,7 @@ def test_a_quota_limits_the_threads(tmp_path: Path) -> None:
     assert start(tmp_path) == [1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="quotas are Linux")
 def test_where_none_binds_nothing_is_set(tmp_path: Path) -> None:
     cores = count_cores()  # of the machine that runs the tests

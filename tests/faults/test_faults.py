@@ -15,7 +15,7 @@ from tests.faults.trial import NotTried, Trial
 
 SEED = int.from_bytes(os.urandom(2))  # a failure names it
 TRIED = [
-    ("ingest", "full disk"),
+    pytest.param("ingest", "full disk", marks=pytest.mark.slow),
     ("preprocess", "SIGKILL"),
     ("preprocess", "vanishing input"),
 ]

@@ -130,6 +130,7 @@ def test_what_is_of_no_use_is_told_in_a_line_and_changes_nothing(
     assert params.read_text() == before
 
 
+@pytest.mark.slow
 def test_once_more_changes_nothing_and_what_dvc_keeps_is_pulled(
     params: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

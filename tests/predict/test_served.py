@@ -143,6 +143,7 @@ def ask_by_curl(address: str, file: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_server_takes_base64_and_answers_as_measured(
     server: str, model: Path, photos: Path

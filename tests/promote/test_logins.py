@@ -64,6 +64,7 @@ def login(
     return lambda password: monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
 
 
+@pytest.mark.slow
 def test_the_ledger_holds_the_login_of_mlflow_beside_the_name_that_was_given(
     login: Callable[[str], None],
     lay_out: Callable[..., Inputs],

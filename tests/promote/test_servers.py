@@ -98,6 +98,7 @@ def promote(
     return act
 
 
+@pytest.mark.slow
 def test_promotion_rollback_prediction_and_no_secret_anywhere(
     promote: Callable[..., dict[str, Any]],
     place: Place,
@@ -170,6 +171,7 @@ def test_store_that_is_down_leaves_no_version_and_is_healed(
     assert aliases(name)["champion"] == "2"
 
 
+@pytest.mark.slow
 def test_the_first_task_of_the_pipeline_says_that_the_store_is_down(
     place: Place, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != STAMP}
 
 
+@pytest.mark.slow
 def test_the_findings_come_whole_or_not_at_all(tmp_path: Path, mlflow_store: Path) -> None:
     shards, out = tmp_path / "shards", tmp_path / "out"
     write_digits(shards, {"train": (6, 6), "val": (3, 3), "test": (3, 3)})
@@ -49,6 +50,7 @@ def test_the_findings_come_whole_or_not_at_all(tmp_path: Path, mlflow_store: Pat
     assert not list(out.glob(".*partial*"))
 
 
+@pytest.mark.slow
 def test_the_history_grows_while_the_network_trains(
     tmp_path: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from components.common.files.ownership import STAMP
 from components.common.files.writing import write_text, writing, writing_folder
 from tests.trees import put, read_tree
@@ -37,6 +39,7 @@ def run_and_kill(step: int, body: Callable[[], None]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_old_or_new_and_all_that_is_not_ours(tmp_path: Path) -> None:
     target, file = tmp_path / "out", tmp_path / "out.csv"
 

@@ -31,6 +31,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_first_runs_at_once_after_a_killed_one(tmp_path: Path) -> None:
     tmp_path /= 'Anna\'s "photos" $1'  # MLflow writes the place of its own experiment as SQL
     tmp_path.mkdir()

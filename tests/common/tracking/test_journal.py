@@ -92,6 +92,7 @@ def read_history(run_id: str) -> list[tuple[int, float]]:
     return sorted((metric.step, metric.value) for metric in found)
 
 
+@pytest.mark.slow
 def test_server_killed_and_back_before_the_end(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_server_killed_and_back_before_the_end(
     assert read_history(run_id) == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
+@pytest.mark.slow
 def test_server_that_stays_away_is_told_by_the_next_room(server: Server, tmp_path: Path) -> None:
     server.start()
     file, artifact = tmp_path / "run.json", tmp_path / "note.txt"

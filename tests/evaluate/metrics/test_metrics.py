@@ -189,6 +189,7 @@ def test_an_interval_of_a_share_near_1_holds_it(images: int) -> None:
     assert held["wilson"].min() < 0.85  # so there was something to mend
 
 
+@pytest.mark.slow
 def test_a_weighted_precision_of_lopsided_classes_holds_the_truth() -> None:
     """2 classes at 1 : 10; the truth is known: a share of each class is taken for the other."""
     labels = np.repeat([0, 1], [40, 400])

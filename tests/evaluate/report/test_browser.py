@@ -100,6 +100,7 @@ def look_at(page: Path, width: int, *flags: str) -> str:
     return found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 @pytest.mark.parametrize("table_up_to", [40, 2], ids=["table", "map"])

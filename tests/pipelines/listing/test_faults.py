@@ -13,6 +13,7 @@ from tests.pipelines.listing.run import Run, find_differences, run_rooms
 from tests.pipelines.proxy import standing_between
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_and_breaks_off_makes_no_other_image(
     listed: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

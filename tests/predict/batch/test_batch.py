@@ -288,6 +288,7 @@ def test_what_is_in_the_way_or_not_there_is_told(model: Path, photos: Path, tmp_
         run_batch(str(photos), str(model), tmp_path / "junk", 2)
 
 
+@pytest.mark.slow
 def test_the_command_line(model: Path, photos: Path, tmp_path: Path) -> None:
     words = ["-m", "components.predict", "batch", str(photos), "--model", str(model)]
     done = subprocess.run(

@@ -264,6 +264,7 @@ def make_tiff_with_a_huge_tile() -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
 
 
+@pytest.mark.slow
 def test_memory_stays_below_the_stated_bound_whatever_is_sent(
     server: Server, pictures: list[Path]
 ) -> None:

@@ -144,6 +144,7 @@ def test_crash_between_ledger_and_alias_is_healed(
     assert moves() == [("promote", None, "1"), ("promote", "1", "2")]
 
 
+@pytest.mark.slow
 def test_two_at_once_one_wins_and_the_other_is_told(promote: Promote) -> None:
     for model in range(3):
         promote(model, rules=EASY)

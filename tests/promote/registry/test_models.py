@@ -13,6 +13,7 @@ from tests.promote.conftest import aliases
 from tests.promote.registry.hands import call, client, fails, obey, read
 
 
+@pytest.mark.slow
 def test_what_was_taken_back_of_a_deleted_model_is_no_mark_on_a_new_one(
     two_champions: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -308,6 +308,7 @@ def test_database_that_others_write_into_is_said_so_and_nothing_is_half_done(
     assert (aliases(), len(read().entries)) == before
 
 
+@pytest.mark.slow
 def test_random_hands_never_get_around_the_rules(mlflow_store: Path) -> None:
     found = simulate(mlflow_store, 4)
     assert sum(one["times"] for one in found.values()) == 40

@@ -63,6 +63,7 @@ def test_answers_over_http_are_those_that_were_measured(
     assert served.figures["served.mb"] == 3.0
 
 
+@pytest.mark.slow
 def test_difference_is_a_problem(server: Server, sample: Sample) -> None:
     moved = sample.probabilities + np.array([2e-5, -2e-5])
     served = server.check("models:/darkroom/1", replace(sample, probabilities=moved), 3.0)

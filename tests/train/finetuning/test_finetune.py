@@ -42,6 +42,7 @@ def test_batchnorm_statistics_stay_while_the_rest_moves(
     assert moved == {path for path in before if "norm" not in path and "scaling" not in path}
 
 
+@pytest.mark.slow
 def test_random_weights_learn_their_batchnorm_statistics(
     create: Any, shards: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_state_holds_all_that_the_next_step_depends_on(
     assert len(scaled) == (precision == "float16")  # the factor that keeps small gradients
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch(
     create: Any, shards: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:

@@ -120,6 +120,7 @@ def reckon(depth: int, unfrozen: int | str = "all", remat: bool = False) -> int:
     return estimate_need(create_trained(network, remat), Finetune()).image
 
 
+@pytest.mark.slow
 def test_of_blocks_that_are_computed_again_one_is_reckoned() -> None:
     tokens = 4 * 4 + 1
     # norms, query, key and value, answer, end and sum of attention, end and sum of the dense layers

@@ -59,6 +59,7 @@ def test_memory_and_accuracy_that_nobody_published_count(timed: list[str]) -> No
     assert "mine" not in timed
 
 
+@pytest.mark.slow
 def test_steps_are_timed_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     register_tiny()
     try:

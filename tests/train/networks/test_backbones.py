@@ -240,6 +240,7 @@ def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         create_body(backbone, str(tmp_path / "weights.pt"), 32)
 
 
+@pytest.mark.slow
 def test_nothing_is_downloaded_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

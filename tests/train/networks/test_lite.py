@@ -94,6 +94,7 @@ def test_it_knows_what_is_on_photographs(name: str, flower: int) -> None:
     assert probabilities.argmax(axis=1).tolist() == [PALACE, flower]
 
 
+@pytest.mark.slow
 def test_its_features_beat_pixels_and_random_weights(body: Any) -> None:
     pixels, labels = load_digits()
     rows = np.random.default_rng(0).permutation(len(labels))[:300]

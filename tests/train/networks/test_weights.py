@@ -179,6 +179,7 @@ def test_what_cannot_be_fetched_leaves_nothing(
     assert "nothing there" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_found_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -15,6 +15,7 @@ from components.train.search.__main__ import main
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_commands_without_a_study_say_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [

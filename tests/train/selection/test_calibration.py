@@ -114,6 +114,7 @@ def test_calibrations_are_what_they_say() -> None:
     assert losses[0] < losses[1]
 
 
+@pytest.mark.slow
 def test_the_room_fits_what_it_is_told_to(shards: Path, mlflow_store: Path) -> None:
     run_tiny(shards, mlflow_store / "out", finetune={"epochs": 0}, calibration="vector")
     card = read_card(mlflow_store / "out/model.keras")

@@ -74,6 +74,7 @@ def test_each_kind_of_copy_is_its_original_and_no_other(tmp_path):
     assert len(kinds) <= 0.05 * (len(images) - 18), kinds
 
 
+@pytest.mark.slow
 def test_like_parts_are_many_pictures_and_their_copies_are_theirs(tmp_path):
     parts = {f"{seed}": draw_part(seed) for seed in range(40)}
     copies = {"turned": parts["3"].transpose(Image.Transpose.ROTATE_90), "saved": save(parts["7"])}

@@ -162,6 +162,7 @@ def run_command(room: str, place: Path, *flags: object) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
 
 
+@pytest.mark.slow
 def test_the_command_line_reads_the_settings_and_says_what_it_guessed(tmp_path):
     """A folder as it comes out of an archive, through the real command line and preprocess."""
     root = Path(__file__).parents[3]
