@@ -17,6 +17,7 @@ CODE = (
     "mlflow = import_mlflow()\n"
     "mlflow.end_run() if mlflow.start_run(experiment_id='0') else None\n"
 )
+import pytest
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
