@@ -11,13 +11,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 CODE = (
     "from components.common.tracking.server import import_mlflow\n"
     "mlflow = import_mlflow()\n"
     "mlflow.end_run() if mlflow.start_run(experiment_id='0') else None\n"
 )
-import pytest
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
