@@ -89,13 +89,18 @@ def keep_reasons(splits: pd.DataFrame, earlier: pd.DataFrame | None) -> pd.DataF
     """
     if earlier is None or "why" not in earlier:
         return splits
-    names = ["path", "sha256", "split"]
+    names = ["path", "sha256", "split", "why"]
     before = earlier[earlier["why"].str.contains(FILLED, regex=False, na=False)]
-    said = before.drop_duplicates(names).set_index(names)["why"].str.partition(FILLED)[2]
-    found = splits.join(said.rename("said"), on=names)["said"]
-    told = found.notna() & ~splits["why"].str.contains(FILLED, regex=False)
-    words = splits.loc[told, "why"].str.removeprefix(f"{STAYS}; ")
-    return splits.assign(why=splits["why"].where(~told, words + FILLED + found))
+    said = {tuple(one): why.partition(FILLED)[2] for *one, why in before[names].to_numpy(object)}
+    if not said:
+        return splits
+    why = [
+        f"{now.removeprefix(f'{STAYS}; ')}{FILLED}{said[tuple(one)]}"
+        if tuple(one) in said and FILLED not in now
+        else now
+        for *one, now in splits[names].to_numpy(object)
+    ]
+    return splits.assign(why=why)
 
 
 class _State:
