@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def check_fit(model: Path, card: ModelCard, shards: Path, dataset: Dataset) -> N
             f"{model}: knows other classes than {shards}: {_compare(card, dataset)}; run train "
             "again on these shards"
         )
-    if card.form != dataset.form:
+    # A model of a version before saw dark colours of 16 bits as all but black, and nothing else
+    # otherwise: it is judged on, and need not be trained again for photos that hardly any set has.
+    if replace(card.form, deep_colours=dataset.form.deep_colours) != dataset.form:
         theirs, ours = (
             f"{form.resize} to {form.size_px} px on {form.background}"
             for form in (card.form, dataset.form)

@@ -37,6 +37,7 @@ CAPTIONED = range(FOUND + 3, FOUND + 7)
 BORDER_DEVIATION = 8  # of luma, in a row that may be border: beside a picture JPEG ripples
 BORDER_STEP = 12  # of a row's mean against that of the outermost
 CAPTION = (0.02, 0.3)  # of the height, that a bar with a caption may take
+LEGIBLE_PX = 64  # a smaller picture has no caption: the ground around a digit looks like its bar
 BAR_SHARE = 0.5  # of each of its rows has the bar's tone; letters are thin
 HEAD = (FOUND - 1) * 4 * 4  # bytes of their places, but for WHOLE
 SIZE = HEAD + THUMBNAIL_PX**2 + VIEWS * FREQUENCIES**2  # bytes of a sketch
@@ -113,6 +114,8 @@ def find_bare(luma: np.ndarray) -> list[tuple[float, float, float, float]]:
     Args:
         luma: uint8 (height, width).
     """
+    if min(luma.shape) < LEGIBLE_PX:
+        return [(0.0, 0.0, 1.0, 1.0)] * len(BARE)
     return [(0.0, 0.0, 1.0, 1 - _measure_bar(luma[::-1])), (0.0, _measure_bar(luma), 1.0, 1.0)]
 
 
