@@ -25,6 +25,7 @@ from benchmarks._flags import Flags, existing
 from components.common.images.pixels import find_images
 from components.common.terminal import exit_on_error
 from components.validate.copies.copies import find_pictures
+from components.validate.copies.sketchbook import Sketchbook
 from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS
 from tests.validate.copies.test_copies import draw_part
@@ -57,9 +58,11 @@ def find(folder: Path, files: list[Path]) -> tuple[np.ndarray, float, float]:
     """Return the picture that each file shows, and the seconds of the scan and of the search."""
     names = [file.relative_to(folder).as_posix() for file in files]
     start = time.perf_counter()
-    rows = pd.concat([pd.Series(names, name="path"), scan_files(folder, names, 8, 120)], axis=1)
+    book = Sketchbook(len(names))
+    found = scan_files(folder, names, 8, 120, book=book)
+    rows = pd.concat([pd.Series(names, name="path"), found], axis=1)
     scanned = time.perf_counter()
-    pictures = find_pictures(folder, rows, list(rows["sketch"]))
+    pictures = find_pictures(folder, rows, book)
     return pictures, scanned - start, time.perf_counter() - scanned
 
 

@@ -117,7 +117,7 @@ def measure_fanout(images: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = folder / "manifest.parquet"
-        table = create_manifest(images, read_layout(images), checks)
+        table, _ = create_manifest(images, read_layout(images, checks), checks)
         write_manifest(manifest, table)
         files = (manifest, folder / "splits", folder / "planned")
         partitions.plan(*files, params, 1)  # warm: pandas' own first time

@@ -43,7 +43,8 @@ from components.common.images.pixels import find_images
 from components.common.terminal import exit_on_error
 from components.validate.copies.candidates import find_candidates
 from components.validate.copies.copies import find_pictures
-from components.validate.copies.sketch import SIZE, VIEWS, Sketches
+from components.validate.copies.sketch import SIZE, VIEWS
+from components.validate.copies.sketchbook import Sketchbook, Sketches
 from components.validate.scan.scan import CHUNK, scan_files
 from components.validate.spec import Params
 
@@ -85,9 +86,10 @@ def compare_with_bare_loop(folder: Path, files: Sequence[Path], repeats: int) ->
     params = Params()
 
     def ours() -> None:
-        rows = scan_files(folder, names, params.min_side_px, params.max_megapixels)
+        book = Sketchbook(len(names))
+        rows = scan_files(folder, names, params.min_side_px, params.max_megapixels, book=book)
         images = rows.assign(path=names)[rows["status"] == OK]
-        find_pictures(folder, images, list(images["sketch"]))
+        find_pictures(folder, images, book)
 
     bare, scan = float("inf"), float("inf")
     for _ in range(repeats):  # in turn, and the best of each: other work on the machine falls out
@@ -123,7 +125,7 @@ def measure_candidates(count: int) -> None:
     rest = np.zeros((count, SIZE - views.shape[1]), np.uint8)
     rest[:, :16] = np.array([0, 0, 1, 1], np.float32).view(np.uint8)  # no border
     raw = np.concatenate([rest, views], axis=1)
-    sketches = Sketches([one.tobytes() for one in raw], np.full((count, 2), (640, 480)))
+    sketches = Sketches(raw, np.arange(count), np.full((count, 2), (640, 480)))
     seconds = measure(partial(find_candidates, sketches))
     print(
         f"{count:>9,} pictures, candidates: {seconds:.1f} s, {seconds / count * 1e3:.2f} ms each",

@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from components.common.files.writing import writing
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.compared import Compared, compute_pairs_recipe
+from components.validate.copies.sketchbook import Sketchbook
 from components.validate.layouts.layout import read_layout
-from components.validate.run import find_limits, find_rules, run, scan_images
+from components.validate.run import Scanned, find_limits, find_rules, run
 from components.validate.scan.memory import compute_recipe, recall, write_lasting
-from components.validate.scan.scan import create_schema
+from components.validate.scan.scan import create_schema, scan_files
 from components.validate.spec import Inputs, Outputs, Params
 
 LEAST = 500  # files of a partition: to look at them takes as long as a pod takes to start
@@ -87,7 +90,7 @@ def check_partition(
     """
     watch = Stopwatch()
     paths = _read_paths(files / PATHS, part, parts)
-    rows = scan_images(images, paths, params)
+    rows = scan_files(images, paths, **find_rules(params), limits=find_limits(params))
     rows.insert(0, "path", paths)
     with writing(found) as temporary:
         rows.to_parquet(temporary, index=False)
@@ -128,16 +131,33 @@ def judge(
     Raises:
         DarkroomError: as `run` does, and if other files were looked at than are there.
     """
+    known = [files / KNOWN] if (files / KNOWN).is_file() else []
+    scanned = _put_together([*found, *known], outputs.manifest.parent)
+    compared = Compared.read(tables)
+    run(inputs, outputs, params, scanned, compared)
+    return compared.write(lasting) if lasting else 0
+
+
+def _put_together(tables: Sequence[Path], place: Path) -> Scanned:
+    """Return what was found in all partitions; the sketches, most of it, are read bit by bit."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = create_schema().insert(0, pa.field("path", pa.string()))
-    known = [files / KNOWN] if (files / KNOWN).is_file() else []
-    seen = [pq.read_table(file).select(schema.names) for file in [*found, *known]]
-    rows = pa.concat_tables(table.cast(schema) for table in seen).to_pandas()
-    compared = Compared.read(tables)
-    run(inputs, outputs, params, rows.sort_values("path", ignore_index=True), compared)
-    return compared.write(lasting) if lasting else 0
+    told = pa.schema([field for field in schema if field.name != "sketch"])
+    seen = [pq.read_table(file, columns=told.names).select(told.names) for file in tables]
+    rows = pa.concat_tables(table.cast(told) for table in seen).to_pandas()
+    order = rows["path"].argsort()
+    pages = np.empty(len(rows), np.int64)
+    pages[order] = np.arange(len(rows))
+    book, row = Sketchbook(len(rows), place), 0
+    for file in tables:
+        with pq.ParquetFile(file) as table:
+            for batch in table.iter_batches(GROUP, columns=["sketch"]):
+                for sketch in batch["sketch"].to_pylist():
+                    book.put(int(pages[row]), [sketch])
+                    row += 1
+    return Scanned(rows.iloc[order].reset_index(drop=True), book)
 
 
 def _read_paths(files: Path, part: int, parts: int) -> list[str]:

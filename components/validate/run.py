@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from components.common.files.writing import write_text, writing, writing_folder
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.compared import Compared
 from components.validate.copies.copies import find_pictures
+from components.validate.copies.sketchbook import Sketchbook
 from components.validate.data_docs.page import render_page
 from components.validate.data_docs.thumbnails import picture_contradictions
 from components.validate.judgement.drift import compare_manifests, find_drift
@@ -42,11 +44,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Scanned:
+    """What was found in all files, in the order of their paths."""
+
+    rows: pd.DataFrame  # of `scan_files`, with `path`
+    book: Sketchbook
+
+
 def run(
     inputs: Inputs,
     outputs: Outputs,
     params: Params,
-    scanned: pd.DataFrame | None = None,
+    scanned: Scanned | None = None,
     compared: Compared | None = None,
 ) -> None:
     """Look at every file, judge the data, and fail where something critical is wrong.
@@ -58,7 +68,7 @@ def run(
         inputs: the images.
         outputs: what is written.
         params: settings.
-        scanned: of `scan_files`, with a column `path`, where others have looked at the files.
+        scanned: where others have looked at the files.
         compared: pairs of pictures that others have compared; it receives the others.
     """
     watch = Stopwatch()
@@ -68,7 +78,11 @@ def run(
     layout = read_layout(inputs.images, params)
     for note in layout.notes:
         say(note)
+    if scanned is None:
+        paths, place = list(layout.files["path"]), outputs.manifest.parent
+        scanned = scan_images(inputs.images, paths, params, place)
     manifest, remarks = create_manifest(inputs.images, layout, params, scanned, compared)
+    del scanned  # the sketches go with it
     manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
     manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
@@ -117,22 +131,22 @@ def create_manifest(
     folder: Path,
     layout: Layout,
     params: Params,
-    scanned: pd.DataFrame | None = None,
+    scanned: Scanned | None = None,
     compared: Compared | None = None,
 ) -> tuple[pd.DataFrame, list[list[str]]]:
     """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
     import pandas as pd
 
     paths = list(layout.files["path"])
-    if scanned is None:
-        scanned = scan_images(folder, paths, params)
-    elif list(scanned.pop("path")) != paths:
+    scanned = scanned or scan_images(folder, paths, params)
+    rows = scanned.rows
+    if list(rows.pop("path")) != paths:
         raise DarkroomError(
-            f"{len(scanned):,} files were looked at, and {len(paths):,} are there: not the same "
+            f"{len(rows):,} files were looked at, and {len(paths):,} are there: not the same "
             "ones; run the whole pipeline again"
         )
-    remarks = take_remarks(scanned)
-    manifest = pd.concat([layout.files, scanned], axis="columns")
+    remarks = take_remarks(rows)
+    manifest = pd.concat([layout.files, rows], axis="columns")
     usable = manifest["status"] == OK
     told = manifest["path"].map(layout.rejected)
     reasons = told.where(told.notna(), "no label: neither class folder nor table names one")
@@ -142,7 +156,7 @@ def create_manifest(
     usable = manifest["status"] == OK
     manifest["picture"] = ""
     manifest.loc[usable, "picture"] = (
-        find_pictures(folder, manifest[usable], list(manifest.loc[usable, "sketch"]), compared)
+        find_pictures(folder, manifest[usable], scanned.book, compared)
         if params.copies == "changed"
         else manifest.loc[usable, "sha256"]
     )
@@ -150,9 +164,21 @@ def create_manifest(
     return manifest[[*COLUMNS, *layout.slices]], remarks
 
 
-def scan_images(folder: Path, paths: Sequence[str], params: Params) -> pd.DataFrame:
-    """Return what `scan_files` finds in files, within the limits that the settings name."""
-    return scan_files(folder, paths, **find_rules(params), limits=find_limits(params))
+def scan_images(
+    folder: Path, paths: Sequence[str], params: Params, place: Path | None = None
+) -> Scanned:
+    """Return what is found in files, within the limits that the settings name.
+
+    Args:
+        folder: folder of images, or a listing of some.
+        paths: files in it.
+        params: settings.
+        place: folder on whose disk the sketches lie meanwhile; None: that of temporary files.
+    """
+    book = Sketchbook(len(paths), place)
+    rows = scan_files(folder, paths, **find_rules(params), limits=find_limits(params), book=book)
+    rows.insert(0, "path", list(paths))
+    return Scanned(rows, book)
 
 
 def find_rules(params: Params) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from components.validate.copies.judging import (
     may_be_copies,
 )
 from components.validate.copies.pixels import read_picture, stack_pictures, were_read
-from components.validate.copies.sketch import Sketches
+from components.validate.copies.sketchbook import Sketchbook, Sketches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ READ = 16  # pictures that a process reads at once
 def find_pictures(
     folder: Path,
     images: pd.DataFrame,
-    sketches: list[bytes],
+    book: Sketchbook,
     compared: Compared | None = None,
 ) -> np.ndarray:
     """Return the name of the picture that each image shows: the least sha256 of its copies.
@@ -56,8 +56,10 @@ def find_pictures(
 
     Args:
         folder: of the images, or a listing of them.
-        images: rows of the manifest that are usable.
-        sketches: of them; empty where a picture is too small or too flat to be told from others.
+        images: rows of the manifest that are usable; their index says which page of the book is
+            whose.
+        book: of all files; a page is empty where a picture is too small or too flat to be told from
+            others.
         compared: pairs that need not be compared again; it receives the others.
 
     Returns:
@@ -66,7 +68,7 @@ def find_pictures(
     digests = np.asarray(images["sha256"], object)
     names, content = np.unique(digests.astype(str), return_inverse=True)
     links = content[np.array(link_exports(images["path"]), np.int64)]
-    known = np.flatnonzero([bool(sketch) for sketch in sketches])
+    known = np.flatnonzero(book.drawn[images.index])
     _, first = np.unique(content[known], return_index=True)
     shown = known[np.sort(first)]  # one file of each content
     if len(shown) > 1:
@@ -74,7 +76,7 @@ def find_pictures(
         pairs, equal = _find_copies(
             folder,
             rows,
-            Sketches([sketches[i] for i in shown], _list_sizes(rows)),
+            Sketches(book.open(), rows.index.to_numpy(), _list_sizes(rows)),
             compared or Compared(),
         )
         ends = content[shown][np.stack([pairs.first, pairs.second])]
@@ -96,7 +98,7 @@ def _find_copies(
         return pairs, np.zeros(0, bool)
     with ThreadPoolExecutor(count_cores()) as threads:
         parts = [pairs[part] for part in _cut(len(pairs), AT_ONCE)]
-        found = list(threads.map(partial(align_thumbnails, sketches.thumbnails), parts))
+        found = list(threads.map(partial(align_thumbnails, sketches.get_thumbnails), parts))
     maps, fits = (np.concatenate(values) for values in zip(*found, strict=True))
     likely = np.flatnonzero(may_be_copies(fits))
     likely = likely[np.argsort(pairs.first[likely], kind="stable")]

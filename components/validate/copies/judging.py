@@ -6,7 +6,7 @@ pictures of the same kind of thing do not, however alike their outlines are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -85,15 +85,17 @@ def are_equal(likeness: Likeness, usual: np.ndarray) -> np.ndarray:
     return np.asarray((1 - likeness.low <= limit) & (1 - likeness.middle <= limit))
 
 
-def align_thumbnails(thumbnails: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+def align_thumbnails(
+    get_thumbnails: Callable[[np.ndarray], np.ndarray], pairs: Pairs
+) -> tuple[np.ndarray, np.ndarray]:
     """Return affine maps of pairs (pairs, 2, 3) and how well they fit, -1 to 1.
 
     Args:
-        thumbnails: uint8 (pictures, side, side).
+        get_thumbnails: returns those of pictures, uint8 (pictures, side, side).
         pairs: of these pictures.
     """
-    first = orient_pixels(thumbnails[pairs.first], pairs.orientation).astype(np.float32)
-    second = thumbnails[pairs.second].astype(np.float32)
+    first = orient_pixels(get_thumbnails(pairs.first), pairs.orientation).astype(np.float32)
+    second = get_thumbnails(pairs.second).astype(np.float32)
     side = first.shape[1]
     maps = map_boxes(pairs.first_box, pairs.second_box)
     # A rough look first, at a third of the work: most pairs are not even nearly alike.

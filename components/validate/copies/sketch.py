@@ -6,6 +6,8 @@ of the picture: what a copy lost at its edges, one of them has lost as well, or 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -40,20 +42,26 @@ CAPTION = (0.02, 0.3)  # of the height, that a bar with a caption may take
 LEGIBLE_PX = 64  # a smaller picture has no caption: the ground around a digit looks like its bar
 BAR_SHARE = 0.5  # of each of its rows has the bar's tone; letters are thin
 HEAD = (FOUND - 1) * 4 * 4  # bytes of their places, but for WHOLE
-SIZE = HEAD + THUMBNAIL_PX**2 + VIEWS * FREQUENCIES**2  # bytes of a sketch
+WAVES = HEAD + THUMBNAIL_PX**2  # where the views' frequencies begin
+SIZE = WAVES + VIEWS * FREQUENCIES**2  # bytes of a sketch
 
 
-def draw_sketch(luma: Image.Image) -> bytes:
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture
+ALL: Box = (0.0, 0.0, 1.0, 1.0)
+
+
+def draw_sketch(luma: Image.Image, pixels: np.ndarray) -> bytes:
     """Return the sketch of a picture, SIZE bytes.
 
     Args:
-        luma: the picture, grey and upright, some 128 pixels and more a side.
+        luma: the picture, grey and upright, some 128 pixels and more a side, at most 257.
+        pixels: the same, uint8 (height, width).
     """
     thumbnail = luma.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
     base = luma.resize((BASE_PX, BASE_PX), Image.Resampling.BOX)
-    sought = [find_content(np.asarray(luma)), *find_bare(np.asarray(luma))]
-    boxes = np.array([(0, 0, 1, 1), *sought, *PARTS, *list_squares(*luma.size)], np.float32)
-    low = compute_frequencies(np.asarray(base, np.float32), boxes)
+    values = pixels.astype(np.float32)
+    sought = (find_content(values), *find_bare(values))
+    low = _measure_waves(np.asarray(base, np.float32), *_create_waves_of_views(sought, *luma.size))
     return (
         np.array(sought, np.float32).tobytes()
         + thumbnail.tobytes()
@@ -61,32 +69,7 @@ def draw_sketch(luma: Image.Image) -> bytes:
     )
 
 
-class Sketches:
-    """The sketches of many pictures, side by side."""
-
-    def __init__(self, sketches: list[bytes], sizes: np.ndarray) -> None:
-        """Take sketches apart.
-
-        Args:
-            sketches: of `draw_sketch`.
-            sizes: (pictures, 2), width and height, upright.
-        """
-        raw = np.frombuffer(b"".join(sketches), np.uint8).reshape(len(sketches), SIZE)
-        end = HEAD + THUMBNAIL_PX**2
-        # uint8 (pictures, 32, 32)
-        self.thumbnails = raw[:, HEAD:end].reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
-        # int8 (pictures, VIEWS, 64), of length 127 each
-        self.views = raw[:, end:].view(np.int8).reshape(-1, VIEWS, FREQUENCIES**2)
-        self.boxes = np.empty((len(sketches), VIEWS, 4), np.float32)  # places of the views
-        self.boxes[:, WHOLE] = (0, 0, 1, 1)
-        sought = np.ascontiguousarray(raw[:, :HEAD]).view(np.float32)
-        self.boxes[:, CONTENT:FOUND] = sought.reshape(-1, FOUND - 1, 4)
-        self.boxes[:, FOUND : FOUND + len(PARTS)] = PARTS
-        for picture, (width, height) in enumerate(sizes):
-            self.boxes[picture, FOUND + len(PARTS) :] = list_squares(width, height)
-
-
-def list_squares(width: int, height: int) -> list[tuple[float, float, float, float]]:
+def list_squares(width: int, height: int) -> list[Box]:
     """Return the places of the centre crops in a picture of so many pixels."""
     margins = (max(width - height, 0) / 2 / width, max(height - width, 0) / 2 / height)
     places = []
@@ -96,48 +79,63 @@ def list_squares(width: int, height: int) -> list[tuple[float, float, float, flo
     return places
 
 
-def find_content(luma: np.ndarray) -> tuple[float, float, float, float]:
+def find_content(luma: np.ndarray) -> Box:
     """Return the place of what a border of one tone surrounds; all of it where there is none.
 
     Args:
-        luma: uint8 (height, width).
+        luma: float32 (height, width), whole numbers 0 to 255; at most 257 pixels a side, so that
+            sums of squares are exact.
     """
     (top, bottom), (left, right) = _find_ends(luma), _find_ends(luma.T)
     if right - left < 0.2 or bottom - top < 0.2:
-        return (0.0, 0.0, 1.0, 1.0)
+        return ALL
     return (left, top, right, bottom)
 
 
-def find_bare(luma: np.ndarray) -> list[tuple[float, float, float, float]]:
+def find_bare(luma: np.ndarray) -> tuple[Box, Box]:
     """Return the place of what lies above a bar with a caption, and below one; all without a bar.
 
     Args:
-        luma: uint8 (height, width).
+        luma: as above.
     """
     if min(luma.shape) < LEGIBLE_PX:
-        return [(0.0, 0.0, 1.0, 1.0)] * len(BARE)
-    return [(0.0, 0.0, 1.0, 1 - _measure_bar(luma[::-1])), (0.0, _measure_bar(luma), 1.0, 1.0)]
+        return ALL, ALL
+    return (0.0, 0.0, 1.0, 1 - _measure_bar(luma[::-1])), (0.0, _measure_bar(luma), 1.0, 1.0)
 
 
 def _measure_bar(rows: np.ndarray) -> float:
     """Return what share of the height a bar takes that begins with the first row; 0: there is none.
 
     Args:
-        rows: uint8 (height, width).
+        rows: (height, width).
     """
-    tone = np.median(rows[0])
-    is_bar = (np.abs(rows - tone) <= BORDER_STEP).mean(axis=1) >= BAR_SHARE
+    middle = np.sort(rows[0])[(rows.shape[1] - 1) // 2 : rows.shape[1] // 2 + 1]
+    tone = middle.mean()  # the median, which takes NumPy ten times as long
+    # Most pictures have no bar, as their first row tells; and of one too high, no more matters.
+    for seen in (1, int(CAPTION[1] * len(rows)) + 2):
+        is_bar = (np.abs(rows[:seen] - tone) <= BORDER_STEP).mean(axis=1) >= BAR_SHARE
+        if not is_bar.all():
+            break
     share = float(np.argmin(np.append(is_bar, False))) / len(rows)
     return share if CAPTION[0] <= share <= CAPTION[1] else 0.0
 
 
 def _find_ends(lines: np.ndarray) -> tuple[float, float]:
-    means = lines.mean(axis=1)
-    plain = lines.std(axis=1) <= BORDER_DEVIATION
+    if not _measure_lines(lines[[0, -1]])[1].any():  # as in most pictures
+        return 0.0, 1.0
+    means, plain = _measure_lines(lines)
     first = plain & (np.abs(means - means[0]) <= BORDER_STEP)
     last = (plain & (np.abs(means - means[-1]) <= BORDER_STEP))[::-1]
     start, end = (int(np.argmin(np.append(side, False))) for side in (first, last))
     return start / len(lines), 1 - end / len(lines)
+
+
+def _measure_lines(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each line, and whether it deviates as little as a border does."""
+    width = lines.shape[1]
+    means = lines.sum(axis=1).astype(np.float64) / width
+    squares = np.einsum("ij,ij->i", lines, lines).astype(np.float64) / width
+    return means, squares - means**2 <= BORDER_DEVIATION**2
 
 
 def compute_frequencies(base: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -150,13 +148,33 @@ def compute_frequencies(base: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     Returns:
         float32 (parts, 64): frequency down × 8 + frequency across, of the cosine transform.
     """
-    across, down = _create_waves(boxes[:, 0::2]), _create_waves(boxes[:, 1::2])
-    low = (down @ base @ across.transpose(0, 2, 1)).reshape(len(boxes), -1) * _WEIGHTS
+    return _measure_waves(base, *_create_waves(boxes))
+
+
+def _measure_waves(base: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """Return what `compute_frequencies` does, by the waves of the boxes."""
+    low = (down @ base @ across).reshape(len(down), -1) * _WEIGHTS
     length = np.sqrt(np.square(low).sum(axis=1, keepdims=True))
     return np.asarray(low / np.maximum(length, 1e-6), np.float32)
 
 
-def _create_waves(ends: np.ndarray) -> np.ndarray:
+@lru_cache(maxsize=64)  # of 70 kB: photos have few sizes, and most neither border nor caption
+def _create_waves_of_views(
+    sought: tuple[Box, ...], width_px: int, height_px: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the waves of all views: those sought in a picture, and those by its size."""
+    return _create_waves(
+        np.array([ALL, *sought, *PARTS, *list_squares(width_px, height_px)], np.float32)
+    )
+
+
+def _create_waves(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the waves down each part, (parts, 8, BASE_PX), and across it, (parts, BASE_PX, 8)."""
+    across, down = _create_waves_between(boxes[:, 0::2]), _create_waves_between(boxes[:, 1::2])
+    return down, across.transpose(0, 2, 1)
+
+
+def _create_waves_between(ends: np.ndarray) -> np.ndarray:
     """Return the waves between two ends, (parts, 8, BASE_PX), each zero outside."""
     low, high = ends[:, :1], ends[:, 1:]
     # The share of each pixel that lies inside.

@@ -198,14 +198,17 @@ def _open(data: bytes) -> Image.Image:
 def _measure(luma: Image.Image, row: dict[str, Any]) -> bytes:
     """Fill a row from an image's light; return its sketch."""
     small = shrink(luma)
+    pixels = np.asarray(small)
     row["brightness"], row["contrast"] = compute_moments(small.histogram())
-    row["sharpness"] = compute_sharpness(np.asarray(small))
+    row["sharpness"] = compute_sharpness(pixels)
     # Before it is turned: whoever takes the metadata out of a file takes the orientation with it.
     size = f"{row['width_px']} {row['height_px']} ".encode()
-    row["luma_sha256"] = hashlib.sha256(size + small.tobytes()).hexdigest()
+    row["luma_sha256"] = hashlib.sha256(size + pixels.tobytes()).hexdigest()
     upright = turn_upright(small, row["exif_orientation"])
     row["phash"] = compute_phash(upright, row["contrast"], min(row["width_px"], row["height_px"]))
-    return draw_sketch(upright) if row["phash"] else b""
+    if not row["phash"]:
+        return b""
+    return draw_sketch(upright, pixels if upright is small else np.asarray(upright))
 
 
 def _one_line(error: Exception) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.host import can_share_work, count_cores
 from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
+from components.validate.copies.sketchbook import Sketchbook
 from components.validate.scan.confined import (
     Inspect,
     Limits,
@@ -55,6 +56,7 @@ def scan_files(
     frames: str = "reject",
     *,
     limits: Limits | None = None,
+    book: Sketchbook | None = None,
 ) -> pd.DataFrame:
     """Inspect files on all cores this process may use.
 
@@ -65,9 +67,11 @@ def scan_files(
         max_megapixels: an image of more million pixels is quarantined without decoding it.
         frames: `first`, or `reject` what has more than one.
         limits: a file that takes more is quarantined; None: those of Limits.
+        book: receives the sketch of each file, if there is one.
 
     Returns:
-        A row a path, in their order: sha256, bytes … status, reason, `remarks`, and `sketch`.
+        A row a path, in their order: sha256, bytes … status, reason, `remarks`, and `sketch` where
+        there is no book.
     """
     import pyarrow as pa
 
@@ -78,12 +82,16 @@ def scan_files(
     parts = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     chunks = [Chunk(images.pick(part), part) for part in parts]
     schema = create_schema()
+    if book:
+        schema = schema.remove(schema.get_field_index("sketch"))
     found: list[pa.RecordBatch | None] = [None] * len(chunks)
     with bar("reading", "images", len(paths)) as progress:
         for number, rows in _inspect_chunks(inspect, limits or Limits(), chunks):
             # By columns: from rows the same takes seven times as long.
             columns = {name: [row[name] for row in rows] for name in schema.names}
             found[number] = pa.RecordBatch.from_pydict(columns, schema=schema)
+            if book:
+                book.put(number * CHUNK, [row["sketch"] for row in rows])
             progress.update(len(rows))
     return pa.Table.from_batches(found, schema=schema).to_pandas()
 

@@ -15,6 +15,7 @@ from components.validate.copies.compared import Compared, join_compared
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.orientations import ORIENTATIONS, orient_frequencies, orient_pixels
 from components.validate.copies.sketch import BASE_PX, compute_frequencies
+from components.validate.copies.sketchbook import Sketchbook
 from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS, save, write_below
 
@@ -55,9 +56,16 @@ def find(folder: Path, images: dict[str, Image.Image]) -> pd.Series:
     for name, image in images.items():
         image.save(folder / f"{name}.png")
     names = [f"{name}.png" for name in images]
-    rows = pd.concat([pd.Series(names, name="path"), scan_files(folder, names, 8, 120)], axis=1)
+    rows, book = look(folder, names)
     assert (rows["status"] == "ok").all(), rows["reason"].tolist()
-    return pd.Series(find_pictures(folder, rows, list(rows["sketch"])), index=list(images))
+    return pd.Series(find_pictures(folder, rows, book), index=list(images))
+
+
+def look(folder: Path, names: list[str]) -> tuple[pd.DataFrame, Sketchbook]:
+    """Return what validate finds in files, and their sketches."""
+    book = Sketchbook(len(names), folder)
+    found = scan_files(folder, names, 8, 120, book=book)
+    return pd.concat([pd.Series(names, name="path"), found], axis=1), book
 
 
 def test_each_kind_of_copy_is_its_original_and_no_other(tmp_path):
@@ -117,14 +125,14 @@ def test_pairs_that_were_compared_are_not_read_again(tmp_path):
     for name, image in parts.items():
         image.save(tmp_path / f"{name}.png")
     names = [f"{name}.png" for name in parts]
-    rows = pd.concat([pd.Series(names, name="path"), scan_files(tmp_path, names, 8, 120)], axis=1)
+    rows, book = look(tmp_path, names)
     few, table = rows[:-1], tmp_path / "compared.parquet"
     first = Compared()
-    find_pictures(tmp_path, few, list(few["sketch"]), first)
+    find_pictures(tmp_path, few, book, first)
     assert first.write(table) == len(first.added) > 10
-    wanted = find_pictures(tmp_path, rows, list(rows["sketch"]))
+    wanted = find_pictures(tmp_path, rows, book)
     again = Compared.read([table])
-    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), again) == wanted).all()
+    assert (find_pictures(tmp_path, rows, book, again) == wanted).all()
     assert wanted[-1] == wanted[7]
     assert 0 < len(again.added) < len(first.added)
     again.write(tmp_path / "more.parquet")
@@ -135,9 +143,9 @@ def test_pairs_that_were_compared_are_not_read_again(tmp_path):
     tables = [table, damaged, tmp_path / "gone.parquet", tmp_path / "more.parquet"]
     assert join_compared(tables, tmp_path / "all.parquet") == len(first.added) + len(again.added)
     known = Compared.read([tmp_path / "all.parquet"])
-    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), known) == wanted).all()
+    assert (find_pictures(tmp_path, rows, book, known) == wanted).all()
     blind = Compared()
-    assert (find_pictures(tmp_path, rows, list(rows["sketch"]), blind) != wanted).any()
+    assert (find_pictures(tmp_path, rows, book, blind) != wanted).any()
     assert not blind.added  # what could not be read says nothing of other nights
 
 
