@@ -27,7 +27,6 @@ _FREQUENCIES, _POSITIONS = np.arange(8)[:, None], np.arange(HASH_PX)[None, :]
 # Cosine transform (DCT-II) as whole numbers: (8, 32). Sums stay below 2**53, so they are exact
 # in floats too, which are multiplied faster.
 _COSINES = np.rint(4096 * np.cos(np.pi * (2 * _POSITIONS + 1) * _FREQUENCIES / (2 * HASH_PX)))
-_BITS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
 def compute_phash(luma: Image.Image, contrast: float, original_px: int) -> str:
@@ -48,7 +47,7 @@ def compute_phash(luma: Image.Image, contrast: float, original_px: int) -> str:
     small = np.asarray(luma.resize((HASH_PX, HASH_PX), Image.Resampling.BILINEAR), np.float64)
     low = (_COSINES @ small @ _COSINES.T).ravel()
     median = np.partition(low[1:], 31)[31]  # of all but the mean of the picture
-    return f"{int(_BITS[low > median].sum()):016x}"
+    return np.packbits(low > median).tobytes().hex()
 
 
 def read_phash(image: bytes | Path, max_pixels: int = MAX_PIXELS) -> str:

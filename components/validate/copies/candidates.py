@@ -29,7 +29,7 @@ STARTS = 2  # ways to lay one picture over the other, for each pair
 QUESTIONS = 32_768  # views that are looked for at once: all that seek a cell read it once
 COMPARED = 2**24  # likenesses in memory at once, of each thread
 SORTED = 2**20  # likenesses to cells at once: so many stay in a core's cache
-SHARES = 4  # of the work that each thread takes, so that all end at about the same time
+SHARES = 16  # of the work, so that all threads end at about the same time
 MOST_FOUND = 2**22  # finds in memory: 200 MB
 
 
@@ -60,8 +60,9 @@ class Cells:
     """Views of all pictures, sorted into cells."""
 
     centres: np.ndarray  # float32 (cells, 64)
-    order: np.ndarray  # picture × VIEWS + view, cell by cell
-    bounds: np.ndarray  # (cells + 1,) where each begins and ends in `order`
+    pictures: np.ndarray  # of the views, cell by cell
+    views: np.ndarray  # likewise
+    bounds: np.ndarray  # (cells + 1,) where each begins and ends
 
 
 def find_candidates(sketches: Sketches) -> Pairs:
@@ -73,8 +74,7 @@ def find_candidates(sketches: Sketches) -> Pairs:
         for question in _iterate_questions(sketches):
             near = _find_nearest(threads, question.low, cells.centres, NEAREST_CELLS)
             visits = list(_group(near))
-            share = -(-len(visits) // (SHARES * count_cores()))
-            shares = [visits[start : start + share] for start in range(0, len(visits), share)]
+            shares = [visits[part] for part in _cut(len(visits), len(visits) // SHARES + 1)]
             found = threads.map(partial(_look_through, sketches, cells, question), shares)
             table = np.concatenate([table, *chain.from_iterable(found)], axis=1)
             if table.shape[1] > MOST_FOUND:
@@ -90,14 +90,17 @@ def _sort_views(threads: ThreadPoolExecutor, sketches: Sketches) -> Cells:
     chosen = np.sort(np.random.default_rng(0).choice(count, number, replace=False))
     centres = _scale(sketches.get_views(*np.divmod(chosen, VIEWS)))
 
-    def find_home(pictures: np.ndarray) -> np.ndarray:
-        views = _scale(sketches.get_views(pictures, slice(None)).reshape(-1, centres.shape[1]))
-        return np.asarray((views @ centres.T).argmax(axis=1).astype(np.int32))
+    def find_home(part: slice) -> np.ndarray:
+        views = sketches.get_views(np.arange(len(sketches))[part], slice(None))
+        likeness = _scale(views.reshape(-1, centres.shape[1])) @ centres.T
+        return np.asarray(likeness.argmax(axis=1), np.int32)
 
-    parts = _cut(np.arange(len(sketches)), SORTED // (number * VIEWS))
+    parts = _cut(len(sketches), SORTED // (number * VIEWS))
     home = np.concatenate(list(threads.map(find_home, parts)))
     order = np.argsort(home, kind="stable")
-    return Cells(centres, order, np.searchsorted(home[order], np.arange(number + 1)))
+    bounds = np.searchsorted(home[order], np.arange(number + 1))
+    pictures, views = (one.astype(np.int32) for one in np.divmod(order, VIEWS))
+    return Cells(centres, pictures, views, bounds)
 
 
 def _look_through(
@@ -106,30 +109,45 @@ def _look_through(
     """Return what is found of a question's rows in the cells that they are near to, (6, finds)."""
     found = []
     for cell, rows in visits:
-        members = cells.order[cells.bounds[cell] : cells.bounds[cell + 1]]
-        pictures, seen = np.divmod(members, VIEWS)
+        inside = slice(cells.bounds[cell], cells.bounds[cell + 1])
+        pictures, seen = cells.pictures[inside], cells.views[inside]
         views = _scale(sketches.get_views(pictures, seen)).T
-        for part in _cut(rows, COMPARED // max(1, len(members))):
-            likeness = question.low[part] @ views
-            likeness[question.pictures[part][:, None] == pictures] = -1
-            i, j = np.divmod(np.flatnonzero(_find_best(likeness)), len(members))
-            if not len(i):
-                continue
-            asker = part[i]
-            ways = (question.orientations[asker], np.full(len(asker), question.view), seen[j])
-            ends = (question.pictures[asker], pictures[j])
-            found.append(np.stack([*ends, *ways, likeness[i, j]], dtype=np.float64))
+        for part in _cut(len(rows), COMPARED // max(1, len(pictures))):
+            asked = rows[part]
+            ours = question.pictures[asked]
+            i, j, likeness = _find_best(question.low[asked] @ views, ours, pictures)
+            if len(i):
+                asker, view = asked[i], np.full(len(i), question.view)
+                ways = (question.orientations[asker], view, seen[j], likeness)
+                found.append(np.stack([ours[i], pictures[j], *ways], dtype=np.float64))
     return found
 
 
-def _find_best(likeness: np.ndarray) -> np.ndarray:
-    """Return where a row is at least MIN_LIKENESS, and among its NEAREST_VIEWS largest."""
-    best = likeness >= MIN_LIKENESS
-    crowded = np.flatnonzero(best.sum(axis=1) > NEAREST_VIEWS)
+def _find_best(
+    likeness: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, columns and values of the NEAREST_VIEWS largest likenesses of each row.
+
+    Only those that reach MIN_LIKENESS, and of two pictures.
+
+    Args:
+        likeness: (rows, columns).
+        first: (rows,), the picture of each.
+        second: (columns,), likewise.
+    """
+    i, j = np.divmod(np.flatnonzero(likeness >= MIN_LIKENESS), len(second))
+    others = np.flatnonzero(first[i] != second[j])
+    i, j = i[others], j[others]
+    values = likeness[i, j]
+    counts = np.bincount(i, minlength=len(first))
+    crowded = np.flatnonzero(counts > NEAREST_VIEWS)
     if len(crowded):
-        least = np.partition(likeness[crowded], -NEAREST_VIEWS, axis=1)[:, -NEAREST_VIEWS]
-        best[crowded] &= likeness[crowded] >= least[:, None]
-    return best
+        ordered = values[np.lexsort((-values, i))]
+        least = np.full(len(first), -1, ordered.dtype)
+        least[crowded] = ordered[(np.cumsum(counts) - counts)[crowded] + NEAREST_VIEWS - 1]
+        best = values >= least[i]
+        i, j, values = i[best], j[best], values[best]
+    return i, j, values
 
 
 def _group(near: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -139,10 +157,10 @@ def _group(near: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     yield from zip(cells, np.split(order // near.shape[1], starts[1:]), strict=True)
 
 
-def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return rows in parts of at most so many; no part where there are none."""
-    parts = -(-len(rows) // max(1, size))
-    return np.array_split(rows, parts) if parts else []
+def _cut(count: int, size: int) -> list[slice]:
+    """Return so many in parts of at most a size, at least 1 each; no part where there are none."""
+    size = max(1, size)
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
 @dataclass(frozen=True)
@@ -173,7 +191,8 @@ def _iterate_questions(sketches: Sketches) -> Iterator[Question]:
         *((view, pictures, turns[:1]) for view, pictures in zip(BARE, captioned, strict=True)),
         *((view, everyone, turns[:1]) for view in CAPTIONED),
     ):
-        for part in _cut(pictures, QUESTIONS // len(orientations)):
+        for rows in _cut(len(pictures), QUESTIONS // len(orientations)):
+            part = pictures[rows]
             low = orient_frequencies(_scale(sketches.get_views(part, view)))[:, orientations]
             yield Question(
                 view,
@@ -254,13 +273,13 @@ def _find_nearest(
         count: of cells, or all where there are fewer.
     """
 
-    def find(part: np.ndarray) -> np.ndarray:
+    def find(part: slice) -> np.ndarray:
         likeness = views[part] @ centres.T
-        found = np.empty((len(part), min(count, len(centres))), np.int64)
+        found = np.empty((len(likeness), min(count, len(centres))), np.int64)
         for rank in range(found.shape[1]):  # so many maxima take a tenth of what a partition takes
             found[:, rank] = likeness.argmax(axis=1)
-            likeness[np.arange(len(part)), found[:, rank]] = -2
+            likeness[np.arange(len(found)), found[:, rank]] = -2
         return found
 
-    parts = _cut(np.arange(len(views)), SORTED // len(centres))
+    parts = _cut(len(views), SORTED // len(centres))
     return np.concatenate(list(threads.map(find, parts)))

@@ -57,8 +57,8 @@ def draw_sketch(luma: Image.Image, pixels: np.ndarray) -> bytes:
         luma: the picture, grey and upright, some 128 pixels and more a side, at most 257.
         pixels: the same, uint8 (height, width).
     """
-    thumbnail = luma.resize((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
     base = luma.resize((BASE_PX, BASE_PX), Image.Resampling.BOX)
+    thumbnail = base.reduce(BASE_PX // THUMBNAIL_PX)
     values = pixels.astype(np.float32)
     sought = (find_content(values), *find_bare(values))
     low = _measure_waves(np.asarray(base, np.float32), *_create_waves_of_views(sought, *luma.size))
@@ -109,33 +109,39 @@ def _measure_bar(rows: np.ndarray) -> float:
     Args:
         rows: (height, width).
     """
-    middle = np.sort(rows[0])[(rows.shape[1] - 1) // 2 : rows.shape[1] // 2 + 1]
-    tone = middle.mean()  # the median, which takes NumPy ten times as long
+    height, width = rows.shape
+    ordered = np.sort(rows[0])
+    tone = (ordered[(width - 1) // 2] + ordered[width // 2]) / 2  # the median
     # Most pictures have no bar, as their first row tells; and of one too high, no more matters.
-    for seen in (1, int(CAPTION[1] * len(rows)) + 2):
-        is_bar = (np.abs(rows[:seen] - tone) <= BORDER_STEP).mean(axis=1) >= BAR_SHARE
-        if not is_bar.all():
-            break
-    share = float(np.argmin(np.append(is_bar, False))) / len(rows)
+    low, high = (
+        ordered.searchsorted(tone - BORDER_STEP),
+        ordered.searchsorted(tone + BORDER_STEP, "right"),
+    )
+    if high - low < BAR_SHARE * width:
+        return 0.0
+    seen = rows[: int(CAPTION[1] * height) + 2]
+    is_bar = (np.abs(seen - tone) <= BORDER_STEP).mean(axis=1) >= BAR_SHARE
+    share = float(np.argmin(np.append(is_bar, False))) / height
     return share if CAPTION[0] <= share <= CAPTION[1] else 0.0
 
 
 def _find_ends(lines: np.ndarray) -> tuple[float, float]:
-    if not _measure_lines(lines[[0, -1]])[1].any():  # as in most pictures
+    if not (_is_plain(lines[0]) or _is_plain(lines[-1])):  # as in most pictures
         return 0.0, 1.0
-    means, plain = _measure_lines(lines)
+    width = lines.shape[1]
+    means = lines.sum(axis=1).astype(np.float64) / width
+    squares = np.einsum("ij,ij->i", lines, lines).astype(np.float64) / width
+    plain = squares - means**2 <= BORDER_DEVIATION**2
     first = plain & (np.abs(means - means[0]) <= BORDER_STEP)
     last = (plain & (np.abs(means - means[-1]) <= BORDER_STEP))[::-1]
     start, end = (int(np.argmin(np.append(side, False))) for side in (first, last))
     return start / len(lines), 1 - end / len(lines)
 
 
-def _measure_lines(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of each line, and whether it deviates as little as a border does."""
-    width = lines.shape[1]
-    means = lines.sum(axis=1).astype(np.float64) / width
-    squares = np.einsum("ij,ij->i", lines, lines).astype(np.float64) / width
-    return means, squares - means**2 <= BORDER_DEVIATION**2
+def _is_plain(line: np.ndarray) -> bool:
+    """Whether a line deviates as little as a border does."""
+    total, squares = float(line.sum()), float(line.dot(line))
+    return squares * len(line) - total**2 <= (BORDER_DEVIATION * len(line)) ** 2
 
 
 def compute_frequencies(base: np.ndarray, boxes: np.ndarray) -> np.ndarray:
