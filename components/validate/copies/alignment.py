@@ -37,19 +37,31 @@ def sample(images: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns:
         float32 (pairs, channels, points) and bool (pairs, points).
     """
-    side = images.shape[-1]
-    inside = np.asarray(((places >= 0) & (places <= 1)).all(axis=2))
+    pairs, channels, side = images.shape[:3]
     pixel = np.clip(places * side - 0.5, 0, side - 1.001)
-    corner = pixel.astype(np.int32)
-    x, y = (pixel - corner).transpose(2, 0, 1)[:, :, None]  # each (pairs, 1, points)
-    first = (corner[..., 1] * side + corner[..., 0])[:, None]
-    flat = images.reshape(*images.shape[:2], side * side)
+    corner = pixel.astype(np.int64)
+    x, y = (
+        (pixel - corner.astype(np.float32)).transpose(2, 0, 1)[:, :, None].copy()
+    )  # each (pairs, 1, points)
+    starts = np.arange(pairs * channels).reshape(pairs, channels, 1) * side**2
+    first = (corner[..., 1] * side + corner[..., 0])[:, None] + starts
+    flat = images.reshape(-1)  # taken from by one number: by several it takes five times as long
     upper, lower = (
-        np.take_along_axis(flat, first + row, axis=2) * (1 - x)
-        + np.take_along_axis(flat, first + row + 1, axis=2) * x
-        for row in (0, side)
+        flat.take(first + row) * (1 - x) + flat.take(first + (row + 1)) * x for row in (0, side)
     )
-    return upper * (1 - y) + lower * y, inside
+    return upper * (1 - y) + lower * y, find_inside(places, np.float32([[[0, 0, 1, 1]]]))
+
+
+def find_inside(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Return which places lie inside of boxes, bool (pairs, points).
+
+    Args:
+        places: (pairs, points, 2): x, y.
+        boxes: (pairs, 1, 4): left, top, right, bottom.
+    """
+    x, y = places[..., 0], places[..., 1]
+    left, top, right, bottom = boxes.transpose(2, 0, 1)
+    return np.asarray((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
 
 
 def align(

@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter
 from components.validate.copies.alignment import (
     align,
     create_grid,
+    find_inside,
     map_boxes,
     sample,
     sample_grid,
@@ -213,8 +214,7 @@ def _find_shared(pairs: Pairs, places: np.ndarray, size: int) -> np.ndarray:
         (pairs.first_content, create_grid(side)[None, :, :2]),
         (pairs.second_content, places),
     ):
-        low, high = content[:, None, :2], content[:, None, 2:]
-        shared &= ((seen >= low) & (seen <= high)).all(axis=2)
+        shared &= find_inside(seen, content[:, None])
     square = shared.reshape(-1, side, side).astype(np.float32)
     return np.asarray(uniform_filter(square, (1, size, size)) > 0.999)
 
