@@ -8,6 +8,7 @@ import numpy as np
 # float32 (pairs, 2, 3).
 CAUTION = 1e-3  # keeps a step small where pixels say nothing about a direction
 LONGEST_STEP = 0.05
+WHOLE = np.array([[[0, 0, 1, 1]]], np.float32)  # the box of a picture
 
 
 def map_boxes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -40,16 +41,15 @@ def sample(images: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarr
     pairs, channels, side = images.shape[:3]
     pixel = np.clip(places * side - 0.5, 0, side - 1.001)
     corner = pixel.astype(np.int64)
-    x, y = (
-        (pixel - corner.astype(np.float32)).transpose(2, 0, 1)[:, :, None].copy()
-    )  # each (pairs, 1, points)
+    between = pixel - corner.astype(np.float32)
+    x, y = between.transpose(2, 0, 1)[:, :, None].copy()  # each (pairs, 1, points)
     starts = np.arange(pairs * channels).reshape(pairs, channels, 1) * side**2
     first = (corner[..., 1] * side + corner[..., 0])[:, None] + starts
     flat = images.reshape(-1)  # taken from by one number: by several it takes five times as long
     upper, lower = (
         flat.take(first + row) * (1 - x) + flat.take(first + (row + 1)) * x for row in (0, side)
     )
-    return upper * (1 - y) + lower * y, find_inside(places, np.float32([[[0, 0, 1, 1]]]))
+    return upper * (1 - y) + lower * y, find_inside(places, WHOLE)
 
 
 def find_inside(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
