@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 
 from components.common.host import count_cores, limit_blas
+from components.common.terminal import bar
 from components.validate.copies.orientations import ORIENTATIONS, orient_boxes, orient_frequencies
 from components.validate.copies.sketch import BARE, CAPTIONED, CONTENT, VIEWS, WHOLE
 from components.validate.copies.sketchbook import Sketches
@@ -54,6 +55,15 @@ class Pairs:
         """Return how many there are."""
         return len(self.first)
 
+    @classmethod
+    def join(cls, parts: Sequence[Pairs]) -> Pairs:
+        """Return the pairs of all parts, one after the other."""
+        return cls(*(np.concatenate(values) for values in zip(*map(_list, parts), strict=True)))
+
+
+def _list(pairs: Pairs) -> list[np.ndarray]:
+    return list(vars(pairs).values())
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -65,13 +75,23 @@ class Cells:
     bounds: np.ndarray  # (cells + 1,) where each begins and ends
 
 
-def find_candidates(sketches: Sketches) -> Pairs:
-    """Return the likeliest pairs of pictures, at most PARTNERS × STARTS of each."""
-    table = np.zeros((6, 0))
+def find_candidates(sketches: Sketches) -> np.ndarray:
+    """Return the likeliest pairs of pictures, at most PARTNERS × STARTS of each.
+
+    Returns:
+        (6, pairs): first, second, orientation, view of the first, view of the second, likeness; to
+        be described, some at a time, by :func:`describe`.
+    """
+    table, asked = np.zeros((6, 0)), _list_questions(sketches)
+    count = sum(len(pictures) * len(turns) for _, pictures, turns in asked)
     # Threads of ours, each with all of its work, not BLAS's, which would meet after each product.
-    with limit_blas(0), ThreadPoolExecutor(count_cores()) as threads:
+    with (
+        limit_blas(0),
+        ThreadPoolExecutor(count_cores()) as threads,
+        bar("seeking copies", "views", count) as progress,
+    ):
         cells = _sort_views(threads, sketches)
-        for question in _iterate_questions(sketches):
+        for question in _draw_questions(sketches, asked):
             near = _find_nearest(threads, question.low, cells.centres, NEAREST_CELLS)
             visits = list(_group(near))
             shares = [visits[part] for part in _cut(len(visits), len(visits) // SHARES + 1)]
@@ -79,7 +99,8 @@ def find_candidates(sketches: Sketches) -> Pairs:
             table = np.concatenate([table, *chain.from_iterable(found)], axis=1)
             if table.shape[1] > MOST_FOUND:
                 table = table[:, _choose(table, len(sketches))]
-    return _describe(table[:, _choose(table, len(sketches))], sketches)
+            progress.update(len(question.low))
+    return np.asarray(table[:, _choose(table, len(sketches))])
 
 
 def _sort_views(threads: ThreadPoolExecutor, sketches: Sketches) -> Cells:
@@ -173,8 +194,8 @@ class Question:
     low: np.ndarray  # float32 (rows, 64)
 
 
-def _iterate_questions(sketches: Sketches) -> Iterator[Question]:
-    """Yield all that is looked for.
+def _list_questions(sketches: Sketches) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return all that is looked for: a view, of which pictures, in which orientations.
 
     A whole picture in each orientation; without its border too, where it has one; and the views
     without a caption as they are, since of two captioned copies neither is whole.
@@ -185,19 +206,26 @@ def _iterate_questions(sketches: Sketches) -> Iterator[Question]:
         for view in (CONTENT, *BARE)
     )
     turns = np.arange(len(ORIENTATIONS))
-    for view, pictures, orientations in (
+    return [
         (WHOLE, everyone, turns),
         (CONTENT, bordered, turns),
         *((view, pictures, turns[:1]) for view, pictures in zip(BARE, captioned, strict=True)),
         *((view, everyone, turns[:1]) for view in CAPTIONED),
-    ):
-        for rows in _cut(len(pictures), QUESTIONS // len(orientations)):
+    ]
+
+
+def _draw_questions(
+    sketches: Sketches, asked: list[tuple[int, np.ndarray, np.ndarray]]
+) -> Iterator[Question]:
+    """Yield what is looked for, so much at once as memory should hold."""
+    for view, pictures, turns in asked:
+        for rows in _cut(len(pictures), QUESTIONS // len(turns)):
             part = pictures[rows]
-            low = orient_frequencies(_scale(sketches.get_views(part, view)))[:, orientations]
+            low = orient_frequencies(_scale(sketches.get_views(part, view)))[:, turns]
             yield Question(
                 view,
-                np.repeat(part, len(orientations)),
-                np.tile(orientations, len(part)),
+                np.repeat(part, len(turns)),
+                np.tile(turns, len(part)),
                 low.reshape(-1, low.shape[2]),
             )
 
@@ -228,8 +256,8 @@ def _choose(table: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(best[keep & np.isin(pair, wanted)])
 
 
-def _describe(table: np.ndarray, sketches: Sketches) -> Pairs:
-    """Return the pairs of the finds of a table."""
+def describe(table: np.ndarray, sketches: Sketches) -> Pairs:
+    """Return the pairs of some columns of what :func:`find_candidates` has found."""
     first, second, orientation, place, seen = table[:5].astype(np.int64)
     return Pairs(
         first,

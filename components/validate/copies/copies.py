@@ -17,7 +17,7 @@ import numpy as np
 from components.common.host import can_share_work, count_cores, end_with_parent
 from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
-from components.validate.copies.candidates import Pairs, find_candidates
+from components.validate.copies.candidates import Pairs, describe, find_candidates
 from components.validate.copies.compared import Compared, name_pairs
 from components.validate.copies.exports import link_exports
 from components.validate.copies.judging import (
@@ -93,16 +93,9 @@ def _find_copies(
     folder: Path, images: pd.DataFrame, sketches: Sketches, compared: Compared
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
-    pairs = find_candidates(sketches)
+    pairs, starts = _lay_over(sketches)
     if not len(pairs):
         return pairs, np.zeros(0, bool)
-    with ThreadPoolExecutor(count_cores()) as threads:
-        parts = [pairs[part] for part in _cut(len(pairs), AT_ONCE)]
-        found = list(threads.map(partial(align_thumbnails, sketches.get_thumbnails), parts))
-    maps, fits = (np.concatenate(values) for values in zip(*found, strict=True))
-    likely = np.flatnonzero(may_be_copies(fits))
-    likely = likely[np.argsort(pairs.first[likely], kind="stable")]
-    pairs, starts = pairs[likely], maps[likely]
     max_pixels = int((images["width_px"] * images["height_px"]).max())
     paths = images["path"].to_numpy(object)
 
@@ -114,6 +107,30 @@ def _find_copies(
     copies = np.flatnonzero(are_copies(likeness))
     pairs, likeness = pairs[copies], likeness[copies]
     return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
+
+
+def _lay_over(sketches: Sketches) -> tuple[Pairs, np.ndarray]:
+    """Return pairs that may be copies, sorted, and the maps that lay their thumbnails together."""
+    table = find_candidates(sketches)
+    found = [(describe(table[:, :0], sketches), np.zeros((0, 2, 3), np.float32))]
+
+    def lay(part: slice) -> tuple[Pairs, np.ndarray]:
+        pairs = describe(table[:, part], sketches)
+        maps, fits = align_thumbnails(sketches.get_thumbnails, pairs)
+        likely = np.flatnonzero(may_be_copies(fits))
+        return pairs[likely], maps[likely]
+
+    count = table.shape[1]
+    with (
+        ThreadPoolExecutor(count_cores()) as threads,
+        bar("laying over", "pairs", count) as progress,
+    ):
+        for one in threads.map(lay, _cut(count, AT_ONCE)):
+            found.append(one)
+            progress.update(min(AT_ONCE, count - progress.n))
+    pairs = Pairs.join([own for own, _ in found])
+    order = np.argsort(pairs.first, kind="stable")
+    return pairs[order], np.concatenate([maps for _, maps in found])[order]
 
 
 def _compare_all(
