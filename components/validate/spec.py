@@ -67,7 +67,8 @@ class LayoutSettings:
 
     splits: Literal["auto", "none"] | dict[str, Literal["train", "val", "test"]] = param(
         "auto",
-        "which top folders are splits: auto, by their names; none; or a mapping, folder: split",
+        "which top folders are splits: auto, by their names; none; or a mapping, folder: split; "
+        "with split_column a mapping of what stands in it",
     )
     class_depth: Annotated[int, Between(1, 9)] | Literal["all"] = param(
         1, "folders that make a class's name: 1 cat, 2 animal/cat; all: every folder"

@@ -57,7 +57,9 @@ class Places:
 def place_files(listing: Listing, told: LayoutSettings) -> Places:
     """Return what the folders say of each file."""
     tree, places = Tree(listing), Places()
-    wanted = {fold(name) for name in told.splits} if isinstance(told.splits, dict) else set()
+    # Beside a column of splits the mapping is of what stands in it.
+    names = told.splits if isinstance(told.splits, dict) and not told.split_column else ()
+    wanted = set(map(fold, names))
     _pass_over(tree, "", places)
     places.base = _step_in(tree, told, wanted, places)
     _set_splits(tree, told, places)

@@ -62,7 +62,7 @@ def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loos
         base: the folder that they lie in, with `/`, for messages.
         has_loose: whether images lie beside them.
     """
-    if isinstance(told.splits, dict):
+    if isinstance(told.splits, dict) and not told.split_column:
         return _follow(tops, told.splits)
     if told.splits == "none":
         return Choice()
