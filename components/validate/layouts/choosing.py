@@ -11,6 +11,7 @@ from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
+from components.validate.layouts.public import Images, read_voc
 from components.validate.layouts.table import find_table
 from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
@@ -56,6 +57,8 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
         return read, set()
     if seen.told.table != "auto":
         return [], set()
+    if classes := None if has_labels else _read_classes(seen, paths):
+        return [classes], set()
     exported = find_exported(seen.listing, seen.places)
     read = [sheet for one in exported if (sheet := _try_table(seen, one, paths))]
     if has_labels:
@@ -83,6 +86,15 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
     return labelled, list_unlabelled(bare, labelled) if labelled else set()
 
 
+def _read_classes(seen: Seen, paths: list[str]) -> Sheet | None:
+    """Return what Pascal VOC's lists of a class each say; None where there are none."""
+    sheet = read_voc(Images(seen.folder, paths, seen.places.base), seen.listing)
+    if sheet:
+        above = sheet.found.path.rpartition("/")[0]
+        seen.notes.append(f"labels from {above}: {len(sheet.rows):,} images, a list a class")
+    return sheet
+
+
 def _try_table(seen: Seen, found: Found, paths: list[str]) -> Sheet | None:
     """Return a table that nobody named, or None where it is no table of images."""
     try:
@@ -98,7 +110,11 @@ def _read_quietly(seen: Seen, paths: list[str]) -> list[Sheet]:
     notes = list(seen.notes)
     read = [sheet for one in found if (sheet := _try_table(seen, one, paths))]
     seen.notes[:] = notes
-    return [sheet for sheet in read if 2 * sheet.files >= sheet.named > 0 and sheet.has_labels]
+    return [
+        sheet
+        for sheet in read
+        if 2 * sheet.files >= sheet.named > 0 and (sheet.has_labels or sheet.marks)
+    ]
 
 
 def _gives_missing(sheet: Sheet, files: pd.DataFrame) -> bool:

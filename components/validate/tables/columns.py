@@ -62,6 +62,8 @@ class Chosen:
     split: str = ""
     group: str = ""
     one_hot: list[str] = field(default_factory=list)  # a column a class, 0 or 1 in it
+    marks: list[str] = field(default_factory=list)  # of yes and no, any number of yes in a row
+    is_guess: bool = False  # whether the label is known by what is in its column alone
     meant: dict[str, str] = field(default_factory=dict)  # what stands in split → split, if told
     notes: list[str] = field(default_factory=list)
 
@@ -230,6 +232,7 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
             f"labels from {len(marks)} columns of 0 and 1, a class each: {', '.join(marks[:5])}"
         )
         return
+    chosen.marks = marks if len(marks) > 1 else []
     rows = len(table)
     likely = [
         name
@@ -238,7 +241,7 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
         or 2 <= len(set(_open(as_text(table[name]))) - {""}) <= max(2, rows // 2)
     ]
     if len(likely) == 1:
-        chosen.label = likely[0]
+        chosen.label, chosen.is_guess = likely[0], True
         chosen.notes.append(f"labels from column {likely[0]}, a guess by what is in it")
 
 

@@ -59,6 +59,8 @@ class Sheet:
     files: int  # those of them that have a file
     unmatched: list[str] = field(default_factory=list)  # rows that have none
     columns: dict[str, str] = field(default_factory=dict)  # label, split, group → its name there
+    marks: list[str] = field(default_factory=list)  # columns of yes and no, several yes in a row
+    is_guess: bool = False  # whether nothing but its values says that a column holds labels
     notes: list[str] = field(default_factory=list)
 
 
@@ -97,7 +99,8 @@ def _read_rows(
         hits = match_rows([clean(value) for value in values], files, found.below).files
         return sum(map(bool, hits)) / max(1, len(hits))
 
-    table = name_headless(file, table, share, notes)
+    named = name_headless(file, table, share, notes)
+    table, is_headless = named, named is not table
     check_columns(file, [str(name) for name in table.columns])
     chosen = choose_columns(file, table, told, share, has_labels)
     notes += [f"{found.path}: {note}" for note in chosen.notes]
@@ -135,6 +138,8 @@ def _read_rows(
         files=sum(map(bool, match.files)),
         unmatched=unmatched,
         columns={part: name for part in TOLD if (name := getattr(chosen, part))},
+        marks=chosen.marks,
+        is_guess=chosen.is_guess or is_headless,
         notes=notes,
     )
     return sheet
