@@ -80,7 +80,9 @@ class LayoutSettings:
     )
     ignore: list[str] = param(SIDE_FILES, "patterns of files and folders/ that are no examples")
     table: str = param(
-        "auto", "table in the folder that tells of the images: auto, none, or its path"
+        "auto",
+        "table in the folder that tells of the images: auto, none, its path, or a pattern of one "
+        "for each split, labels_*.csv",
     )
     path_column: str = param("", "its column of file names; empty: by its name, or guessed")
     label_column: str = param("", "its column of labels; empty: by its name, or guessed")

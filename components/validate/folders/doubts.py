@@ -19,6 +19,8 @@ from components.validate.folders.listing import (
     is_image_name,
     suffix_of,
 )
+from components.validate.folders.stored import describe_unread
+from components.validate.folders.tree import last_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +69,7 @@ def refuse_labelless(
             f"classes ({', '.join(labels[:3])}) from them, {SECTION}"
         )
         return LabellessError(words, pattern)
+    words += describe_unread(listing, len(paths))
     # A table that was read and holds no labels needs no naming.
     is_read = any("for labels" in note for note in tried)
     return LabellessError(words + ("" if is_read else _suggest_table(folder, listing)), "")
@@ -78,7 +81,13 @@ def _suggest_table(folder: Path, listing: Listing) -> str:
             f"; {listing.spreadsheets[0]} is a spreadsheet's own file, which is not read: "
             "open it, and save it as CSV UTF-8 beside the images"
         )
-    tables = [path for path in listing.tables if not path.endswith(".txt") or "/" not in path]
+    stems = {last_name(path).rpartition(".")[0] for path in listing.paths}
+    tables = [
+        path
+        for path in listing.tables
+        if (not path.endswith(".txt") or "/" not in path)
+        and last_name(path).partition(".")[0] not in {*stems, "meta"}
+    ]
     if tables:
         return (
             f"; if {tables[0]} does: `table: {tables[0]}`, and the names of its columns, "

@@ -109,6 +109,7 @@ def _measure(tree: Tree, folder: str) -> Top:
         name=last_name(folder),
         images=tree.direct.get(root, 0),
         files=tree.total.get(folder, 0),
+        photos=tree.photos.get(folder, 0),
         inner=frozenset(last_name(name) for name in tree.list_inner(root)),
     )
 

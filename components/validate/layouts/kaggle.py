@@ -19,13 +19,14 @@ from components.validate.folders.folders import Places
 from components.validate.folders.listing import EXPORTED, Listing, is_image_name
 from components.validate.folders.tree import last_name
 from components.validate.folders.words import is_side_folder, sounds_like_split, split_words
-from components.validate.layouts.table import NAMES, list_above
+from components.validate.layouts.table import NAMES, list_above, suggest_tables
 from components.validate.tables.sheets import Found, Sheet
 
 # Answers to be handed in, with made-up labels.
 NO_LABELS = {"submission", "sample", "example", "template"}
 NO_CLASSES = {"split", "splits", "partition", "partitions"}
 QUIET = (".txt", ".lst", ".json")
+SHOWN = 6  # tables in a message
 MOST = 30  # of such files that are looked into
 
 
@@ -86,9 +87,10 @@ def choose_exported(folder: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet],
     splits = [sheet.found.split for sheet in labelled]
     if len(labelled) > 1 and (not all(splits) or len(set(splits)) < len(splits)):
         names = sorted(sheet.found.path for sheet in labelled)
+        shown = f"{' and '.join(names[:SHOWN])}{' and more' if len(names) > SHOWN else ''}"
         raise DarkroomError(
-            f"{folder}: {' and '.join(names)} both give labels; say which one is meant: "
-            f"`table: {names[0]}` in section validate.layout of params.yaml"
+            f"{folder}: {shown} {'all' if names[2:] else 'both'} give labels; say which one is "
+            f"meant: {suggest_tables(names)} in section validate.layout of params.yaml"
         )
     return labelled, [sheet for sheet in fitting if sheet not in labelled]
 

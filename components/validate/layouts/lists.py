@@ -25,7 +25,7 @@ from components.validate.folders.words import (
     name_splits,
     split_words,
 )
-from components.validate.layouts.choosing import COVERED, Seen, keep_splits
+from components.validate.layouts.choosing import COVERED, Seen, keep_splits, refuse_differing
 from components.validate.layouts.public import (
     BIRDS,
     CELEBA,
@@ -73,6 +73,9 @@ def read_lists(seen: Seen, files: pd.DataFrame) -> list[Sheet]:
         if not found:
             continue
         told = [sheet for sheet in sheets if sheet is not None]
+        if told and all(path.endswith(".json") for path in found) and seen.told.table == "auto":
+            own = files.set_index("path")["label"]
+            refuse_differing(seen, [_read_classes(seen, one.found, paths) for one in told], own)
         named = [path for sheet in told for path in sheet.rows["path"]]
         if any(len(sheet.rows) and not labelled & set(sheet.rows["path"]) for sheet in told):
             continue  # test.csv of images without labels is no split
@@ -137,6 +140,11 @@ def _read(seen: Seen, path: str, split: str, paths: Sequence[str]) -> Sheet | No
     except DarkroomError:
         return None
     return _keep(sheet, paths)
+
+
+def _read_classes(seen: Seen, found: Found, paths: Sequence[str]) -> Sheet:
+    """Return a list with what it says of classes, as the JSON of a split in COCO's form does."""
+    return read_rows(seen.folder, found, paths, seen.told, has_labels=False)
 
 
 def _keep_told(sheet: Sheet | None, paths: Sequence[str]) -> Sheet | None:
