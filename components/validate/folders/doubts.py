@@ -75,6 +75,27 @@ def refuse_labelless(
     return LabellessError(words + ("" if is_read else _suggest_table(folder, listing)), "")
 
 
+def refuse_single(folder: Path, files: pd.DataFrame) -> LabellessError | None:
+    """Return that all images lie in one folder, whose names tell of classes; None if they do not.
+
+    Args:
+        folder: of images.
+        files: columns path, label, as the folders alone say them.
+    """
+    paths, found = list(files["path"]), set(files["label"])
+    if len(found) != 1 or "" in found:
+        return None
+    pattern, labels = find_pattern(paths)
+    if not pattern:
+        return None
+    return LabellessError(
+        f"{folder}: all {len(paths):,} images lie in one folder, {found.pop()}, and one class is "
+        f"none to learn; the names of the files may tell more: `label_pattern: '{pattern}'` would "
+        f"read {len(labels)} classes ({', '.join(labels[:3])}) from them, {SECTION}",
+        pattern,
+    )
+
+
 def _suggest_table(folder: Path, listing: Listing) -> str:
     if listing.spreadsheets:
         return (

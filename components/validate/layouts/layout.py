@@ -26,6 +26,7 @@ from components.validate.folders.doubts import (
     describe_packed,
     note_side,
     refuse_labelless,
+    refuse_single,
 )
 from components.validate.folders.filenames import read_names
 from components.validate.folders.folders import Places, place_files
@@ -108,6 +109,8 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
         raise DarkroomError(f"{folder}: no images in it{describe_kinds(listing)}{stored}")
     if not (files["label"] != "").any():
         raise refuse_labelless(folder, files, (listing, places), notes)
+    if not sheets and not told.label_pattern and (single := refuse_single(folder, files)):
+        raise single
     note_spare(files, sheets, notes)
     note_side(listing, notes)
     files, rejected = reject_several(files, by_table, notes)
