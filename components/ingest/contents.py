@@ -61,14 +61,14 @@ def is_page(archive: Path) -> bool:
 
 def count_images(folder: Path) -> int:
     """Return the number of images below a folder, by name, or where none has one, by content."""
-    return len(find_images(folder)) or sum(map(_is_image, _list_plain(folder)))
+    return len(find_images(folder)) or sum(map(is_image, _list_plain(folder)))
 
 
 def has_images(folder: Path) -> bool:
     """Whether some file is named as an image, or one of the first is one."""
     if find_images(folder):
         return True
-    return any(map(_is_image, itertools.islice(_list_plain(folder), LOOKED_AT)))
+    return any(map(is_image, itertools.islice(_list_plain(folder), LOOKED_AT)))
 
 
 def _list_plain(folder: Path) -> Iterator[Path]:
@@ -77,7 +77,8 @@ def _list_plain(folder: Path) -> Iterator[Path]:
     )
 
 
-def _is_image(file: Path) -> bool:
+def is_image(file: Path) -> bool:
+    """Whether a file is an image, whatever it is called."""
     try:
         open_image(file).close()
     except Exception:  # decoders raise nearly anything of what is no image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from components.common.errors import DarkroomError
@@ -14,10 +14,17 @@ from components.common.images.stores.web import find_web_file
 from components.common.settings.addresses import hide_secrets, is_address, refuse_secrets
 from components.ingest.archives.formats import open_archive
 from components.ingest.archives.members import Member, Output
-from components.ingest.archives.unpacking import DAMAGED, describe_damage, list_members, say_guesses
+from components.ingest.archives.unpacking import (
+    DAMAGED,
+    describe_damage,
+    describe_lack,
+    list_members,
+    say_guesses,
+)
+from components.ingest.contents import is_image
 from components.ingest.digits import write_digits
 from components.ingest.download import SETTING, TIMEOUT_SECONDS, find_local, keep
-from components.ingest.placing import TABLES, plan_targets
+from components.ingest.placing import ARCHIVES, TABLES, plan_targets
 
 SAMPLED = 100  # images whose bytes are written: their sizes vary little where a camera took them
 # A table says the classes, so it is needed whole; one of a million rows has some 50 MB.
@@ -85,6 +92,7 @@ def _outline_archive(archive: Path, folder: Path, name: str) -> list[str]:
             found.extract(wanted, create)
     except DAMAGED as error:
         raise DarkroomError(describe_damage(name, str(error) or type(error).__name__)) from None
+    _refuse_imageless(name, [member.name for member in places], folder, sample)
     _write_empty(folder, set(places.values()) - {places[member] for member in wanted})
     say_guesses(name, members, plan, [])
     return [path.as_posix() for path in sample]
@@ -111,9 +119,24 @@ def _outline_store(listing: Listing, folder: Path, name: str) -> list[str]:
     ]
     wanted = {*sample, *texts}
     fetch_folder([(places[target], folder / target) for target in sorted(wanted)], len(wanted))
+    names = [remote.path for remote in listing.files]
+    _refuse_imageless(name, names, folder, sample, is_folder=True)
     _write_empty(folder, set(places) - wanted)
     say_guesses(name, [], plan, [])
     return [path.as_posix() for path in sample]
+
+
+def _refuse_imageless(
+    name: str, names: list[str], folder: Path, sample: list[Path], is_folder: bool = False
+) -> None:
+    """Raise what ingest would, before settings are chosen for a source without images."""
+    kinds = {PurePosixPath(path).suffix.lower() for path in names}
+    if kinds & SUFFIXES or any(is_image(folder / path) for path in sample):
+        return
+    # A table of a store tells more when it is looked at.
+    inner = [path for path in names if PurePosixPath(path).suffix.lower() in ARCHIVES]
+    if inner or not is_folder:
+        raise DarkroomError(describe_lack(name, names, inner, is_folder))
 
 
 def _is_text(path: Path) -> bool:

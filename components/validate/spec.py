@@ -67,7 +67,8 @@ class LayoutSettings:
 
     splits: Literal["auto", "none"] | dict[str, Literal["train", "val", "test"]] = param(
         "auto",
-        "which top folders are splits: auto, by their names; none; or a mapping, folder: split",
+        "which top folders are splits: auto, by their names; none; or a mapping, folder: split; "
+        "with split_column a mapping of what stands in it",
     )
     class_depth: Annotated[int, Between(1, 9)] | Literal["all"] = param(
         1, "folders that make a class's name: 1 cat, 2 animal/cat; all: every folder"
@@ -79,7 +80,9 @@ class LayoutSettings:
     )
     ignore: list[str] = param(SIDE_FILES, "patterns of files and folders/ that are no examples")
     table: str = param(
-        "auto", "table in the folder that tells of the images: auto, none, or its path"
+        "auto",
+        "table in the folder that tells of the images: auto, none, its path, or a pattern of one "
+        "for each split, labels_*.csv",
     )
     path_column: str = param("", "its column of file names; empty: by its name, or guessed")
     label_column: str = param("", "its column of labels; empty: by its name, or guessed")

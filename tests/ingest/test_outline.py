@@ -98,3 +98,23 @@ def test_what_is_no_archive_leaves_nothing(
     assert len(list_files(tmp_path / "out")) == 1797
     with pytest.raises(DarkroomError, match="no file nowhere"):
         write_outline("nowhere.zip", tmp_path / "out2", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a/train.tar", "a/val.tar"], "but 2 archives: a/train.tar, a/val.tar"),
+        (["cifar/data_batch_1", "cifar/batches.meta"], "Images inside other files"),
+        (["data/train-00000-of-00001.parquet"], "that its Parquet files hold"),
+    ],
+)
+def test_what_ingest_refuses_for_want_of_images_is_refused(
+    tmp_path: Path, names: list[str], words: str
+) -> None:
+    archive = make_zip(tmp_path / "a.zip", dict.fromkeys(names, b"none"))
+    with pytest.raises(DarkroomError, match=words):
+        write_outline(str(archive), tmp_path / "outline", tmp_path)
+    source = Params(str(archive), hashlib.sha256(archive.read_bytes()).hexdigest())
+    images = tmp_path / "images"
+    with pytest.raises(DarkroomError, match=words):
+        run(Inputs(images), Outputs(images), source)

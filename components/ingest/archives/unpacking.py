@@ -207,8 +207,16 @@ def describe_lack(name: str, names: list[str], inner: list[str], is_folder: bool
     seen = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(5))
     what = "a folder" if is_folder else "an archive"
     advice = f"{what} should hold one folder of images per class"
+    if names:
+        advice += (
+            "; if they are inside these files, write them out first, a file each: docs/data.md, "
+            "Images inside other files, shows how"
+        )
     if kinds[".parquet"]:
-        advice = "write the images that its Parquet files hold into class folders on this machine"
+        advice = (
+            "write the images that its Parquet files hold into class folders on this machine: "
+            "docs/data.md, Images inside other files, shows how"
+        )
     return f"{name}: no images in it{f' ({seen})' if seen else ''}; {advice}"
 
 

@@ -19,6 +19,8 @@ from components.validate.folders.listing import (
     is_image_name,
     suffix_of,
 )
+from components.validate.folders.stored import describe_unread
+from components.validate.folders.tree import last_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +69,31 @@ def refuse_labelless(
             f"classes ({', '.join(labels[:3])}) from them, {SECTION}"
         )
         return LabellessError(words, pattern)
+    words += describe_unread(listing, len(paths))
     # A table that was read and holds no labels needs no naming.
     is_read = any("for labels" in note for note in tried)
     return LabellessError(words + ("" if is_read else _suggest_table(folder, listing)), "")
+
+
+def refuse_single(folder: Path, files: pd.DataFrame) -> LabellessError | None:
+    """Return that all images lie in one folder, whose names tell of classes; None if they do not.
+
+    Args:
+        folder: of images.
+        files: columns path, label, as the folders alone say them.
+    """
+    paths, found = list(files["path"]), set(files["label"])
+    if len(found) != 1 or "" in found:
+        return None
+    pattern, labels = find_pattern(paths)
+    if not pattern:
+        return None
+    return LabellessError(
+        f"{folder}: all {len(paths):,} images lie in one folder, {found.pop()}, and one class is "
+        f"none to learn; the names of the files may tell more: `label_pattern: '{pattern}'` would "
+        f"read {len(labels)} classes ({', '.join(labels[:3])}) from them, {SECTION}",
+        pattern,
+    )
 
 
 def _suggest_table(folder: Path, listing: Listing) -> str:
@@ -78,7 +102,13 @@ def _suggest_table(folder: Path, listing: Listing) -> str:
             f"; {listing.spreadsheets[0]} is a spreadsheet's own file, which is not read: "
             "open it, and save it as CSV UTF-8 beside the images"
         )
-    tables = [path for path in listing.tables if not path.endswith(".txt") or "/" not in path]
+    stems = {last_name(path).rpartition(".")[0] for path in listing.paths}
+    tables = [
+        path
+        for path in listing.tables
+        if (not path.endswith(".txt") or "/" not in path)
+        and last_name(path).partition(".")[0] not in {*stems, "meta"}
+    ]
     if tables:
         return (
             f"; if {tables[0]} does: `table: {tables[0]}`, and the names of its columns, "

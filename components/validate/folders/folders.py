@@ -57,7 +57,9 @@ class Places:
 def place_files(listing: Listing, told: LayoutSettings) -> Places:
     """Return what the folders say of each file."""
     tree, places = Tree(listing), Places()
-    wanted = {fold(name) for name in told.splits} if isinstance(told.splits, dict) else set()
+    # Beside a column of splits the mapping is of what stands in it.
+    names = told.splits if isinstance(told.splits, dict) and not told.split_column else ()
+    wanted = set(map(fold, names))
     _pass_over(tree, "", places)
     places.base = _step_in(tree, told, wanted, places)
     _set_splits(tree, told, places)
@@ -107,6 +109,7 @@ def _measure(tree: Tree, folder: str) -> Top:
         name=last_name(folder),
         images=tree.direct.get(root, 0),
         files=tree.total.get(folder, 0),
+        photos=tree.photos.get(folder, 0),
         inner=frozenset(last_name(name) for name in tree.list_inner(root)),
     )
 

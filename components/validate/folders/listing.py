@@ -26,7 +26,8 @@ IMAGE_SUFFIXES = SUFFIXES | {".jfif", ".heic", ".heif", ".pnm", ".pbm", ".dib", 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".txt", ".lst")
 EXPORTED = (".csv", ".tsv", ".parquet", ".jsonl")  # of these, tables of any name
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-TABLE_DEPTH = 3  # folders above a table; a CSV deeper down belongs to an image
+# Folders above a table, VOCdevkit/VOC2007/ImageSets/Main; a CSV deeper down belongs to an image.
+TABLE_DEPTH = 4
 
 
 @dataclass

@@ -35,6 +35,7 @@ class Top:
     name: str
     images: int  # directly in it
     files: int  # in it and below
+    photos: int  # those of them that may be images, by their names
     inner: frozenset[str]  # names of the folders in it that hold anything
 
     @property
@@ -62,17 +63,19 @@ def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loos
         base: the folder that they lie in, with `/`, for messages.
         has_loose: whether images lie beside them.
     """
-    if isinstance(told.splits, dict):
+    if isinstance(told.splits, dict) and not told.split_column:
         return _follow(tops, told.splits)
     if told.splits == "none":
         return Choice()
-    named = name_splits(top.name for top in tops)
+    # train_tfrecords beside train_images is no split of images.
+    named = name_splits(top.name for top in tops if top.photos or not any(t.photos for t in tops))
     given = set(named.values())
     others = [top for top in tops if top.name not in named]
     if "train" in given and (len(given) > 1 or _may_train_alone(tops, named, others)):
         return _take(tops, named, others)
     says_more = told.class_depth != 1 or told.label_pattern
-    doubt = _doubt_names(tops, named) or ("" if says_more else _doubt_inner(tops))
+    doubt = _doubt_names(tops, named) or _doubt_parts(tops)
+    doubt = doubt or ("" if says_more else _doubt_inner(tops))
     notes = [] if doubt or says_more else [*_note_shared(tops), *_note_inner_splits(tops)]
     return Choice(notes=notes, doubt=doubt and f"{doubt}{' (in ' + base + ')' if base else ''}")
 
@@ -109,7 +112,8 @@ def _may_train_alone(tops: Sequence[Top], named: dict[str, str], others: Sequenc
 
 def _is_aside(top: Top) -> bool:
     """Whether a folder beside splits is for predict, or of annotations."""
-    return (is_unlabelled(top.name) and top.is_flat) or is_side_folder(top.name)
+    is_bare = is_unlabelled(top.name) and top.is_flat
+    return is_bare or is_side_folder(top.name) or not top.photos
 
 
 def _take(tops: Sequence[Top], named: dict[str, str], others: Sequence[Top]) -> Choice:
@@ -129,6 +133,7 @@ def _take(tops: Sequence[Top], named: dict[str, str], others: Sequence[Top]) -> 
         notes.append(f"splits by the names of the folders: {pairs}; `splits` {SECTION} says else")
     for top in others:
         what = "no labels, it is for predict" if is_unlabelled(top.name) else "no split"
+        what = what if top.photos else "no image is among them"
         notes.append(f"{top.name}: {top.files:,} files passed over: {what}")
     missing = [split for split in ("val", "test") if split not in named.values()]
     if missing:
@@ -173,6 +178,17 @@ def _doubt_names(tops: Sequence[Top], named: dict[str, str]) -> str:
         seen = f"{_list(sorted(names))} sound like splits"
         return _ask(seen, tops, sounds, _suggest_both(names))
     return ""
+
+
+def _doubt_parts(tops: Sequence[Top]) -> str:
+    """Return that a folder of photos sounds like a split beside such of folders: val_large."""
+    parts = [top for top in tops if top.is_flat and sounds_like_split(top.name)]
+    rest = [top for top in tops if top not in parts]
+    if not parts or not rest or any(top.is_flat or top.images for top in rest):
+        return ""
+    sound = "sound like splits" if parts[1:] else "sounds like a split"
+    seen = f"{_list(sorted(top.name for top in parts))} {sound}"
+    return _ask(f"{seen}, and {_list(sorted(top.name for top in rest))} hold folders", tops, {})
 
 
 def _doubt_inner(tops: Sequence[Top]) -> str:

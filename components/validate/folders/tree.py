@@ -12,6 +12,7 @@ class Tree:
     def __init__(self, listing: Listing) -> None:
         self.direct: dict[str, int] = {}  # folder, with `/` behind it → files named as images
         self.total: dict[str, int] = {}
+        self.photos: dict[str, int] = {}  # of the total those that may be images, by their names
         self.inner: dict[str, list[str]] = {}
         self.with_table = {
             path[: path.rfind("/") + 1] for path in listing.tables if suffix_of(path) in EXPORTED
@@ -22,10 +23,13 @@ class Tree:
             self.total[above] = self.total.get(above, 0) + 1
             if is_image_name(path):
                 self.direct[above] = self.direct.get(above, 0) + 1
+            if is_image_name(path) or not suffix_of(path):
+                self.photos[above] = self.photos.get(above, 0) + 1
         for name in sorted(folders, key=lambda name: -name.count("/")):
             above = name[: name.rfind("/", 0, -1) + 1]
             self.inner.setdefault(above, []).append(name)
             self.total[above] = self.total.get(above, 0) + self.total.get(name, 0)
+            self.photos[above] = self.photos.get(above, 0) + self.photos.get(name, 0)
         for names in self.inner.values():
             names.sort()
 

@@ -164,6 +164,8 @@ def is_unlabelled(name: str) -> bool:
 def is_side_folder(name: str) -> bool:
     """Whether a folder is named as one of annotations, masks or the like."""
     words = split_words(name)
+    if fold(name) in SIDE_FOLDERS:  # SegmentationObject
+        return True
     return (
         bool(words)
         and all(w in SIDE_FOLDERS or w in NEUTRAL for w in words)

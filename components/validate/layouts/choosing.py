@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
-from components.validate.layouts.table import find_table
+from components.validate.layouts.public import Images, read_voc
+from components.validate.layouts.table import find_table, suggest_tables
 from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
         seen: the folder.
         files: columns path, label, split, group, as folders and names say them.
     """
+    sheets, unlabelled = _find_sheets(seen, files)
+    return [_pad_numbers(one, files["label"], seen.notes) for one in sheets], unlabelled
+
+
+def _find_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]:
     paths = list(files["path"])
     labels = files["label"]
     # One folder of images is no class, whatever it is called.
@@ -56,6 +63,8 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
         return read, set()
     if seen.told.table != "auto":
         return [], set()
+    if classes := None if has_labels else _read_classes(seen, paths):
+        return [classes], set()
     exported = find_exported(seen.listing, seen.places)
     read = [sheet for one in exported if (sheet := _try_table(seen, one, paths))]
     if has_labels:
@@ -83,6 +92,15 @@ def read_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]]
     return labelled, list_unlabelled(bare, labelled) if labelled else set()
 
 
+def _read_classes(seen: Seen, paths: list[str]) -> Sheet | None:
+    """Return what Pascal VOC's lists of a class each say; None where there are none."""
+    sheet = read_voc(Images(seen.folder, paths, seen.places.base), seen.listing)
+    if sheet:
+        above = sheet.found.path.rpartition("/")[0]
+        seen.notes.append(f"labels from {above}: {len(sheet.rows):,} images, a list a class")
+    return sheet
+
+
 def _try_table(seen: Seen, found: Found, paths: list[str]) -> Sheet | None:
     """Return a table that nobody named, or None where it is no table of images."""
     try:
@@ -98,7 +116,11 @@ def _read_quietly(seen: Seen, paths: list[str]) -> list[Sheet]:
     notes = list(seen.notes)
     read = [sheet for one in found if (sheet := _try_table(seen, one, paths))]
     seen.notes[:] = notes
-    return [sheet for sheet in read if 2 * sheet.files >= sheet.named > 0 and sheet.has_labels]
+    return [
+        sheet
+        for sheet in read
+        if 2 * sheet.files >= sheet.named > 0 and (sheet.has_labels or sheet.marks)
+    ]
 
 
 def _gives_missing(sheet: Sheet, files: pd.DataFrame) -> bool:
@@ -137,20 +159,63 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
             added.append(sheet)
             continue
         line = f"`table: {name}` in section validate.layout reads it"
-        differs = _count_differing(rows, own)
-        if len(rows) >= COVERED * len(files) and 2 * differs > len(rows):
-            shown = rows.iloc[0]
-            raise DarkroomError(
-                f"{seen.folder}: {name} names {len(rows):,} of {len(files):,} images, and other "
-                f"classes than the folders do: {shown['path']} is {shown['label']!r} there; "
-                f"{line}, `table: none` keeps the folders as classes"
-            )
+        refuse_differing(seen, [sheet], own)
         seen.notes.append(f"{name} is not read, since the folders say the classes; {line}")
     return added
 
 
+def _pad_numbers(sheet: Sheet, own: pd.Series, notes: list[str]) -> Sheet:
+    """Return a table whose numbers of classes are written as the folders write them: 0 as 00000."""
+    folders = set(own) - {""}
+    forms = {str(int(name)): name for name in folders if name.isdecimal()}
+    told = set(sheet.rows["label"]) - {""}
+    if len(forms) < len(folders) or not all(map(str.isdecimal, told)):
+        return sheet
+    meant = {name: forms.get(str(int(name)), name) for name in told}
+    changed = sorted(name for name in told if meant[name] != name)
+    if not changed:
+        return sheet
+    notes.append(
+        f"{sheet.found.path}: numbers of classes as the folders write them, {changed[0]} as "
+        f"{meant[changed[0]]}"
+    )
+    labels = sheet.rows["label"].map(lambda name: meant.get(name, ""))
+    return replace(sheet, rows=sheet.rows.assign(label=labels))
+
+
 def _count_differing(rows: pd.DataFrame, own: pd.Series) -> int:
-    return int((rows["label"].to_numpy() != own[rows["path"]].to_numpy()).sum())
+    """Return how many rows say another class than the folders; a number for each class does not."""
+    told, given = list(rows["label"]), list(own[rows["path"]])
+    pairs = set(zip(told, given, strict=True))
+    if len(pairs) == len(set(told)) == len(set(given)):
+        return 0
+    return sum(one != other for one, other in zip(told, given, strict=True))
+
+
+def refuse_differing(seen: Seen, sheets: Sequence[Sheet], own: pd.Series) -> None:
+    """Raise DarkroomError where tables name nearly all images, and other classes than the folders.
+
+    Args:
+        seen: the folder.
+        sheets: tables, one or one a split.
+        own: label of each path.
+    """
+    import pandas as pd
+
+    table = pd.concat([sheet.rows for sheet in sheets])
+    rows = table[table["path"].isin(own.index) & (table["label"] != "")]
+    if rows["label"].nunique() < 2:
+        return  # says nothing of classes
+    if len(rows) < COVERED * len(own) or 2 * _count_differing(rows, own) <= len(rows):
+        return
+    names = [sheet.found.path for sheet in sheets]
+    shown = rows.iloc[0]
+    raise DarkroomError(
+        f"{seen.folder}: {' and '.join(names)} name{'' if names[1:] else 's'} {len(rows):,} of "
+        f"{len(own):,} images, and other classes than the folders do: {shown['path']} is "
+        f"{shown['label']!r} there; {suggest_tables(names)} in section validate.layout reads "
+        f"{'them' if names[1:] else 'it'}, `table: none` keeps the folders as classes"
+    )
 
 
 def _tells_splits(sheet: Sheet, seen: Seen, own: pd.Series) -> bool:

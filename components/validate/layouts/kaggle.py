@@ -19,13 +19,14 @@ from components.validate.folders.folders import Places
 from components.validate.folders.listing import EXPORTED, Listing, is_image_name
 from components.validate.folders.tree import last_name
 from components.validate.folders.words import is_side_folder, sounds_like_split, split_words
-from components.validate.layouts.table import NAMES, list_above
+from components.validate.layouts.table import NAMES, list_above, suggest_tables
 from components.validate.tables.sheets import Found, Sheet
 
 # Answers to be handed in, with made-up labels.
 NO_LABELS = {"submission", "sample", "example", "template"}
 NO_CLASSES = {"split", "splits", "partition", "partitions"}
 QUIET = (".txt", ".lst", ".json")
+SHOWN = 6  # tables in a message
 MOST = 30  # of such files that are looked into
 
 
@@ -67,18 +68,45 @@ def choose_exported(folder: Path, sheets: Sequence[Sheet]) -> tuple[list[Sheet],
     """Return the tables that give labels, and those that name images without one.
 
     Raises:
-        DarkroomError: if several give labels, and their names do not say of which split each is.
+        DarkroomError: if several give labels, and their names do not say of which split each is;
+            or if one gives many answers of yes and no, and no other is known to give labels.
     """
     fitting = [sheet for sheet in sheets if 2 * sheet.files >= sheet.named > 0]
-    labelled = [sheet for sheet in fitting if sheet.has_labels]
+    # What test.csv seems to hold as labels, and train.csv holds beside them, is none.
+    others = {
+        name: sum(name in sheet.rows.columns[4:] for sheet in fitting) for name in _guessed(fitting)
+    }
+    labelled = [
+        sheet
+        for sheet in fitting
+        if sheet.has_labels and not (sheet.is_guess and others.get(sheet.columns.get("label", "")))
+    ]
+    answers = [sheet for sheet in fitting if sheet.marks and not sheet.has_labels]
+    if answers and all(sheet.is_guess for sheet in labelled):
+        raise DarkroomError(f"{folder}: {_describe_answers(answers[0])}")
     splits = [sheet.found.split for sheet in labelled]
     if len(labelled) > 1 and (not all(splits) or len(set(splits)) < len(splits)):
         names = sorted(sheet.found.path for sheet in labelled)
+        shown = f"{' and '.join(names[:SHOWN])}{' and more' if len(names) > SHOWN else ''}"
         raise DarkroomError(
-            f"{folder}: {' and '.join(names)} both give labels; say which one is meant: "
-            f"`table: {names[0]}` in section validate.layout of params.yaml"
+            f"{folder}: {shown} {'all' if names[2:] else 'both'} give labels; say which one is "
+            f"meant: {suggest_tables(names)} in section validate.layout of params.yaml"
         )
-    return labelled, [sheet for sheet in fitting if not sheet.has_labels]
+    return labelled, [sheet for sheet in fitting if sheet not in labelled]
+
+
+def _guessed(sheets: Iterable[Sheet]) -> set[str]:
+    return {sheet.columns.get("label", "") for sheet in sheets if sheet.is_guess} - {""}
+
+
+def _describe_answers(sheet: Sheet) -> str:
+    path, first = sheet.found.path, sheet.marks[0]
+    shown = f"{', '.join(sheet.marks[:4])}{' …' if len(sheet.marks) > 4 else ''}"
+    return (
+        f"{path} says of {sheet.files:,} images yes or no to {len(sheet.marks):,} questions "
+        f"({shown}), several yes to one image, and a classifier here gives one answer; "
+        f"`table: {path}` and `label_column: {first}` in section validate.layout learn this one"
+    )
 
 
 def list_unlabelled(sheets: Iterable[Sheet], labelled: Iterable[Sheet]) -> set[str]:

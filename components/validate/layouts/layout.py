@@ -26,10 +26,17 @@ from components.validate.folders.doubts import (
     describe_packed,
     note_side,
     refuse_labelless,
+    refuse_single,
 )
 from components.validate.folders.filenames import read_names
 from components.validate.folders.folders import Places, place_files
-from components.validate.folders.listing import count_side, describe_side, list_files
+from components.validate.folders.listing import (
+    count_side,
+    describe_side,
+    is_image_name,
+    list_files,
+)
+from components.validate.folders.stored import describe_stored
 from components.validate.layouts.choosing import Seen, read_sheets
 from components.validate.layouts.classes import choose_classes, rename
 from components.validate.layouts.joining import (
@@ -96,10 +103,14 @@ def read_layout(folder: Path, params: Params | None = None) -> Layout:
         raise DarkroomError(
             f"{folder}: no images in it{''.join(f', and {words}' for words in out)}; it should "
             f"hold one folder of images per class, such as {folder / 'cat'} and {folder / 'dog'}"
-            f"{describe_kinds(listing)}"
+            f"{describe_kinds(listing)}{describe_stored(listing)}"
         )
+    if not any(map(is_image_name, files["path"])) and (stored := describe_stored(listing)):
+        raise DarkroomError(f"{folder}: no images in it{describe_kinds(listing)}{stored}")
     if not (files["label"] != "").any():
         raise refuse_labelless(folder, files, (listing, places), notes)
+    if not sheets and not told.label_pattern and (single := refuse_single(folder, files)):
+        raise single
     note_spare(files, sheets, notes)
     note_side(listing, notes)
     files, rejected = reject_several(files, by_table, notes)

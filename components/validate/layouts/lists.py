@@ -2,19 +2,18 @@
 
     train.txt   cat/1.jpg      meta/test.txt   cat/7      ImageSets/Main/val.txt   000012
     split.json  {"train": ["cat/1.jpg"], "test": ["cat/7.jpg"]}
-    images.txt  1 cat/1.jpg    train_test_split.txt   1 0     Caltech's birds: 1 is train
 
+Those of public data sets that have a form of their own are in `public.py`.
 Read where neither folders nor tables say of any image in which split it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
-from components.common.images.listing import open_images
 from components.validate.folders.tree import last_name
 from components.validate.folders.words import (
     NEUTRAL,
@@ -26,9 +25,15 @@ from components.validate.folders.words import (
     name_splits,
     split_words,
 )
-from components.validate.layouts.choosing import COVERED, OWN, Seen, keep_splits
+from components.validate.layouts.choosing import COVERED, Seen, keep_splits, refuse_differing
+from components.validate.layouts.public import (
+    BIRDS,
+    CELEBA,
+    Images,
+    read_birds,
+    read_partitions,
+)
 from components.validate.layouts.table import list_above
-from components.validate.tables.matching import clean, match_rows
 from components.validate.tables.sheets import Found, Sheet, read_rows
 
 if TYPE_CHECKING:
@@ -51,11 +56,15 @@ def read_lists(seen: Seen, files: pd.DataFrame) -> list[Sheet]:
         return []
     paths = list(files["path"])
     labelled = set(files.loc[files["label"] != "", "path"])
+    images = Images(seen.folder, paths, seen.places.base)
     for names in _find_named(seen):
         lists = _choose(list(names))
-        if "images" in names and "train_test_split" in names:
-            found = [names["train_test_split"]]
-            sheets = [_read_birds(seen, names, paths)]
+        if names.keys() >= set(BIRDS):
+            found = [names[BIRDS[1]]]
+            sheets = [_keep_told(read_birds(images, names), paths)]
+        elif CELEBA in names:
+            found = [names[CELEBA]]
+            sheets = [_keep_told(read_partitions(images, names[CELEBA]), paths)]
         else:
             wholes = [stem for stem in names if any(w in stem.lower() for w in WHOLE)]
             lists = lists or dict.fromkeys(wholes[:1], "")
@@ -64,6 +73,9 @@ def read_lists(seen: Seen, files: pd.DataFrame) -> list[Sheet]:
         if not found:
             continue
         told = [sheet for sheet in sheets if sheet is not None]
+        if told and all(path.endswith(".json") for path in found) and seen.told.table == "auto":
+            own = files.set_index("path")["label"]
+            refuse_differing(seen, [_read_classes(seen, one.found, paths) for one in told], own)
         named = [path for sheet in told for path in sheet.rows["path"]]
         if any(len(sheet.rows) and not labelled & set(sheet.rows["path"]) for sheet in told):
             continue  # test.csv of images without labels is no split
@@ -130,26 +142,16 @@ def _read(seen: Seen, path: str, split: str, paths: Sequence[str]) -> Sheet | No
     return _keep(sheet, paths)
 
 
+def _read_classes(seen: Seen, found: Found, paths: Sequence[str]) -> Sheet:
+    """Return a list with what it says of classes, as the JSON of a split in COCO's form does."""
+    return read_rows(seen.folder, found, paths, seen.told, has_labels=False)
+
+
+def _keep_told(sheet: Sheet | None, paths: Sequence[str]) -> Sheet | None:
+    return sheet and _keep(sheet, paths)
+
+
 def _keep(sheet: Sheet, paths: Sequence[str]) -> Sheet | None:
     kept = keep_splits(sheet)
     kept.rows = kept.rows[kept.rows["path"].isin(set(paths)) & (kept.rows["split"] != "")]
     return kept if sheet.named and len(kept.rows) >= COVERED * sheet.named else None
-
-
-def _read_birds(seen: Seen, names: Mapping[str, str], paths: Sequence[str]) -> Sheet | None:
-    """Return what two lists of numbers say, of which the first names the files."""
-    import pandas as pd
-
-    parts = [names["images"], names["train_test_split"]]
-    with open_images(seen.folder, parts).bringing() as here:
-        texts = [(here / path).read_text(encoding="utf-8", errors="replace") for path in parts]
-    cells = [dict(line.split(None, 1) for line in t.splitlines() if " " in t) for t in texts]
-    files, flags = ({key: text.strip() for key, text in part.items()} for part in cells)
-    if not files.keys() & flags.keys() or not set(flags.values()) <= {"0", "1"}:
-        return None
-    match = match_rows([clean(text) for text in files.values()], paths, seen.places.base)
-    meant = {"1": TRAIN, "0": TEST}
-    splits = [meant.get(flags.get(key, ""), "") for key in files]
-    rows = pd.DataFrame({"path": match.files, "label": "", "split": splits, "group": ""})
-    sheet = Sheet(Found(parts[1]), rows[list(OWN)], False, len(files), len(rows))
-    return _keep(sheet, paths)

@@ -46,6 +46,8 @@ def find_mend(lines: Sequence[str], known: set[str]) -> Mend | None:
     """
     if _is_quoted_whole(lines):
         return Mend("each line stands in quotes, which are taken off", _unquote)
+    if _is_counted(lines, known):
+        return Mend("columns parted by spaces, below a line that counts the rows", _cut_counted)
     # Lists of older data sets: `0012 Boeing 737`, perhaps below lines of remarks.
     cells = [line.split(None, 1) for line in lines if line.strip() and not line.startswith("#")]
     names = [fold(cell[0].replace("\\", "/").rsplit("/", 1)[-1]) for cell in cells if cell[1:]]
@@ -71,6 +73,23 @@ def _is_quoted_whole(lines: Sequence[str]) -> bool:
         and all(len(line) > 1 and line[0] == line[-1] == '"' for line in quoted)
         and not any('"' in line[1:-1].replace('""', "") for line in quoted)
     )
+
+
+def _is_counted(lines: Sequence[str], known: set[str]) -> bool:
+    """Whether a line with the number of rows stands above the names, as in CelebA's lists."""
+    if len(lines) < 4 or not lines[0].strip().isdecimal():
+        return False
+    names, *rows = [line.split() for line in lines[1:] if line.strip()]
+    widths = set(map(len, rows))
+    files = sum(fold(row[0].replace("\\", "/").rsplit("/", 1)[-1]) in known for row in rows)
+    is_table = len(names) > 1 and len(widths) == 1 and widths.pop() - len(names) in (0, 1)
+    return is_table and fold(names[0]) not in known and 2 * files > len(rows)
+
+
+def _cut_counted(lines: Sequence[str]) -> list[str]:
+    rows = [line.split() for line in lines[1:] if line.strip()]
+    missing = len(rows[1]) - len(rows[0])  # the names of files have none
+    return ["\t".join(row) for row in [["image_id"] * missing + rows[0], *rows[1:]]]
 
 
 def _drop_label(words: list[str]) -> list[str]:

@@ -10,15 +10,14 @@ from components.common.artifacts.manifest import COLUMNS
 from components.common.errors import DarkroomError
 from components.validate.folders.listing import is_image_name
 from components.validate.folders.words import (
-    TEST,
     TRAIN,
-    VAL,
     name_split,
     plain,
     split_words,
 )
 from components.validate.tables.objects import SEVERAL, is_object, open_cells
 from components.validate.tables.reading import as_text
+from components.validate.tables.splits import FLAGS, FOLDS, NO, YES, suggest_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +40,7 @@ LABEL_NAMES = (
 )
 SPLIT_NAMES = ("split", "subset", "set", "partition", "phase", "usage", "dataset", "fold", "mluse")
 # Such as is_train: numbers in it may mean anything. So may those of folds.
-FOLD_NAMES, FOLDS = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dataset"}, 20
-# Of yes and no, as fastai writes it; what a no of is_train is, test or val, nobody knows.
-FLAGS = dict.fromkeys(("isvalid", "isval", "isvalidation"), VAL) | {"istest": TEST}
+FOLD_NAMES = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dataset"}
 GROUP_NAMES = (
     *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
     *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
@@ -51,7 +48,6 @@ GROUP_NAMES = (
 TOLD = ("label", "split", "group")
 # What is written into a column a class.
 BINARY = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
-YES, NO = {"1", "1.0", "true", "x", "yes", "y"}, {"0", "0.0", "false", "no", "n", "-1", "-1.0", ""}
 SHARE = 0.5  # of the values of a column that are files: then it names them
 SAMPLE = 200
 Share = Callable[[Sequence[str]], float]
@@ -66,6 +62,9 @@ class Chosen:
     split: str = ""
     group: str = ""
     one_hot: list[str] = field(default_factory=list)  # a column a class, 0 or 1 in it
+    marks: list[str] = field(default_factory=list)  # of yes and no, any number of yes in a row
+    is_guess: bool = False  # whether the label is known by what is in its column alone
+    meant: dict[str, str] = field(default_factory=dict)  # what stands in split → split, if told
     notes: list[str] = field(default_factory=list)
 
 
@@ -112,13 +111,19 @@ def choose_columns(
                 f"only {', '.join(names[:8])}"
             )
         setattr(chosen, part, name or (part if part in names else ""))
+    if told.split_column and isinstance(told.splits, dict):
+        chosen.meant = dict(told.splits)
     chosen.path = chosen.path or _find_path(file, table, share, chosen.notes)
     rest = [name for name in names if name not in (chosen.path, chosen.group)]
+    asked: list[str] = []
     if not chosen.split:
-        chosen.split = _find_split(table, [n for n in rest if n != chosen.label], chosen.notes)
+        chosen.split, asked = _find_split(
+            table, [n for n in rest if n != chosen.label], chosen.notes
+        )
     rest = [name for name in rest if name != chosen.split]
     if not chosen.label and not has_labels:
-        _find_label(table, rest, chosen)
+        # What may be splits is no label, though nothing else may be one: 0, 1, 2 of CelebA.
+        _find_label(table, [name for name in rest if name not in asked], chosen)
     if not chosen.group:
         near = [name for name in rest if plain(name) in GROUP_NAMES and name != chosen.label]
         if near:
@@ -127,15 +132,6 @@ def choose_columns(
                 f"that they must not straddle splits: validate.layout.group_column: {near[0]}"
             )
     return chosen
-
-
-def read_flag(name: str, column: pd.Series) -> pd.Series:
-    """Return the splits that a column is_valid or is_test says; another as it is."""
-    if plain(name) not in FLAGS:
-        return column
-    return column.map(
-        lambda text: FLAGS[plain(name)] if text.lower() in YES else TRAIN if text else ""
-    )
 
 
 def read_one_hot(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
@@ -190,25 +186,29 @@ def _are_image_names(values: Sequence[str]) -> bool:
     return 2 * sum(is_image_name(value.partition("?")[0]) for value in values) > len(values)
 
 
-def _find_split(table: pd.DataFrame, names: Sequence[str], notes: list[str]) -> str:
-    """Return a column that is named as one of splits and holds nothing else."""
+def _find_split(
+    table: pd.DataFrame, names: Sequence[str], notes: list[str]
+) -> tuple[str, list[str]]:
+    """Return a column that is named as one of splits and holds nothing else; and those that may."""
     for name in _by_name(names, SPLIT_NAMES):
         values = set(as_text(table[name])) - {""}
         if values and all(map(name_split, values)):
             notes.append(f"splits from column {name}")
-            return name
+            return name, []
     flags = [name for name in names if plain(name) in FLAGS and _is_mark(table[name])]
     if len(flags) == 1:
         notes.append(f"splits from column {flags[0]}: yes is {FLAGS[plain(flags[0])]}, no is train")
-        return flags[0]
+        return flags[0], []
     given = [name for name in names if plain(name) in FOLD_NAMES or _is_train(name)]
     given = [name for name in given if 2 <= len(set(as_text(table[name])) - {""}) <= FOLDS]
     if given:
+        line = suggest_splits(as_text(table[given[0]]), is_train=_is_train(given[0]))
         notes.append(
             f"column {given[0]} looks like given splits and is no more than a slice, since nothing "
-            "says which is which; a column `split` of train, val and test keeps them"
+            f"says which is which; to keep them: `split_column: {given[0]}` and {line} in section "
+            "validate.layout"
         )
-    return ""
+    return "", given
 
 
 def _is_train(name: str) -> bool:
@@ -232,6 +232,7 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
             f"labels from {len(marks)} columns of 0 and 1, a class each: {', '.join(marks[:5])}"
         )
         return
+    chosen.marks = marks if len(marks) > 1 else []
     rows = len(table)
     likely = [
         name
@@ -240,7 +241,7 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
         or 2 <= len(set(_open(as_text(table[name]))) - {""}) <= max(2, rows // 2)
     ]
     if len(likely) == 1:
-        chosen.label = likely[0]
+        chosen.label, chosen.is_guess = likely[0], True
         chosen.notes.append(f"labels from column {likely[0]}, a guess by what is in it")
 
 

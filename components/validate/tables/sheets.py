@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import open_images
-from components.validate.folders.words import fold, name_split, name_splits, normalise
+from components.validate.folders.words import fold, normalise
 from components.validate.tables.columns import (
     TOLD,
     Chosen,
     check_columns,
     check_slices,
     choose_columns,
-    read_flag,
     read_one_hot,
 )
 from components.validate.tables.headless import name_headless
 from components.validate.tables.matching import clean, match_rows, suggest_pattern
 from components.validate.tables.objects import SEVERAL, open_cells
 from components.validate.tables.reading import as_text, read_sheet
+from components.validate.tables.splits import read_flag, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,8 @@ class Sheet:
     files: int  # those of them that have a file
     unmatched: list[str] = field(default_factory=list)  # rows that have none
     columns: dict[str, str] = field(default_factory=dict)  # label, split, group → its name there
+    marks: list[str] = field(default_factory=list)  # columns of yes and no, several yes in a row
+    is_guess: bool = False  # whether nothing but its values says that a column holds labels
     notes: list[str] = field(default_factory=list)
 
 
@@ -97,7 +99,8 @@ def _read_rows(
         hits = match_rows([clean(value) for value in values], files, found.below).files
         return sum(map(bool, hits)) / max(1, len(hits))
 
-    table = name_headless(file, table, share, notes)
+    named = name_headless(file, table, share, notes)
+    table, is_headless = named, named is not table
     check_columns(file, [str(name) for name in table.columns])
     chosen = choose_columns(file, table, told, share, has_labels)
     notes += [f"{found.path}: {note}" for note in chosen.notes]
@@ -135,6 +138,8 @@ def _read_rows(
         files=sum(map(bool, match.files)),
         unmatched=unmatched,
         columns={part: name for part in TOLD if (name := getattr(chosen, part))},
+        marks=chosen.marks,
+        is_guess=chosen.is_guess or is_headless,
         notes=notes,
     )
     return sheet
@@ -211,9 +216,8 @@ def _read_told(
             told[part] = _drop_boxes(told[part], f"{found.path}: column {name}", notes)
         if name and part != "split":
             told[part] = _mend_floats(told[part], f"{found.path}: column {name}", notes)
-    told["split"] = _read_splits(file, read_flag(chosen.split, told["split"])).replace(
-        "", found.split
-    )
+    column = told["split"] if chosen.meant else read_flag(chosen.split, told["split"])
+    told["split"] = read_splits(file, column, chosen.meant, chosen.split).replace("", found.split)
     return told
 
 
@@ -240,21 +244,6 @@ def _mend_floats(column: pd.Series, where: str, notes: list[str]) -> pd.Series:
         return column
     notes.append(f"{where}: whole numbers, read as such: {filled.iloc[0]} is {filled.iloc[0][:-2]}")
     return column.str.removesuffix(".0")
-
-
-def _read_splits(file: Path, column: pd.Series) -> pd.Series:
-    """Return train, val or test for whatever names people use."""
-    values = set(column) - {""}
-    together = name_splits(values)  # PublicTest is val where there is a PrivateTest
-    meant: Mapping[str, str] = {value: together.get(value) or name_split(value) for value in values}
-    unknown = sorted(value for value, split in meant.items() if not split)
-    if unknown:
-        raise DarkroomError(
-            f"{file}: split {unknown[0]!r} is none; legal are train, val and test, or another of "
-            "their usual names, such as Training, valid, holdout; write one of these there, or "
-            "rename the column if it tells of something else"
-        )
-    return column.map(lambda value: meant.get(value, ""))
 
 
 def _drop_repeated(file: Path, rows: pd.DataFrame, found: Found, notes: list[str]) -> pd.DataFrame:

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+import yaml
+
+from components.common.errors import DarkroomError
 
 from .test_folders import read, said
 from .test_layout import touch
@@ -118,3 +121,31 @@ def test_a_column_of_yes_and_no(tmp_path, column, value, other):
     rows = "".join(f"{p},{p.endswith('3.jpg')}\n" for p in IMAGES)
     write(tmp_path, "metadata.csv", f"path,{column}\n{rows}")
     assert list(splits_of(tmp_path).values()) == [other, other, other, value] * 2
+
+
+NUMBERS = {"train": "0", "val": "1", "test": "2"}
+
+
+@pytest.mark.parametrize("column", ["partition", "split", "fold"])
+def test_numbers_of_splits_are_no_labels_and_one_line_names_them(tmp_path, column):
+    """As CelebA has them: nothing in the folder says what 0, 1 and 2 are."""
+    touch(tmp_path, *(path.replace("/cat/", "/").replace("/dog/", "/d") for path in IMAGES))
+    names = [path.replace("/cat/", "/").replace("/dog/", "/d") for path in IMAGES]
+    rows = "".join(f"{p},{NUMBERS[s]}\n" for p, s in zip(names, SPLITS, strict=True))
+    write(tmp_path, "list.csv", f"image_id,{column}\n{rows}")
+    with pytest.raises(DarkroomError, match="nothing says of which class"):
+        read(tmp_path)
+    labelled = "".join(
+        f"{p},{NUMBERS[s]},{'ab'[i % 2]}\n"
+        for i, (p, s) in enumerate(zip(names, SPLITS, strict=True))
+    )
+    write(tmp_path, "list.csv", f"image_id,{column},label\n{labelled}")
+    try:
+        (told,) = (note for note in read(tmp_path).notes if "to keep them" in note)
+    except DarkroomError as error:
+        told = str(error)
+    line = "`splits: {'0': train, '1': val, '2': test}`"
+    assert f"`split_column: {column}` and {line}" in told
+    settings = yaml.safe_load(line.strip("`"))
+    found = splits_of(tmp_path, split_column=column, table="list.csv", **settings)
+    assert found == dict(zip(names, SPLITS, strict=True))

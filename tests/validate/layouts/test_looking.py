@@ -174,3 +174,13 @@ def test_of_an_outline_only_whole_files_are_measured(
     assert "no image" not in said
     assert "copies" not in said
     assert json.loads(answer.read_text())["shorter_px"] == 10
+
+
+def test_one_folder_whose_names_tell_of_classes_is_none(tmp_path: Path) -> None:
+    write_images(tmp_path / "all of it", 6, "cat_{}.png")
+    write_images(tmp_path / "all of it", 6, "dog_{}.png")
+    with pytest.raises(DarkroomError, match=r"lie in one folder, all of it, .*label_pattern"):
+        read_layout(tmp_path)
+    sight = look(tmp_path, Params())
+    assert sight.classes == {"cat": {"": 6}, "dog": {"": 6}}
+    assert "validate.layout.label_pattern" in sight.settings

@@ -333,3 +333,30 @@ def test_narrow_greys_and_profiles_are_remarked(tmp_path) -> None:
     assert look(tmp_path, swapped)["remarks"] == ["profile: made by hand"]
     broken = encode(make_photo(), "JPEG", icc_profile=b"nonsense" * 20)
     assert look(tmp_path, broken)["remarks"] == ["profile ignored: it cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("GIF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("TIFF", {"compression": "lzma"}),
+        ("TIFF", {"compression": "jpeg"}),
+    ],
+)
+def test_what_the_page_calls_found(tmp_path, kind: str, options: dict[str, str]) -> None:
+    """docs/data.md says so of these formats; what it says of the others, no decoder can."""
+    for seed in range(4):
+        photo = make_photo(200, 160, seed).convert("P" if kind == "GIF" else "RGB")
+        data = encode(photo, kind, **options)
+        place = len(data) // 3 + seed * len(data) // 12
+        damaged = {
+            "zeroed": data[:place] + bytes(512) + data[place + 512 :],
+            "lost": data[:place] + data[place + 100 :],
+        }
+        if kind == "PNG" or options.get("compression") in ("tiff_adobe_deflate", "lzma"):
+            damaged["flipped"] = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+        for name, broken in damaged.items():
+            assert look(tmp_path, broken)["status"] == QUARANTINED, (name, seed)
