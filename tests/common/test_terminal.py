@@ -79,6 +79,23 @@ def test_any_terminal_gets_readable_words(encoding: str) -> None:
         assert "Kätzchen · \\udcff.jpg" in text
 
 
+def test_no_name_of_a_file_commands_the_terminal() -> None:
+    """It cleared the screen, and wrote a line of its own that looked like one of ours."""
+    code = (
+        "from components.common.terminal import exit_on_error, say\n"
+        "name = '\\x1b[2J\\x9b31m\\u202egpj.a\\nerror: all is well'\n"
+        "say(name)\n"
+        "with exit_on_error():\n"
+        "    open('/nowhere/' + name)\n"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, check=False, cwd=ROOT, text=True)
+    shown = r"\x1b[2J\x9b31m\u202egpj.a\nerror: all is well"
+    assert done.stdout == f"  {shown}\n"
+    assert done.stderr.startswith(f"error: /nowhere/{shown}: No such file")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_name_that_the_systems_settings_cannot_write_is_no_traceback(tmp_path: Path) -> None:
     code = (
         "from components.common.terminal import exit_on_error\n"
