@@ -241,11 +241,20 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
                 f"written in {encoding}, the encoding of this system's settings; set PYTHONUTF8=1, "
                 "or LC_ALL=C.UTF-8"
             )
-        if isinstance(error, MemoryError):
+        if error is not None and _is_out_of_memory(error):
             _stop(_TOO_LITTLE)
         if isinstance(error, KeyboardInterrupt):
             print("stopped", file=sys.stderr, flush=True)
             sys.exit(130)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that no more memory, or room for addresses, is to be had."""
+    if isinstance(error, ImportError):  # of the loader of shared libraries
+        return "failed to map segment" in str(error) or os.strerror(errno.ENOMEM) in str(error)
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in str(error)
+    return isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
 
 
 def _stop(words: str) -> NoReturn:

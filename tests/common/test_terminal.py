@@ -96,6 +96,24 @@ def test_no_name_of_a_file_commands_the_terminal() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError()",
+        "OSError(12, 'Cannot allocate memory')",
+        "ImportError('libtensorflow_cc.so.2: failed to map segment from shared object')",
+        'RuntimeError("can\'t start new thread")',
+    ],
+)
+def test_too_little_memory_is_told_however_it_sounds(
+    error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end, terminal.exit_on_error():
+        raise eval(error)
+    assert end.value.code == 1
+    assert "error: the memory that this process may use is full" in capsys.readouterr().err
+
+
 def test_a_name_that_the_systems_settings_cannot_write_is_no_traceback(tmp_path: Path) -> None:
     code = (
         "from components.common.terminal import exit_on_error\n"
