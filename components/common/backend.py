@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from components.common.errors import DarkroomError
 from components.common.host import CGROUP, OWN_GROUPS, count_cores, count_visible_cores
 
 # Both must be set before the first import of TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors that matter still raise
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+# Bytes. On two cores it took 2.5 GB; with 2 GiB it died while it made its threads, and hung.
+LEAST_ADDRESSES = 3 << 30
 
 
 @contextmanager
@@ -42,6 +48,22 @@ def _keep_quiet() -> Iterator[None]:
             os.close(stderr)
 
 
+def check_address_space() -> None:
+    """Refuse to load TensorFlow where it would die within something, or hang, without our word.
+
+    Raises:
+        DarkroomError: if this process may not have as many addresses as TensorFlow takes.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_ADDRESSES:
+        raise DarkroomError(
+            f"this process may have {limit / 1e9:.1f} GB of addresses, and TensorFlow alone takes "
+            "2.5, most of which it never uses; allow more: ulimit -v unlimited (memory itself is "
+            "limited by a container)"
+        )
+
+
+check_address_space()
 with _keep_quiet():
     import keras
     import tensorflow as tf

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from components import STAGES
 from components.common.errors import DarkroomError
@@ -61,6 +61,17 @@ def _write_plainly(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("darkroom_plain", _write_plainly)
 
+# Signs that a terminal obeys, and those that turn what follows around: names of files hold any.
+_OBEYED = {
+    number: chr(number).encode("unicode_escape").decode()
+    for number in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def show_plainly(text: str) -> str:
+    """Return a text as one line whose signs a terminal only shows."""
+    return text.translate(_OBEYED)
+
 
 def speak_any_encoding() -> None:
     """Let both streams write what their encoding lacks: a log may know no UTF-8, a name be none.
@@ -95,6 +106,7 @@ def heading(room: str, purpose: str) -> None:
 
 def say(message: str) -> None:
     """Print one finding of the stage, above a progress bar if one is shown."""
+    message = show_plainly(message)
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -211,39 +223,44 @@ class exit_on_error:  # noqa: N801 - used as a statement: `with exit_on_error():
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(128 + signal.SIGPIPE)
         if isinstance(error, DarkroomError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-            sys.exit(1)
+            _stop(" ".join(str(error).split()))
         if isinstance(error, OSError) and error.errno in _MENDED and error.filename is not None:
             where, why = os.fsdecode(error.filename), os.strerror(error.errno)
-            print(f"error: {where}: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
-            sys.exit(1)
+            _stop(f"{where}: {why}; {_MENDED[error.errno]}")
         if isinstance(error, OSError) and error.errno in _MENDED and not _find_full(error):
             why = os.strerror(error.errno)
-            print(f"error: {why}; {_MENDED[error.errno]}", file=sys.stderr, flush=True)
-            sys.exit(1)
+            _stop(f"{why}; {_MENDED[error.errno]}")
         if error is not None and (words := _find_full(error)):
-            message = f"error: {words} while something was written; make room on the disk"
-            print(message, file=sys.stderr, flush=True)
-            sys.exit(1)
+            _stop(f"{words} while something was written; make room on the disk")
         if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name):
-            message = f"error: {error.name} is not installed in {sys.executable}; {_OTHER_PYTHON}"
-            print(message, file=sys.stderr, flush=True)
-            sys.exit(1)
+            _stop(f"{error.name} is not installed in {sys.executable}; {_OTHER_PYTHON}")
         encoding = sys.getfilesystemencoding()
         if isinstance(error, UnicodeEncodeError) and encoding != "utf-8":
-            message = (
-                f"error: a name with {error.object[error.start : error.end]!a} in it cannot be "
+            _stop(
+                f"a name with {error.object[error.start : error.end]!a} in it cannot be "
                 f"written in {encoding}, the encoding of this system's settings; set PYTHONUTF8=1, "
                 "or LC_ALL=C.UTF-8"
             )
-            print(message, file=sys.stderr, flush=True)
-            sys.exit(1)
-        if isinstance(error, MemoryError):
-            print(f"error: {_TOO_LITTLE}", file=sys.stderr, flush=True)
-            sys.exit(1)
+        if error is not None and _is_out_of_memory(error):
+            _stop(_TOO_LITTLE)
         if isinstance(error, KeyboardInterrupt):
             print("stopped", file=sys.stderr, flush=True)
             sys.exit(130)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that no more memory, or room for addresses, is to be had."""
+    if isinstance(error, ImportError):  # of the loader of shared libraries
+        return "failed to map segment" in str(error) or os.strerror(errno.ENOMEM) in str(error)
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in str(error)
+    return isinstance(error, MemoryError) or getattr(error, "errno", 0) == errno.ENOMEM
+
+
+def _stop(words: str) -> NoReturn:
+    """Print an error in one line, and exit as all do who fail."""
+    print(f"error: {show_plainly(words)}", file=sys.stderr, flush=True)
+    sys.exit(1)
 
 
 def _find_full(error: BaseException) -> str:

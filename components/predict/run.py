@@ -9,7 +9,7 @@ from dataclasses import replace
 from components.common.errors import DarkroomError
 from components.common.serving.classifier import Answers, Classifier
 from components.common.serving.decisions import Decisions
-from components.common.terminal import Stopwatch, bar
+from components.common.terminal import Stopwatch, bar, show_plainly
 from components.predict.answers import COLUMNS, SETS, UNKNOWN, Row, check_output, open_output
 from components.predict.listing import Source, list_some, name_source
 from components.predict.source import open_model
@@ -107,4 +107,4 @@ def name_columns(class_names: list[str]) -> list[str]:
 
 def tell(message: str) -> None:
     """Print a finding where it does not mix with the answers."""
-    print(f"  {message}", file=sys.stderr, flush=True)
+    print(f"  {show_plainly(message)}", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from components.common.files.writing import write_json
 from components.common.images.measures import NAMES, measure_images
 from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions, compute_energy
-from components.common.terminal import Stopwatch, bar
+from components.common.terminal import Stopwatch, bar, show_plainly
 from components.predict.drift import LEVEL, MIN_EFFECT, NUMBERS, Shift, compare
 from components.predict.listing import Source, describe_skipped, list_images, name_source
 from components.predict.recording import record_watch
@@ -96,7 +96,7 @@ def watch(
         "shifts": [asdict(shift) for shift in shifts],
     }
     for line in describe(shifts):
-        print(line)
+        print(show_plainly(line))
     word = "drift: this batch is not what the model was measured on" if drifted else "no drift"
     print(f"{word} ({len(batch):,} images against {len(reference):,}, {stopwatch})")
     if output is not None:

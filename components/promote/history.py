@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from components.common.errors import DarkroomError
+from components.common.terminal import show_plainly
 from components.common.tracking.tags import PREFIX
 from components.promote.registry.book import Book, Entry
 from components.promote.registry.ledger import Ledger
@@ -48,7 +48,7 @@ def show_history(registry: Registry, query: str | None, as_json: bool) -> None:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         for line in describe(registry.name, book, entries, versions, findings):
-            print(_show_plainly(line))
+            print(show_plainly(line))
     if findings:
         sys.exit(1)
 
@@ -114,14 +114,6 @@ def describe(
         yield f"version {version['version']}{names}"
         for key, value in version["origins"].items():
             yield f"  {key:<18} {value}"
-
-
-def _show_plainly(line: str) -> str:
-    """Return a line whose signs a terminal only shows: anybody may write a tag in MLflow's page."""
-    return "".join(
-        one if unicodedata.category(one) != "Cc" else one.encode("unicode_escape").decode()
-        for one in line
-    )
 
 
 def _is_origin(origins: dict[str, str], query: str) -> bool:

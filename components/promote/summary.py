@@ -14,7 +14,7 @@ from components.common.errors import DarkroomError
 from components.common.files.schema import Schema
 from components.common.files.writing import read_json
 from components.common.settings.flags import read_path
-from components.common.terminal import exit_on_error
+from components.common.terminal import exit_on_error, show_plainly
 from components.promote.gate.differences import describe_differences
 from components.promote.gate.outcomes import (
     AWAITING,
@@ -208,7 +208,7 @@ def main(words: Sequence[str]) -> None:
         return
     print()
     for text in lines:
-        print(f"  {text}" if text else "")
+        print(f"  {show_plainly(text)}" if text else "")
     print()
 
 

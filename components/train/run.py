@@ -19,6 +19,7 @@ from components.train.feed.recipe import Recipe
 from components.train.finetuning.blend import Weights, read_weights
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.optimizers import has_batchnorm
+from components.train.finetuning.preflight import foresee_memory
 from components.train.finetuning.remat import check_remat
 from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
 from components.train.networks.lora import check_lora
@@ -123,6 +124,9 @@ def _prepare(
     )
     check_lora(find_bodies(network), params.finetune.lora_rank)
     check_remat(network, params.finetune.remat)
+    if params.finetune.epochs:
+        is_sure = params.recipe != AUTO or params.finetune.epochs != AUTO
+        foresee_memory(network, params.finetune, is_sure=is_sure)
     train, val = read_train_and_val(shards, dataset)
     say(records.describe_start(backbone, params.weights, dataset))
     recipe = Recipe(

@@ -19,7 +19,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.params import check_params
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
-from components.common.terminal import heading
+from components.common.terminal import heading, show_plainly
 from components.common.tracking.runs import KFP_RUN_ID
 from pipelines.steps.bundles import BUNDLES, ELSEWHERE, FILES, find_artifact, find_input
 
@@ -172,7 +172,7 @@ def failing_in_one_line() -> Iterator[None]:
         try:
             yield
         except DarkroomError as error:
-            words = " ".join(str(error).split())
+            words = show_plainly(" ".join(str(error).split()))
             tell_kubernetes(f"{TRY_AGAIN if is_passing(error) else 'error'}: {words}")
             print(f"error: {words}", file=sys.stderr, flush=True)
             sys.exit(1)

@@ -56,3 +56,19 @@ def test_where_none_binds_nothing_is_set(tmp_path: Path) -> None:
     cores = count_cores()  # of the machine that runs the tests
     told = 0 if cores == len(os.sched_getaffinity(0)) else cores
     assert start(tmp_path) == [told, told, cores]
+
+
+def test_too_few_addresses_are_told_before_tensorflow_dies_of_them() -> None:
+    """Under `ulimit -v` it ended in a wall of C++, or hung."""
+    code = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))\n"
+        "from components.common.terminal import exit_on_error\n"
+        "with exit_on_error():\n"
+        "    import components.common.backend\n"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this process may have 2.1 GB of addresses")
+    assert done.stderr.count("\n") == 1

@@ -79,6 +79,41 @@ def test_any_terminal_gets_readable_words(encoding: str) -> None:
         assert "Kätzchen · \\udcff.jpg" in text
 
 
+def test_no_name_of_a_file_commands_the_terminal() -> None:
+    """It cleared the screen, and wrote a line of its own that looked like one of ours."""
+    code = (
+        "from components.common.terminal import exit_on_error, say\n"
+        "name = '\\x1b[2J\\x9b31m\\u202egpj.a\\nerror: all is well'\n"
+        "say(name)\n"
+        "with exit_on_error():\n"
+        "    open('/nowhere/' + name)\n"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, check=False, cwd=ROOT, text=True)
+    shown = r"\x1b[2J\x9b31m\u202egpj.a\nerror: all is well"
+    assert done.stdout == f"  {shown}\n"
+    assert done.stderr.startswith(f"error: /nowhere/{shown}: No such file")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError()",
+        "OSError(12, 'Cannot allocate memory')",
+        "ImportError('libtensorflow_cc.so.2: failed to map segment from shared object')",
+        'RuntimeError("can\'t start new thread")',
+    ],
+)
+def test_too_little_memory_is_told_however_it_sounds(
+    error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end, terminal.exit_on_error():
+        raise eval(error)
+    assert end.value.code == 1
+    assert "error: the memory that this process may use is full" in capsys.readouterr().err
+
+
 def test_a_name_that_the_systems_settings_cannot_write_is_no_traceback(tmp_path: Path) -> None:
     code = (
         "from components.common.terminal import exit_on_error\n"

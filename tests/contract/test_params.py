@@ -31,6 +31,8 @@ HEAVY = {
 
 # "Billion laughs": a list, ten of it, ten of these …
 LAUGHS = "[&a0 [l], " + ", ".join(f"&a{i} [{f'*a{i - 1}, ' * 10}]" for i in range(1, 10)) + "]"
+MERGES = "[&a0 {k: v}, " + ", ".join(f"&a{i} {{<<: [{f'*a{i - 1}, ' * 10}]}}" for i in range(1, 10))
+MERGES += "]"
 
 
 @pytest.fixture
@@ -78,6 +80,33 @@ def replace(file: Path, old: str, new: str) -> None:
         ("include: []", f"include: {'[' * 3000}", ["nested too deeply"]),
         ("include: []", "include: 2026-13-45", ["not valid YAML: month must be in 1..12"]),
         ("include: []", "include: !!python/object/apply:os.getcwd []", ["not valid YAML", "tag"]),
+        ("include: []", f"include: {MERGES}", ["merges (<<) bring more than 100,000 keys"]),
+        ("  seed: 0", f"  seed: 0x{'f' * 9000}", ["train.seed is a number beyond 9,007,199"]),
+        (
+            "include: []",
+            "include: [2026-01-02]",
+            ["validate.classes.include[0] is a date", "quotes"],
+        ),
+        ("include: []", "include: !!set {a}", ["validate.classes.include is a set", "as a list"]),
+        ("include: []", "include: !!binary aGk=", ["classes.include is a binary", "quotes"]),
+        (
+            "corrections: c",
+            'corrections: "a\\0" # ',
+            ["data.corrections is a text with '\\x00' in it"],
+        ),
+        (
+            "corrections: c",
+            'corrections: "\\ud83d" # ',
+            ["text with '\\ud83d' in it", "leave it out"],
+        ),
+        ("corrections: c", f"corrections: {'x' * 20_000}", ["a text of 20,0", "more than 10,000"]),
+        (
+            "include: []",
+            f"include: []\n{'#' * 1_000_000}",
+            ["and settings never more than 1,000,000"],
+        ),
+        ("data:\n", f"{'k' * 500}: 1\ndata:\n", [f"unknown key {'k' * 200}; legal"]),
+        ("data:\n", "data:\n  source: a\n", ['duplicate key "source"', '"a") at line']),
     ],
 )
 def test_slips_are_told_with_key_legal_values_and_what_was_found(
@@ -217,7 +246,9 @@ def test_a_params_file_that_is_none_is_told_and_nobody_waits_for_a_pipe(tmp_path
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").touch()
     (tmp_path / "list").write_text("- a\n")
+    (tmp_path / "wide").write_text("data: {}", encoding="utf-16")  # as PowerShell writes
     words = {"pipe": "a pipe or device", "empty": "got nothing", "list": "got a list"}
+    words |= {"wide": "save it as UTF-8"}
     for name, told in words.items():
         with pytest.raises(DarkroomError, match=told):
             read_room_params(tmp_path / name, "train")

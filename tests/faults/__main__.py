@@ -15,14 +15,15 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from components.common.tracking.signals import raising_on_sigterm
 from tests.faults.champion import check_champion
 from tests.faults.kinds import KINDS
 from tests.faults.project import (
@@ -64,14 +65,16 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     names = (*ROOMS, *COMMANDS)
     last = max((names.index(r) for r, _ in wanted if r), default=len(names) - 1)
-    line = run_undisturbed(folder, names if ("",) in {w[:1] for w in wanted} else names[: last + 1])
-    cells = [
-        (room, kind)
-        for room in line.seconds
-        for kind in KINDS
-        if not wanted or any(r in ("", room) and k in ("", kind) for r, k in wanted)
-    ]
-    outcomes = try_all(line, cells, range(flags.seed, flags.seed + flags.count), end)
+    names = names if ("",) in {w[:1] for w in wanted} else names[: last + 1]
+    with ending_what_runs(folder):
+        line = run_undisturbed(folder, names)
+        cells = [
+            (room, kind)
+            for room in line.seconds
+            for kind in KINDS
+            if not wanted or any(r in ("", room) and k in ("", kind) for r, k in wanted)
+        ]
+        outcomes = try_all(line, cells, range(flags.seed, flags.seed + flags.count), end)
     table = f"{describe_command(flags, outcomes)}\n\n{describe(outcomes)}"
     print(table)
     if flags.table:
@@ -80,6 +83,19 @@ def main() -> None:
     if not failed:
         shutil.rmtree(folder)
     sys.exit(f"the projects are in {folder}" if failed else 0)
+
+
+@contextmanager
+def ending_what_runs(folder: Path) -> Iterator[None]:
+    """End rooms, and by their own farewells servers and disks, also where SIGTERM ends the body."""
+    with raising_on_sigterm():
+        try:
+            yield
+        finally:
+            for process in psutil.process_iter(["cwd"]):
+                if Path(process.info["cwd"] or "/").is_relative_to(folder):
+                    with suppress(psutil.Error):
+                        process.kill()
 
 
 @dataclass

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.faults import __main__ as faults
 from tests.faults.kinds import KINDS
-from tests.faults.project import Line
+from tests.faults.project import ROOT, Line
 from tests.faults.trial import NotTried, Trial
 
 SEED = int.from_bytes(os.urandom(2))  # a failure names it
@@ -73,3 +77,33 @@ def test_what_goes_wrong_is_seen(
     monkeypatch.setitem(KINDS, "spoilt", run)
     with pytest.raises(AssertionError, match=words):
         faults.run_once(line, "preprocess", "spoilt", SEED, tmp_path / "project")
+
+
+def test_what_sigterm_ends_leaves_no_server_and_no_room(tmp_path: Path) -> None:
+    """An MLflow server ran on for days, with nobody to ask it."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        "from pathlib import Path\n"
+        "from tests.faults.__main__ import ending_what_runs\n"
+        "from tests.promote import servers\n"
+        "folder, port = Path(sys.argv[1]), servers.find_port()\n"
+        "server = [sys.executable, '-m', 'http.server', str(port)]\n"
+        "address = f'http://127.0.0.1:{port}/'\n"
+        "with ending_what_runs(folder):\n"
+        "    with servers.running(server, address, folder / 'log', dict(os.environ)):\n"
+        "        subprocess.Popen(['sleep', '600'], cwd=folder)\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(600)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        started = psutil.Process(process.pid).children()
+        assert len(started) == 2
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+    finally:
+        process.kill()

@@ -49,6 +49,17 @@ def test_all_that_is_missing(params: Path, capsys: pytest.CaptureFixture[str]) -
     assert params.read_text(encoding="utf-8") == after
 
 
+def test_ends_of_lines_stay_those_of_windows(params: Path) -> None:
+    """All 200 lines of such a file were changed, and git showed every one of them."""
+    before = params.read_bytes().replace(b"\n", b"\r\n")
+    params.write_bytes(before)
+    run_room("init", ["upgrade", "--params", str(params)])
+    after = params.read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\r\n") for line in after)
+    assert set(before.splitlines(keepends=True)) <= set(after)
+    assert find_missing(read_yaml(params), create_schema()) == {}
+
+
 def test_only_what_dvc_looks_for(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_room("init", ["upgrade", "--params", str(params), "--stages", str(ROOT / "dvc.yaml")])
     # Of a section that a stage names DVC takes what there is.

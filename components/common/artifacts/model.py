@@ -131,10 +131,17 @@ def load_model(file: Path) -> keras.Model:
     except Exception as error:  # of a config that is none it is nearly anything
         if "arbitrary code execution" in str(error):  # Keras's words; its advice is to run it
             raise DarkroomError(
-                f"{file}: holds code of its own (a Lambda layer), and Darkroom runs no code of a "
-                "model file; save the model without it, or give weights alone (.weights.h5)"
+                f"{file}: {_name_code(str(error))}, and Darkroom runs no code of a model file; "
+                "save the model without it, or give weights alone (.weights.h5)"
             ) from None
         raise DarkroomError(f"{file}: not a readable Keras model ({error})") from None
+
+
+def _name_code(told: str) -> str:
+    """Return what of a model would run code, by Keras's words: layers of several kinds can."""
+    if "TFSMLayer" in told:
+        return "leads to code outside it (a TFSMLayer, which runs the SavedModel that it names)"
+    return f"holds code of its own{' (a Lambda layer)' if 'lambda' in told.lower() else ''}"
 
 
 def check_growth(file: Path) -> None:

@@ -247,11 +247,22 @@ def _is_inside_new(path: Path) -> bool:
 def write_text(target: Path, text: str, *, edits: bool = False, header: str = "") -> None:
     """Write a UTF-8 text file, whole or not at all; the arguments are those of :func:`writing`.
 
+    A file of somebody's own keeps its ends of lines: those of Windows were read as ours.
     A file that begins with the `header` of the text says by itself that Darkroom wrote it.
     """
     known = bool(header) and text.startswith(header) and _begins_with(target, header)
     with writing(target, edits=edits or known) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        ends = "\r\n" if edits and _has_windows_ends(target) else None
+        temporary.write_text(text, encoding="utf-8", newline=ends)
+
+
+def _has_windows_ends(file: Path) -> bool:
+    """Whether the first line of a file ends as lines of Windows do."""
+    try:
+        with file.open("rb") as stream:
+            return stream.readline(1 << 20).endswith(b"\r\n")
+    except OSError:
+        return False
 
 
 def _begins_with(file: Path, header: str) -> bool:

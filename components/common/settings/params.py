@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ MOVED = {
 }
 # A file with all settings has some 170; anchors of anchors make billions of a few lines.
 MOST_VALUES = 100_000
+MOST_BYTES = 1_000_000  # the library needs a minute for so many of the worst kind
+MOST_LETTERS = 10_000  # of a text; the search for credentials grows with their square
+LARGEST = 2**53  # JSON holds no larger number exactly
 SHOWN = 200  # characters of a value in a message
 
 
@@ -115,11 +119,16 @@ def read_yaml(file: Path, flag: str = "--params") -> dict[str, Any]:
     """
     refuse_special(file)
     try:
+        if file.is_file() and (size := file.stat().st_size) > MOST_BYTES:
+            raise DarkroomError(
+                f"{file}: has {size:,} bytes, and settings never more than {MOST_BYTES:,}; give "
+                f"the file of settings with {flag}"
+            )
         return parse_yaml(file, file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no such file; give one with {flag}") from None
     except UnicodeDecodeError as error:
-        raise DarkroomError(f"{file}: not valid YAML: {error}") from None
+        raise DarkroomError(f"{file}: no text in UTF-8 ({error}); save it as UTF-8") from None
 
 
 def refuse_special(file: Path) -> None:
@@ -142,7 +151,35 @@ def parse_yaml(file: Path, text: str) -> dict[str, Any]:
             f"{file}: its anchors (*name) stand for more than {MOST_VALUES:,} values; write out "
             "what is meant"
         )
+    _check_values(file, "", found)
     return found
+
+
+def _check_values(file: Path, name: str, value: Any) -> None:
+    """Raise DarkroomError, naming the key, where something is of no kind that a setting has."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_values(file, f"a key of {name}" if name else "a key", key)
+            _check_values(file, f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, (list, tuple)):  # a list that is a key comes as a tuple
+        for position, inner in enumerate(value):
+            _check_values(file, f"{name}[{position}]", inner)
+    elif wrong := _find_wrong(value):
+        raise DarkroomError(f"{file}: {name[:SHOWN]} is {wrong}")
+
+
+def _find_wrong(value: Any) -> str:
+    """Return what a value is that no setting may be, and what to do; empty where it may be one."""
+    if isinstance(value, str) and len(value) > MOST_LETTERS:
+        return f"a text of {len(value):,} letters; no setting has more than {MOST_LETTERS:,}"
+    if isinstance(value, str) and (odd := re.search("[\\0\ud800-\udfff]", value)):
+        return f"a text with {odd.group()!a} in it, which is no letter; leave it out"
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a number beyond {LARGEST:,}; write one that a person can mean"
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return ""
+    kind = type(value).__name__.replace("bytes", "binary").replace("datetime", "date")
+    return f"a {kind} as YAML reads it; write it in quotes, or as a list"
 
 
 def _count_values(value: Any, known: dict[int, int], file: Path) -> int:
@@ -196,7 +233,7 @@ def set_key(found: dict[str, Any], key: str, value: Any, where: str, is_free: bo
 def _check_section(file: Path, name: str, found: Any, kind: Any) -> None:
     """Check the keys of a section and of the sections inside it."""
     if not isinstance(found, dict):
-        raise DarkroomError(f"{file}: {name} must hold keys, got {found!r}")
+        raise DarkroomError(f"{file}: {name} must hold keys{_show(found)}")
     fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("shared")}
     _check_keys(file, name, found, fields)
     hints = typing.get_type_hints(kind)
@@ -210,8 +247,8 @@ def _check_keys(file: Path, name: str, found: Mapping[str, Any], legal: Iterable
     for key in found:
         if key not in legal:
             raise DarkroomError(
-                f"{file}: unknown key {where}{key}; {suggest(key, legal)}legal keys are "
-                f"{', '.join(legal)}"
+                f"{file}: unknown key {where}{str(key)[:SHOWN]}; {suggest(key, legal)}legal keys "
+                f"are {', '.join(legal)}"
             )
 
 

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 MOST_OPEN = 200  # brackets at a time; the library's time grows with their number's cube
+MOST_MERGED = 100_000  # keys that the merges (<<) of a text may bring; merges of merges multiply
 
 
 def load_yaml(text: str) -> Any:
@@ -26,8 +27,50 @@ def load_yaml(text: str) -> Any:
     try:
         with warnings.catch_warnings():  # of an anchor that is given twice, which is legal
             warnings.simplefilter("ignore")
+            if "<<" in text or "merge" in text:
+                _check_merges(YAML(typ="safe", pure=True).compose(text))
             return YAML(typ="safe", pure=True).load(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except (YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(_describe(str(error))) from None
+
+
+def _describe(told: str) -> str:
+    """Return the library's words in one line, without its source's name and its advice."""
+    words = " ".join(told.partition("To suppress this check")[0].split())
+    return words.replace(' in "<unicode string>",', " at")
+
+
+def _check_merges(root: Any) -> None:
+    """Raise ValueError if merges written out are beyond reason: the library writes them out."""
+    seen: set[int] = set()
+    known: dict[int, int] = {}
+    left, total = [root], 0
+    while left:
+        node = left.pop()
+        if node is None or id(node) in seen or not isinstance(node.value, list):
+            continue
+        seen.add(id(node))
+        inner = [
+            one for pair in node.value for one in (pair if isinstance(pair, tuple) else (pair,))
+        ]
+        left += inner
+        total += _count_merged(node, known)
+        if total > MOST_MERGED:
+            raise ValueError(f"its merges (<<) bring more than {MOST_MERGED:,} keys")
+
+
+def _count_merged(node: Any, known: dict[int, int]) -> int:
+    """Return how many keys merges bring to a mapping, those of merged mappings among them."""
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    if id(node) not in known:
+        known[id(node)] = 0  # while it is counted: one may stand within itself
+        for key, value in node.value if isinstance(node, MappingNode) else []:
+            if key.tag == "tag:yaml.org,2002:merge":
+                merged = value.value if isinstance(value, SequenceNode) else [value]
+                for one in merged:
+                    own = len(one.value) if isinstance(one.value, list) else 0
+                    known[id(node)] += own + _count_merged(one, known)
+    return known[id(node)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.common.errors import DarkroomError
 from components.common.files.ownership import check_apart, check_file
+from components.common.terminal import show_plainly
 from components.predict.batch.listing import (
     LISTING_FILE,
     SOURCE,
@@ -44,7 +45,7 @@ def run_batch(
         tell(plan(listing, source, pinned, partition_images, output).describe())
         answer_partitions(listing, source, output, 0, 1)
         for line in describe_summary(write_summary(listing, output)):
-            print(line)
+            print(show_plainly(line))
         return
     with tempfile.TemporaryDirectory(prefix="darkroom-") as folder:
         listing = Path(folder) / LISTING_FILE

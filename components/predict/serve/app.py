@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from components.common.errors import DarkroomError
@@ -108,6 +108,7 @@ def create_app(service: Service, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/version", info.describe_server),
         Route("/v2", info.describe_server),
         Route("/v1/models", info.list_models),
+        Route("/", info.tell_person),  # unless the page for people is there
         *(Route(f"/v1/models/{{name}}{end}", catch(info.describe_v1)) for end in ("", "/")),
         Route("/v2/models/{name}", catch(info.describe_v2)),
         Route("/v2/models/{name}/ready", catch(info.describe_v1)),
@@ -145,6 +146,18 @@ class _Information:
                 "checked_images": state.checked_images,
                 "refused": state.refused,
             }
+        )
+
+    async def tell_person(self, request: Request) -> Response:
+        """Say in words what is here, to who opens the address in a browser."""
+        loaded = self._service.champion.current
+        version = f", version {loaded.version}," if loaded.version else ""
+        return PlainTextResponse(
+            f"{loaded.name}{version} answers programs here; docs/serving.md says how they ask.\n\n"
+            "A photo:            curl …/invocations -H 'Content-Type: image/jpeg' --data-binary "
+            "@photo.jpg\n"
+            "A page for people:  python -m components.predict page --model …\n",
+            headers={"X-Content-Type-Options": "nosniff"},
         )
 
     async def list_models(self, request: Request) -> Response:

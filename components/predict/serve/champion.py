@@ -24,7 +24,7 @@ from components.common.host import give_back_memory
 from components.common.serving.batching import Answer, Batcher, ClosedError
 from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions
-from components.common.terminal import Stopwatch
+from components.common.terminal import Stopwatch, show_plainly
 from components.common.tracking.registered import IN_REGISTRY
 from components.predict.serve.bodies import Unread
 from components.predict.source import Source, find_version, open_model
@@ -175,7 +175,7 @@ class Champion:
 
 def tell(message: str) -> None:
     """Print what happened to the server, where logs are read."""
-    print(f"  {message}", file=sys.stderr, flush=True)
+    print(f"  {show_plainly(message)}", file=sys.stderr, flush=True)
 
 
 def _ask(batcher: Batcher, image: bytes | Unread) -> Future[Answer]:

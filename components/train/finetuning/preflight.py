@@ -13,10 +13,11 @@ from components.common.host import find_free_memory
 from components.common.terminal import describe_seconds, say
 from components.train.feed.material import Material
 from components.train.finetuning.fitting import Finetuning, Progress, has_gpu
-from components.train.finetuning.memory import estimate_need
+from components.train.finetuning.memory import Need, estimate_need
 from components.train.finetuning.remat import create_trained, has_blocks
 from components.train.runtime.devices import TOO_LITTLE, is_out_of_memory
 from components.train.runtime.machines import agree, any_of
+from components.train.spec import Finetune
 
 TRIAL_STEPS, TRIAL_SECONDS = 4, 2.0
 # Validation runs forward only, about a third of the work of a training step.
@@ -154,13 +155,43 @@ def _cut_to_memory(network: keras.Model, material: Material, progress: Progress)
         if parts > progress.accumulate:
             say(f"{own} would want {_in_gb(need.count(own))}: {parts} parts to a step")
         return replace(progress, accumulate=parts)
+    raise DarkroomError(_describe_shortage(network, settings, need, free))
+
+
+def foresee_memory(network: keras.Model, settings: Finetune, *, is_sure: bool) -> None:
+    """Say before the probe, which takes hours of many images, what would be refused behind it.
+
+    Of layers that are to be thawed, or of low-rank updates, it is known only then.
+
+    Args:
+        network: as it was created: all of it trains.
+        settings: of fine-tuning.
+        is_sure: it comes, whatever the probe says.
+
+    Raises:
+        DarkroomError: if it comes, and one image at a time is too much.
+    """
+    if has_gpu() or settings.unfreeze != "all" or settings.lora_rank:
+        return
+    need = estimate_need(create_trained(network, settings.remat), settings)
+    free = find_free_memory()
+    if not any_of(need.count(1) > free):
+        return
+    words = _describe_shortage(network, settings, need, free)
+    if is_sure:
+        raise DarkroomError(words)
+    say(f"{words}. The probe may be good enough without; else the run ends behind it")
+
+
+def _describe_shortage(network: keras.Model, settings: Finetune, need: Need, free: int) -> str:
+    """Return why nothing can be fine-tuned here, and what to change."""
     ways = "lower train.finetune.unfreeze, or choose a smaller train.backbone"
     if has_blocks(network):
         ways = f"set train.finetune.lora_rank to 8, {ways}"
     if has_blocks(network) and not settings.remat:
         less = estimate_need(create_trained(network, remat=True), settings)
         ways = f"set train.finetune.remat to true (about {_in_gb(less.count(1))}), {ways}"
-    raise DarkroomError(
+    return (
         f"train: fine-tuning wants about {_in_gb(need.count(1))} of memory with one image at a "
         f"time, and {_in_gb(free)} are free: {ways}"
     )

@@ -30,6 +30,21 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
     assert "enable_unsafe" not in str(told.value)
 
 
+def test_a_layer_that_runs_a_model_elsewhere_is_called_by_its_name(tmp_path: Path) -> None:
+    layer = {"module": "keras.layers", "class_name": "TFSMLayer", "registered_name": None}
+    layers = [layer | {"config": {"name": "odd", "filepath": str(tmp_path / "other")}}]
+    config = {"module": "keras", "class_name": "Sequential", "registered_name": None}
+    with zipfile.ZipFile(tmp_path / "odd.keras", "w") as made:
+        made.writestr(
+            "config.json", json.dumps(config | {"config": {"name": "odd", "layers": layers}})
+        )
+        made.writestr("metadata.json", "{}")
+        made.writestr("model.weights.h5", "")
+    with pytest.raises(DarkroomError, match=r"outside it \(a TFSMLayer.*save the model") as told:
+        load_model(tmp_path / "odd.keras")
+    assert "Lambda" not in str(told.value)
+
+
 @pytest.mark.parametrize("kind", ["array", "member", "npz", "weights"])
 def test_a_file_of_weights_that_would_fill_the_memory_is_refused(kind: str, tmp_path: Path) -> None:
     import h5py

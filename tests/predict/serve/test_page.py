@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from components.predict.serve.page import create_routes
 from components.predict.spec import Serve
 from tests.browser import CHROMIUM, Tab, wait
 from tests.predict.conftest import CLASSES
-from tests.tiny_model import SIZE_PX
+from tests.tiny_model import SIZE_PX, make_card, make_model
 
 CARDS = """JSON.stringify([...document.querySelectorAll("article")].map(one => ({
   title: one.querySelector("h2")?.textContent, text: one.innerText,
@@ -39,8 +40,22 @@ DROP = """(() => {
 })()"""
 
 
+# A model from elsewhere has any class names; two that would run something, and one quote.
+HOSTILE = (
+    "<img src=x onerror=document.title=1>",
+    '"><script>document.title=2</script>',
+    "]]>'&amp;",
+)
+
+
 @pytest.fixture
 def address(model: Path) -> Iterator[str]:
+    with serving(model) as found:
+        yield found
+
+
+@contextmanager
+def serving(model: Path) -> Iterator[str]:
     champion = Champion(str(model), Serve())
     service = Service(champion, Serve())
     with socket.socket() as listener:
@@ -96,6 +111,26 @@ def test_a_person_drops_photos_and_sees_answers(
         assert tab.complaints == []  # nothing was asked of another address, nothing was missing
     finally:
         tab.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+def test_names_are_shown_and_run_nothing(photos: Path, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model.keras", make_card(HOSTILE))
+    picture = tmp_path / "<b onclick=1>'\".png"
+    picture.write_bytes((photos / "0.png").read_bytes())
+    with serving(model) as address:
+        tab = Tab(address, tmp_path)
+        try:
+            wait(lambda: tab.choose(picture))
+            (card,) = read_cards(tab, 1)
+            assert sorted(card["classes"]) == sorted(HOSTILE)
+            assert card["title"].startswith(card["classes"][0])
+            assert picture.name in card["text"]
+            assert tab.ask("document.title") == "Darkroom"
+            assert tab.complaints == []  # the page's policy had nothing to forbid either
+        finally:
+            tab.close()
 
 
 def test_covering_what_decides_lowers_the_probability() -> None:

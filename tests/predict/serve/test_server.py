@@ -11,6 +11,7 @@ import shlex
 import struct
 import subprocess
 import time
+import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -131,6 +132,10 @@ def test_open_inference_protocol(server: Server, pictures: list[Path]) -> None:
     assert [one["name"] for one in server.post(V2, chosen)[1]["outputs"]] == ["label"]
     for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/darkroom/ready", "/ping"):
         assert server.get(path)
+    with urllib.request.urlopen(f"{server.address}/", timeout=60) as answer:  # as a person does
+        assert answer.headers.get_content_type() == "text/plain"
+        assert "darkroom, version 1, answers programs" in (words := answer.read().decode())
+        assert "python -m components.predict page --model" in words
     assert server.get("/v2/models/darkroom")["inputs"][0]["datatype"] == "BYTES"
     assert server.get("/v1/models/darkroom")["ready"] is True
 

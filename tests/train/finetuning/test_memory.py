@@ -19,8 +19,10 @@ from components.train.networks.catalogue import Backbone
 from components.train.networks.network import create_network, unfreeze
 from components.train.networks.scaling import SYMMETRIC
 from components.train.networks.vit import Vit, create_vit
-from components.train.spec import Finetune
+from components.train.run import run
+from components.train.spec import Finetune, Inputs
 from tests.train.finetuning.steps import make_material, make_recipe
+from tests.train.tiny_run import make_outputs, make_params, register_tiny
 
 WIDTH, HEADS, HIDDEN = 16, 4, 24
 IMAGES = 11  # of a step whose graph is looked at
@@ -39,6 +41,23 @@ def test_a_batch_is_cut_before_the_machine_is_out_of_memory(
     monkeypatch.setattr(preflight, "find_free_memory", lambda: need.fixed)
     with pytest.raises(DarkroomError, match=r"one image at a time.*are free: lower train\.fine"):
         start_phase(network, make_material(shards, recipe), Progress(1))
+
+
+def test_what_never_fits_is_said_before_the_probe(
+    create: Any, shards: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    """Of 100,000 images the probe took an hour, and then it was refused."""
+    register_tiny()
+    monkeypatch.setattr(preflight, "find_free_memory", lambda: 1000)
+    with pytest.raises(DarkroomError, match=r"one image at a time.*are free: lower train\.fine"):
+        run(Inputs(shards), make_outputs(tmp_path), make_params({}, {}))
+    assert "probe" not in capsys.readouterr().out
+    preflight.foresee_memory(create(), Finetune(), is_sure=False)  # the probe may do without it
+    assert "one image at a time" in (said := capsys.readouterr().out)
+    assert "The probe may be good enough without" in said
+    monkeypatch.setattr(preflight, "find_free_memory", lambda: SPARE)
+    preflight.foresee_memory(create(), Finetune(), is_sure=True)
+    assert capsys.readouterr().out == ""
 
 
 def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
