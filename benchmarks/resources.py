@@ -53,8 +53,8 @@ class Taken:
 
 
 def draw_photo(dice: np.random.Generator, label: int) -> bytes:
-    """Return a JPEG: a random smooth picture with a bar at the height of its class."""
-    coarse = dice.integers(0, 200, (5, 5, 3), dtype=np.uint8)
+    """Return a JPEG: a random picture, no two alike, with a bar at the height of its class."""
+    coarse = dice.integers(0, 200, (12, 12, 3), dtype=np.uint8)
     pixels = np.array(Image.fromarray(coarse).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC))
     pixels[4 * label : 4 * label + 4] = 255
     stream = io.BytesIO()
