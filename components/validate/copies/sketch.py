@@ -61,7 +61,9 @@ def draw_sketch(luma: Image.Image, pixels: np.ndarray) -> bytes:
     thumbnail = base.reduce(BASE_PX // THUMBNAIL_PX)
     values = pixels.astype(np.float32)
     sought = (find_content(values), *find_bare(values))
-    low = _measure_waves(np.asarray(base, np.float32), *_create_waves_of_views(sought, *luma.size))
+    low = compute_frequencies(
+        np.asarray(base, np.float32), *_create_waves_of_views(sought, *luma.size)
+    )
     return (
         np.array(sought, np.float32).tobytes()
         + thumbnail.tobytes()
@@ -144,21 +146,17 @@ def _is_plain(line: np.ndarray) -> bool:
     return squares * len(line) - total**2 <= (BORDER_DEVIATION * len(line)) ** 2
 
 
-def compute_frequencies(base: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def compute_frequencies(base: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Return the lowest frequencies of parts of a picture, each part's of length 1, without mean.
 
     Args:
         base: float32 (BASE_PX, BASE_PX).
-        boxes: (parts, 4), left, top, right, bottom, 0 to 1.
+        down: of `create_waves`.
+        across: likewise.
 
     Returns:
         float32 (parts, 64): frequency down × 8 + frequency across, of the cosine transform.
     """
-    return _measure_waves(base, *_create_waves(boxes))
-
-
-def _measure_waves(base: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Return what `compute_frequencies` does, by the waves of the boxes."""
     low = (down @ base @ across).reshape(len(down), -1) * _WEIGHTS
     length = np.sqrt(np.square(low).sum(axis=1, keepdims=True))
     return np.asarray(low / np.maximum(length, 1e-6), np.float32)
@@ -169,13 +167,17 @@ def _create_waves_of_views(
     sought: tuple[Box, ...], width_px: int, height_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the waves of all views: those sought in a picture, and those by its size."""
-    return _create_waves(
+    return create_waves(
         np.array([ALL, *sought, *PARTS, *list_squares(width_px, height_px)], np.float32)
     )
 
 
-def _create_waves(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the waves down each part, (parts, 8, BASE_PX), and across it, (parts, BASE_PX, 8)."""
+def create_waves(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the waves down each part, (parts, 8, BASE_PX), and across it, (parts, BASE_PX, 8).
+
+    Args:
+        boxes: (parts, 4), left, top, right, bottom, 0 to 1.
+    """
     across, down = _create_waves_between(boxes[:, 0::2]), _create_waves_between(boxes[:, 1::2])
     return down, across.transpose(0, 2, 1)
 

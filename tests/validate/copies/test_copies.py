@@ -14,7 +14,7 @@ from components.validate.copies.alignment import align, create_grid, sample
 from components.validate.copies.compared import Compared, join_compared
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.orientations import ORIENTATIONS, orient_frequencies, orient_pixels
-from components.validate.copies.sketch import BASE_PX, compute_frequencies
+from components.validate.copies.sketch import BASE_PX, compute_frequencies, create_waves
 from components.validate.copies.sketchbook import Sketchbook
 from components.validate.scan.scan import scan_files
 from tests.validate.copies.kinds import KINDS, save, write_below
@@ -159,10 +159,10 @@ def test_nothing_to_compare(tmp_path):
 def test_frequencies_turn_as_pictures_do(number):
     rng = np.random.default_rng(0)
     picture = rng.uniform(0, 255, (1, BASE_PX, BASE_PX)).astype(np.float32)
-    whole = np.array([[0, 0, 1, 1]], np.float32)
+    whole = create_waves(np.array([[0, 0, 1, 1]], np.float32))
     turned = orient_pixels(picture, np.array([number]))
-    found = orient_frequencies(compute_frequencies(picture[0], whole))[:, number]
-    np.testing.assert_allclose(found, compute_frequencies(turned[0], whole), atol=1e-4)
+    found = orient_frequencies(compute_frequencies(picture[0], *whole))[:, number]
+    np.testing.assert_allclose(found, compute_frequencies(turned[0], *whole), atol=1e-4)
     swaps, vertical, horizontal = ORIENTATIONS[number]
     oracle = Image.fromarray(picture[0])
     for wanted, how in zip(
@@ -179,7 +179,8 @@ def test_frequencies_are_those_of_the_cosine_transform():
 
     picture = np.random.default_rng(0).uniform(0, 255, (BASE_PX, BASE_PX)).astype(np.float32)
     low = dctn(picture)[:8, :8] * np.hypot(*np.mgrid[:8, :8]) ** 0.75
-    found = compute_frequencies(picture, np.array([[0, 0, 1, 1]], np.float32))
+    whole = create_waves(np.array([[0, 0, 1, 1]], np.float32))
+    found = compute_frequencies(picture, *whole)
     np.testing.assert_allclose(found[0], (low / np.linalg.norm(low)).ravel(), atol=1e-5)
 
 
