@@ -71,14 +71,15 @@ def draw_sketch(luma: Image.Image, pixels: np.ndarray) -> bytes:
     )
 
 
-def list_squares(width: int, height: int) -> list[Box]:
-    """Return the places of the centre crops in a picture of so many pixels."""
-    margins = (max(width - height, 0) / 2 / width, max(height - width, 0) / 2 / height)
-    places = []
-    for share in SQUARES:
-        x, y = (margin + share * (1 - 2 * margin) for margin in margins)
-        places.append((x, y, 1 - x, 1 - y))
-    return places
+def place_squares(sizes: np.ndarray) -> np.ndarray:
+    """Return the places of the centre crops in pictures, (pictures, SQUARES, 4).
+
+    Args:
+        sizes: (pictures, 2), width and height.
+    """
+    margins = (np.maximum(sizes - sizes[:, ::-1], 0) / 2 / sizes)[:, None]
+    starts = margins + np.array(SQUARES)[:, None] * (1 - 2 * margins)
+    return np.concatenate([starts, 1 - starts], axis=2)
 
 
 def find_content(luma: np.ndarray) -> Box:
@@ -167,9 +168,8 @@ def _create_waves_of_views(
     sought: tuple[Box, ...], width_px: int, height_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the waves of all views: those sought in a picture, and those by its size."""
-    return create_waves(
-        np.array([ALL, *sought, *PARTS, *list_squares(width_px, height_px)], np.float32)
-    )
+    squares = place_squares(np.array([[width_px, height_px]]))[0]
+    return create_waves(np.array([ALL, *sought, *PARTS, *squares], np.float32))
 
 
 def create_waves(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,11 +15,11 @@ from components.validate.copies.sketch import (
     HEAD,
     PARTS,
     SIZE,
-    SQUARES,
     THUMBNAIL_PX,
     VIEWS,
     WAVES,
     WHOLE,
+    place_squares,
 )
 
 
@@ -100,10 +100,7 @@ class Sketches:
         parts = (views >= FOUND) & (views < FOUND + len(PARTS))
         boxes[parts] = np.array(PARTS, np.float32)[views[parts] - FOUND]
         squares = views >= FOUND + len(PARTS)
-        width, height = self._sizes[pictures[squares]].T
-        shares = np.array(SQUARES)[views[squares] - FOUND - len(PARTS)]
-        for axis, own, other in ((0, width, height), (1, height, width)):
-            margin = np.maximum(own - other, 0) / 2 / own
-            boxes[squares, axis] = margin + shares * (1 - 2 * margin)
-            boxes[squares, axis + 2] = 1 - boxes[squares, axis]
+        numbers = views[squares] - FOUND - len(PARTS)
+        places = place_squares(self._sizes[pictures[squares]])
+        boxes[squares] = places[np.arange(len(numbers)), numbers]
         return boxes
