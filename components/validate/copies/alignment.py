@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # An affine map says where a point (x, y, 1) of a first picture is in a second one, both 0 to 1:
@@ -28,28 +30,47 @@ def create_grid(side: int) -> np.ndarray:
     return np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)], axis=1)
 
 
-def sample(images: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what images show between their pixels, and which places are inside of them.
+def sample(images: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return what images show between their pixels, float32 (pairs, points).
 
     Args:
-        images: float32 (pairs, channels, side, side).
+        images: uint8 or float32 (pairs, side, side).
         places: float32 (pairs, points, 2): x, y, 0 to 1.
-
-    Returns:
-        float32 (pairs, channels, points) and bool (pairs, points).
     """
-    pairs, channels, side = images.shape[:3]
-    pixel = np.clip(places * side - 0.5, 0, side - 1.001)
-    corner = pixel.astype(np.int64)
-    between = pixel - corner.astype(np.float32)
-    x, y = between.transpose(2, 0, 1)[:, :, None].copy()  # each (pairs, 1, points)
-    starts = np.arange(pairs * channels).reshape(pairs, channels, 1) * side**2
-    first = (corner[..., 1] * side + corner[..., 0])[:, None] + starts
+    (upper, upper_right, lower, lower_right), x, y = _take_corners(images, places)
+    upper += (upper_right - upper) * x
+    lower += (lower_right - lower) * x
+    return np.asarray(upper + (lower - upper) * y)
+
+
+def _sample_with_slopes(
+    images: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what :func:`sample` does, and how it grows along x and y."""
+    (upper, upper_right, lower, lower_right), x, y = _take_corners(images, places)
+    above, below = upper_right - upper, lower_right - lower
+    upper += above * x
+    lower += below * x
+    along_y = lower - upper
+    along_x = above + (below - above) * y
+    side = np.float32(images.shape[-1])
+    return upper + along_y * y, along_x * side, along_y * side
+
+
+def _take_corners(
+    images: np.ndarray, places: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Return the four pixels around places, and where between them these lie, 0 to 1."""
+    pairs, side = images.shape[:2]
+    pixel = np.clip(places * np.float32(side) - np.float32(0.5), 0, np.float32(side - 1.001))
+    corner = pixel.astype(np.int32)
+    x, y = (pixel - corner).transpose(2, 0, 1)
+    starts = np.arange(pairs)[:, None] * side**2
+    first = corner[..., 1] * side + corner[..., 0] + starts
     flat = images.reshape(-1)  # taken from by one number: by several it takes five times as long
-    upper, lower = (
-        flat.take(first + row) * (1 - x) + flat.take(first + (row + 1)) * x for row in (0, side)
-    )
-    return upper * (1 - y) + lower * y, find_inside(places, WHOLE)
+    steps = (0, 1, side, side + 1)
+    corners = [flat.take(first + step, mode="clip").astype(np.float32) for step in steps]
+    return corners, x, y
 
 
 def find_inside(places: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -79,8 +100,8 @@ def align(
     weights as of Geman & McClure).
 
     Args:
-        first: float32 (pairs, side, side).
-        second: float32 (pairs, side, side).
+        first: uint8 or float32 (pairs, side, side).
+        second: likewise.
         boxes: (pairs, 4), what counts of the first: a caption may lie outside.
         maps: to begin with, right to a few hundredths.
         points: along each side, that are compared.
@@ -88,35 +109,39 @@ def align(
     """
     grid = np.tile(create_grid(points), (len(first), 1, 1))
     grid[..., :2] = boxes[:, None, :2] + grid[..., :2] * (boxes[:, 2:] - boxes[:, :2])[:, None]
-    seen = sample(first[:, None], grid[..., :2])[0][:, 0]
-    slopes = [np.gradient(second, axis=axis) * second.shape[-1] for axis in (2, 1)]
-    images = np.stack([second, *slopes], axis=1)
+    seen = sample(first, grid[..., :2])
     for _ in range(steps):
-        values, inside = sample(images, grid @ maps.transpose(0, 2, 1))
-        maps = maps + _find_step(seen, values, inside, grid)
+        places = grid @ maps.transpose(0, 2, 1)
+        values, *slopes = _sample_with_slopes(second, places)
+        maps = maps + _find_step(seen, values, slopes, find_inside(places, WHOLE), grid)
     return maps
 
 
 def sample_grid(images: np.ndarray, points: int) -> np.ndarray:
     """Return what images (pairs, side, side) show at a grid's middles, (pairs, points²)."""
     places = np.broadcast_to(create_grid(points)[:, :2], (len(images), points * points, 2))
-    return sample(images[:, None], places)[0][:, 0]
+    return sample(images, places)
 
 
 def _find_step(
-    first: np.ndarray, values: np.ndarray, inside: np.ndarray, grid: np.ndarray
+    first: np.ndarray,
+    second: np.ndarray,
+    slopes: Sequence[np.ndarray],
+    inside: np.ndarray,
+    grid: np.ndarray,
 ) -> np.ndarray:
-    second = values[:, 0]
     gain, offset = fit_light(first, second, inside.astype(np.float32))
     rest = gain * second + offset - first
     total = np.maximum(inside.sum(axis=1, keepdims=True), 1)
     spread = np.sqrt((inside * rest**2).sum(axis=1, keepdims=True) / total)
     weights = inside / np.square(1 + np.square(rest / np.maximum(1.5 * spread, 1)))
-    slopes = gain[:, :, None] * values[:, 1:].transpose(0, 2, 1)  # (pairs, points, 2)
     # Columns: the six numbers of the map, contrast, light.
-    columns = [slopes[..., :1] * grid, slopes[..., 1:] * grid]
-    columns += [second[..., None], np.ones_like(second)[..., None]]
-    system = np.concatenate(columns, axis=2)
+    system = np.empty((*second.shape, 8), np.float32)
+    for place, slope in enumerate(slopes):
+        columns = system[..., 3 * place : 3 * place + 3]
+        np.multiply((gain * slope)[..., None], grid, out=columns)
+    system[..., 6] = second
+    system[..., 7] = 1
     weighted = (system * weights[..., None]).transpose(0, 2, 1)
     left = weighted @ system
     scale = np.trace(left[:, :6, :6], axis1=1, axis2=2)[:, None, None] / 6

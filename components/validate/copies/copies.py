@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MANY = 20
 AT_ONCE = 256  # pairs whose thumbnails are compared at once
 BLOCK = 8192  # pairs whose pictures are in memory at once: at most 300 MB
-CLOSE = 64  # of them that are compared at once
+CLOSE = 32  # of them that are compared at once: so many stay in a core's cache
 READ = 16  # pictures that a process reads at once
 
 

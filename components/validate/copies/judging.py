@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from components.validate.copies.alignment import (
+    WHOLE,
     align,
     create_grid,
     find_inside,
@@ -95,8 +96,8 @@ def align_thumbnails(
         get_thumbnails: returns those of pictures, uint8 (pictures, side, side).
         pairs: of these pictures.
     """
-    first = orient_pixels(get_thumbnails(pairs.first), pairs.orientation).astype(np.float32)
-    second = get_thumbnails(pairs.second).astype(np.float32)
+    first = orient_pixels(get_thumbnails(pairs.first), pairs.orientation)
+    second = get_thumbnails(pairs.second)
     side = first.shape[1]
     maps = map_boxes(pairs.first_box, pairs.second_box)
     # A rough look first, at a third of the work: most pairs are not even nearly alike.
@@ -118,7 +119,7 @@ def _fit_thumbnails(
     places = create_grid(points) @ maps.transpose(0, 2, 1)
     shape = (len(pairs), points, points)
     ours = sample_grid(first, points).reshape(shape)
-    theirs = sample(second[:, None], places)[0].reshape(shape)
+    theirs = sample(second, places).reshape(shape)
     inside = _find_shared(pairs, places, 1)
     fit = _correlate(_sharpen(ours, size), _sharpen(theirs, size), inside, 4)
     return np.asarray(_summarise(fit, 1, 3)[1])
@@ -133,12 +134,12 @@ def compare(luma: np.ndarray, chroma: np.ndarray, pairs: Pairs, maps: np.ndarray
         pairs: of these pictures.
         maps: of `align_thumbnails`.
     """
-    first = orient_pixels(luma[pairs.first], pairs.orientation).astype(np.float32)
-    second = luma[pairs.second].astype(np.float32)
+    first = orient_pixels(luma[pairs.first], pairs.orientation)
+    second = luma[pairs.second]
     maps = align(first, second, pairs.first_box, maps, points=24, steps=5)
     places = create_grid(SIDE) @ maps.transpose(0, 2, 1)
     ours = sample_grid(first, SIDE)
-    theirs = sample(second[:, None], places)[0][:, 0]
+    theirs = sample(second, places)
     shape = (len(pairs), SIDE, SIDE)
     whole = _find_shared(pairs, places, 5)
     sharp = [_sharpen(side.reshape(shape), 7) for side in (ours, theirs)]
@@ -268,8 +269,10 @@ def _compare_colours(
     side = chroma.shape[-1]
     first = orient_pixels(chroma[pairs.first], pairs.orientation).astype(np.float32)
     first = first.reshape(len(pairs), 2, -1)
-    theirs = chroma[pairs.second].astype(np.float32)
-    second, inside = sample(theirs, create_grid(side) @ maps.transpose(0, 2, 1))
+    places = create_grid(side) @ maps.transpose(0, 2, 1)
+    theirs = chroma[pairs.second]
+    second = np.stack([sample(theirs[:, colour], places) for colour in (0, 1)], axis=1)
+    inside = find_inside(places, WHOLE)
     ours, theirs = (np.hypot(*colours.transpose(1, 0, 2)) for colours in (first, second))
     strength = np.maximum(ours, theirs)
     distance = np.hypot(*(first - second).transpose(1, 0, 2))

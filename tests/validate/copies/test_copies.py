@@ -189,7 +189,7 @@ def test_a_map_is_found_again():
     first = np.asarray(photo.filter(ImageFilter.GaussianBlur(2)), np.float32)[None]
     true = np.array([[[0.95, 0.02, 0.03], [-0.02, 0.96, 0.01]]], np.float32)
     # Of the second picture the first shows what `true` says, lighter and with more contrast.
-    first_seen = 1.2 * sample(first[:, None], create_grid(64) @ true.transpose(0, 2, 1))[0] + 10
+    first_seen = 1.2 * sample(first, create_grid(64) @ true.transpose(0, 2, 1)) + 10
     begin = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
     whole = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)
     found = align(first_seen.reshape(1, 64, 64), first, whole, begin, points=32, steps=12)
