@@ -12,7 +12,7 @@ from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
 from components.validate.layouts.imagefolder import find_imagefolder
 from components.validate.layouts.kaggle import choose_exported, find_exported, list_unlabelled
-from components.validate.layouts.public import Images, read_voc
+from components.validate.layouts.public import Images, read_bird_classes, read_voc
 from components.validate.layouts.table import find_table, suggest_tables
 from components.validate.tables.sheets import Found, Sheet, describe_unmatched, read_rows
 
@@ -93,11 +93,13 @@ def _find_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]
 
 
 def _read_classes(seen: Seen, paths: list[str]) -> Sheet | None:
-    """Return what Pascal VOC's lists of a class each say; None where there are none."""
-    sheet = read_voc(Images(seen.folder, paths, seen.places.base), seen.listing)
-    if sheet:
+    """Return what the lists of public data sets say of classes; None where there are none."""
+    images = Images(seen.folder, paths, seen.places.base)
+    if sheet := read_voc(images, seen.listing):
         above = sheet.found.path.rpartition("/")[0]
         seen.notes.append(f"labels from {above}: {len(sheet.rows):,} images, a list a class")
+    elif sheet := read_bird_classes(images, seen.listing):
+        seen.notes.append(f"labels from {sheet.found.path}: {len(sheet.rows):,} images")
     return sheet
 
 

@@ -1,6 +1,7 @@
 """Lists of public data sets that have a form of their own.
 
 images.txt   1 cat/1.jpg      train_test_split.txt   1 0        Caltech's birds: 1 is train
+             2 dog7.jpg       image_class_labels.txt 2 3        and classes.txt: 3 dog
 list_eval_partition.txt       000001.jpg 0                      CelebA: 0 train, 1 val, 2 test
 ImageSets/Main/cat_train.txt  000012 -1                         Pascal VOC: 1 has one in it
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.common.images.listing import open_images
+from components.validate.folders.tree import last_name
 from components.validate.folders.words import TEST, TRAIN, VAL
 from components.validate.tables.matching import clean, match_rows
 from components.validate.tables.objects import SEVERAL
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from components.validate.folders.listing import Listing
 
 BIRDS = ("images", "train_test_split")
+BIRD_CLASSES = "image_class_labels.txt"
 CELEBA, PARTITIONS = "list_eval_partition", {"0": TRAIN, "1": VAL, "2": TEST}
 VOC = re.compile(r"(?P<above>(.*/)?Main/)(?P<label>.+)_(train|val|trainval|test)\.txt")
 MARKS = {"-1", "0", "1"}  # none in the picture; one that is hard to see; one
@@ -48,6 +51,27 @@ def read_birds(images: Images, names: Mapping[str, str]) -> Sheet | None:
     meant = {"1": TRAIN, "0": TEST}
     splits = {file: meant.get(flags.get(key, ""), "") for key, file in files.items()}
     return _make_sheet(images, parts[1], splits, "split")
+
+
+def read_bird_classes(images: Images, listing: Listing) -> Sheet | None:
+    """Return what lists of numbers say of the classes of images that lie in one folder."""
+    tables = set(listing.tables)
+    for path in listing.tables:
+        above = path.removesuffix(BIRD_CLASSES)
+        files, names = above + "images.txt", above + "classes.txt"
+        if path == above or last_name(path) != BIRD_CLASSES or files not in tables:
+            continue
+        parts = _read_pairs(images, [one for one in (files, path, names) if one in tables])
+        called, numbers = dict(parts.get(names, ())), dict(parts[path])
+        told = {
+            file: called.get(numbers[key], numbers[key])
+            for key, file in parts[files]
+            if key in numbers
+        }
+        sheet = _make_sheet(images, path, told, "label")
+        if 2 * sheet.files >= sheet.named > 0:
+            return sheet
+    return None
 
 
 def read_partitions(images: Images, path: str) -> Sheet | None:

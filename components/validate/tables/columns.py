@@ -237,12 +237,19 @@ def _find_label(table: pd.DataFrame, names: Sequence[str], chosen: Chosen) -> No
     likely = [
         name
         for name in names
-        if (len(names) == 1 and rows)
+        if (len(names) == 1 and rows and not count_rows(list(as_text(table[name]))))
         or 2 <= len(set(_open(as_text(table[name]))) - {""}) <= max(2, rows // 2)
     ]
     if len(likely) == 1:
         chosen.label, chosen.is_guess = likely[0], True
         chosen.notes.append(f"labels from column {likely[0]}, a guess by what is in it")
+
+
+def count_rows(cells: Sequence[str]) -> bool:
+    """Whether numbers are those of rows: one after the other, or all different where shuffled."""
+    if not all(cell.isdecimal() for cell in cells) or len(set(cells)) < len(cells):
+        return False
+    return len(cells) > 2 or [int(cell) - i for i, cell in enumerate(cells)] == [int(cells[0])] * 2
 
 
 def _open(cells: pd.Series) -> pd.Series:

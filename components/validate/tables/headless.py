@@ -16,6 +16,7 @@ from components.validate.tables.columns import (
     SHARE,
     SPLIT_NAMES,
     TOLD,
+    count_rows,
 )
 from components.validate.tables.matching import clean
 
@@ -55,9 +56,10 @@ def name_headless(
         if values and all(map(name_split, values)) and "split" not in parts.values():
             parts[i] = "split"
     rest = [i for i in range(len(names)) if i not in parts]
-    if len(rest) > 1:  # numbers of rows; or a label before the corners of a box
-        cells = {i: list(whole.iloc[:, i].dropna().astype(str)) for i in rest}
-        rest = [i for i in rest if not _counts(cells[i])]
+    # Numbers of rows, and a label before the corners of a box.
+    cells = {i: list(whole.iloc[:, i].dropna().astype(str)) for i in rest}
+    rest = [i for i in rest if not count_rows(cells[i])]
+    if len(rest) > 1:
         words = [i for i in rest if not all(map(_is_number, cells[i]))]
         rest = words if len(rest) > 1 else rest
     if len(rest) == 1:
@@ -76,13 +78,6 @@ def _is_file(
         return False
     values = [str(value) for value in table.iloc[:, place].dropna().head(SAMPLE)]
     return is_image_name(name) or (bool(values) and share(values) >= SHARE)
-
-
-def _counts(cells: Sequence[str]) -> bool:
-    """Whether numbers are those of rows: one after the other, or all different where shuffled."""
-    if not all(cell.isdecimal() for cell in cells) or len(set(cells)) < len(cells):
-        return False
-    return len(cells) > 2 or [int(cell) - i for i, cell in enumerate(cells)] == [int(cells[0])] * 2
 
 
 def _is_number(text: str) -> bool:

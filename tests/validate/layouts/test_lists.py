@@ -95,6 +95,20 @@ def test_the_numbers_of_caltechs_birds(tmp_path):
     assert list(splits_of(tmp_path).values()) == ["train", "train", "test", "test"] * 2
 
 
+def test_the_numbers_of_caltechs_birds_without_class_folders(tmp_path):
+    flat = [f"images/{path.split('/')[1]}_{i}.jpg" for i, path in enumerate(IMAGES)]
+    touch(tmp_path, *flat)
+    write(tmp_path, "images.txt", "".join(f"{i} {p[7:]}\n" for i, p in enumerate(flat, 1)))
+    numbers = "".join(f"{i} {1 + ('dog' in path)}\n" for i, path in enumerate(flat, 1))
+    labels = write(tmp_path, "image_class_labels.txt", numbers) / "image_class_labels.txt"
+    write(tmp_path, "classes.txt", "1 001.Cat\n2 002.Big dog\n")
+    found = {path: label for path, (label, _) in said(read(tmp_path)).items()}
+    assert found == {path: "002.Big dog" if "dog" in path else "001.Cat" for path in flat}
+    labels.unlink()  # what is left says no class: the numbers are of rows
+    with pytest.raises(DarkroomError, match="nothing says of which class"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("lists", "why"),
     [
