@@ -2,11 +2,13 @@
 
 python benchmarks/memory.py                                     # some of each kind, a few minutes
 python benchmarks/memory.py --networks VGG16:4,8 vit:16,32 vit+remat:32,64
+python benchmarks/memory.py --networks vit_large:2,4 vit_large+remat:4,8 vit_large+remat+lora:8,16
 
 Each case, a network with so many images at once, has a process of its own: random weights and noise
 at the network's size, the preflight and some steps. Taken is the most that was resident from there
 on, less what was before; reckoned is what the preflight's rule says. Two cases of a network give
-what each further image takes. `vit` is a transformer of 12 blocks and width 192 at 224 px.
+what each further image takes. `vit` is a transformer of 12 blocks and width 192 at 224 px,
+`vit_base` and `vit_large` are the published sizes; `+lora` trains updates of rank 8.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ NETWORKS = [
     "vit:16,32",
     "vit+remat:32,64",
 ]
-VIT, REMAT = "vit", "+remat"
+VITS = {"vit": (192, 12, 3), "vit_base": (768, 12, 12), "vit_large": (1024, 24, 16)}
+REMAT, LORA = "+remat", "+lora"
+RANK = 8
 STEPS = 4
 CLASSES = 10
 PEAK, RESET = Path("/proc/self/clear_refs"), "5"  # of Linux: begins to count the peak anew
@@ -64,13 +68,13 @@ def main() -> None:
         name, _, images = flags.measure.partition(":")
         print(json.dumps(asdict(measure(name, int(images)))))
         return
-    print(f"{'network':<20}{'images':>8}{'reckoned':>12}{'taken':>10}{'difference':>12}")
+    print(f"{'network':<24}{'images':>8}{'reckoned':>12}{'taken':>10}{'difference':>12}")
     for one in flags.networks:
         name, _, counts = one.partition(":")
         found = [ask(name, count) for count in counts.split(",")]
         for case in found:
             print(
-                f"{name:<20}{case.images:>8}{_mb(case.reckoned):>12}{_mb(case.taken):>10}"
+                f"{name:<24}{case.images:>8}{_mb(case.reckoned):>12}{_mb(case.taken):>10}"
                 f"{_mb(case.taken - case.reckoned):>12}",
                 flush=True,
             )
@@ -79,7 +83,7 @@ def main() -> None:
             more = last.images - first.images
             said, seen = (last.reckoned - first.reckoned) / more, (last.taken - first.taken) / more
             print(
-                f"{'':<20}{'each':>8}{_mb(said):>12}{_mb(seen):>10}    {said / seen:.2f} of it "
+                f"{'':<24}{'each':>8}{_mb(said):>12}{_mb(seen):>10}    {said / seen:.2f} of it "
                 f"reckoned; at no image {_mb(first.taken - first.images * seen)} taken, "
                 f"{_mb(first.fixed)} reckoned",
                 flush=True,
@@ -111,15 +115,16 @@ def measure(name: str, images: int) -> Memory:
     from components.train.spec import Augment, Finetune
 
     tf.config.experimental.enable_op_determinism()  # as train has it
-    network, size_px = create(name.removesuffix(REMAT))
-    unfreeze(network, "all")
+    network, size_px = create(name.partition("+")[0])
+    remat, rank = REMAT in name, RANK if LORA in name else 0
+    unfreeze(network, "all", lora_rank=rank)
     count = images * STEPS
     noise = np.random.default_rng(0).integers(0, 256, (count, size_px, size_px, 3), np.uint8)
     photos = Examples(noise, np.arange(count) % CLASSES, [""] * count, [""] * count)
     few = Examples(noise[:8], photos.labels[:8], [""] * 8, [""] * 8)
-    settings = Finetune(batch_size=images, learning_rate=1e-6, remat=name.endswith(REMAT))
+    settings = Finetune(batch_size=images, learning_rate=1e-6, remat=remat, lora_rank=rank)
     recipe = Recipe(settings, Augment(), flip=True, seed=0, classes=CLASSES)
-    need = estimate_need(create_trained(network, settings.remat), settings)
+    need = estimate_need(create_trained(network, remat), settings)
     before = psutil.Process().memory_info().rss
     PEAK.write_text(RESET)
     phase = start_phase(network, Material(photos, few, recipe), Progress(1))
@@ -136,9 +141,11 @@ def create(name: str) -> tuple[object, int]:
     from components.train.networks.vit import Vit, create_vit
 
     names = [str(number) for number in range(CLASSES)]
-    if name == VIT:
-        vit = Vit(size_px=224, patch_px=16, width=192, depth=12, heads=3, hidden=768)
-        backbone, body = Backbone(VIT, 224, 1, 1, None, SYMMETRIC, False), create_vit(vit, 224, VIT)
+    if name in VITS:
+        width, depth, heads = VITS[name]
+        vit = Vit(size_px=224, patch_px=16, width=width, depth=depth, heads=heads, hidden=4 * width)
+        backbone = Backbone(name, 224, 1, 1, None, SYMMETRIC, False)
+        body = create_vit(vit, 224, name)
     else:
         backbone = find_backbone(name)
         body = create_body(backbone, "none", backbone.size_px)

@@ -35,8 +35,9 @@ GREY = 3.0  # chroma that no point of a picture without colours has
 SAME_LIGHT = 4.0  # mean difference of luma, of 255, that loss and rounding explain
 DIFFERENT = 0.6  # distance of two colours by the stronger of them
 # What copies reach and others do not; benchmarks/copies.py shows how well that tells them apart.
-FIT = ROUGH_FIT = 0.75  # of thumbnails, half of the blocks; and at the first, rough look
-MIDDLE, BOTH = 0.88, 1.76  # of the second look, half of the blocks; with what four of five reach
+ROUGH_FIT = 0.75  # of thumbnails at the first, rough look, half of the blocks
+FIT, BOTH_FIT = 0.75, 1.35  # at the finer one; with what four of five reach
+MIDDLE, BOTH = 0.88, 1.76  # of the pictures, likewise
 # Of many like pictures a copy misses full correlation by little: surely one if by 0.002, none if by
 # 0.0065, and between these it must be a small part of what its like usually miss.
 SURELY_EQUAL, HARDLY_EQUAL, PART = 0.002, 0.0065, 0.13
@@ -62,8 +63,9 @@ class Likeness:
 
 
 def may_be_copies(fit: np.ndarray) -> np.ndarray:
-    """Return which pairs are worth a closer look, by how well their thumbnails fit."""
-    return np.asarray((fit >= FIT) | np.isnan(fit))
+    """Return which pairs are worth a closer look, by how well their thumbnails fit, (2, pairs)."""
+    low, middle = fit
+    return np.asarray((middle >= FIT) & (low + middle >= BOTH_FIT) | np.isnan(middle))
 
 
 def are_copies(likeness: Likeness) -> np.ndarray:
@@ -90,7 +92,7 @@ def are_equal(likeness: Likeness, usual: np.ndarray) -> np.ndarray:
 def align_thumbnails(
     get_thumbnails: Callable[[np.ndarray], np.ndarray], pairs: Pairs
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return affine maps of pairs (pairs, 2, 3) and how well they fit, -1 to 1.
+    """Return affine maps of pairs (pairs, 2, 3) and how well they fit, (2, pairs), -1 to 1.
 
     Args:
         get_thumbnails: returns those of pictures, uint8 (pictures, side, side).
@@ -103,26 +105,26 @@ def align_thumbnails(
     # A rough look first, at a third of the work: most pairs are not even nearly alike.
     maps = align(first, second, pairs.first_box, maps, points=side // 4, steps=2)
     fit = _fit_thumbnails(first, second, pairs, maps, points=side // 2, size=3)
-    near = np.flatnonzero(~(fit < ROUGH_FIT))
+    near = np.flatnonzero(~(fit[1] < ROUGH_FIT))
     if len(near):
         first, second, closer = first[near], second[near], pairs[near]
         boxes = closer.first_box
         maps[near] = align(first, second, boxes, maps[near], points=side // 2, steps=4)
-        fit[near] = _fit_thumbnails(first, second, closer, maps[near], points=side, size=5)
+        fit[:, near] = _fit_thumbnails(first, second, closer, maps[near], points=side, size=5)
     return maps, fit
 
 
 def _fit_thumbnails(
     first: np.ndarray, second: np.ndarray, pairs: Pairs, maps: np.ndarray, *, points: int, size: int
 ) -> np.ndarray:
-    """Return how well thumbnails fit in half of their blocks, at so many points along a side."""
+    """Return how well thumbnails fit, at so many points along a side; of :func:`_summarise`."""
     places = create_grid(points) @ maps.transpose(0, 2, 1)
     shape = (len(pairs), points, points)
     ours = sample_grid(first, points).reshape(shape)
     theirs = sample(second, places).reshape(shape)
     inside = _find_shared(pairs, places, 1)
     fit = _correlate(_sharpen(ours, size), _sharpen(theirs, size), inside, 4)
-    return np.asarray(_summarise(fit, 1, 3)[1])
+    return _summarise(fit, 1, 3)
 
 
 def compare(luma: np.ndarray, chroma: np.ndarray, pairs: Pairs, maps: np.ndarray) -> Likeness:
