@@ -125,13 +125,26 @@ clean: ## remove the environment and what the tools cached; data, models and run
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment dies with the Python that it was made of; and where its folder was moved, its
-# programs call a Python that is no more. Then it is made anew: `broken` is set, and its stamp old.
-broken := $(if $(wildcard .venv/uv.stamp),$(shell .venv/bin/python -c 1 2>/dev/null && \
+# programs call a Python that is no more. One whose set-up was killed looks whole to uv and pip: a
+# package of which a part is there counts as installed. So the process that installs stands in
+# UNFINISHED until it has ended well. A dead environment is made anew: `broken` says why, and its
+# stamp is old; import uv asks whether its packages are those of its Python. What somebody else made
+# in .venv is gone on with.
+UNFINISHED := .venv/unfinished
+broken := $(shell test -f $(UNFINISHED) && { pid=$$(cat $(UNFINISHED)); \
+	kill -0 "$$pid" 2>/dev/null && \
+	test "$$(readlink "/proc/$$pid/cwd" || test -e /proc/self || pwd -P)" = "$$(pwd -P)" || \
+	echo "the set-up of .venv was interrupted"; })
+broken := $(or $(broken),$(if $(wildcard .venv/uv.stamp),$(shell \
+	.venv/bin/python -c 'import uv' 2>/dev/null && \
 	made=$$(sed -n 's/^command = .* -m venv \(--clear \)*//p' .venv/pyvenv.cfg) && \
-	test -z "$$made" -o -d "$$made" || echo yes))
+	test -z "$$made" -o -d "$$made" || \
+	echo "the environment in .venv calls a Python that is not there")))
 ifneq ($(broken),)
 .PHONY: .venv/uv.stamp
 endif
+BEGIN = { mkdir -p .venv && echo $$$$ > $(UNFINISHED); }
+END = rm -f $(UNFINISHED)
 
 # A home that is read-only, or none at all, holds no cache.
 INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; \
@@ -140,13 +153,20 @@ INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HO
 .venv/uv.stamp: requirements/uv.lock
 	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "error: Darkroom needs Python 3.11 to 3.13, and $(PYTHON) is \
 	another, or none; install one, or say where it is: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
-	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
-	"$(PYTHON)" -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	$(if $(broken),@echo "$(broken): it is made anew")
+	$(if $(broken),@touch $(UNFINISHED) && find .venv -mindepth 1 ! -path $(UNFINISHED) -delete)
+	@test ! -f .venv || { echo "error: .venv is a file, and the environment goes there: move it away" >&2; exit 1; }
+	@test ! -L .venv/bin/python -a ! -e .venv/bin/python || .venv/bin/python -c '$(FITS)' 2>/dev/null || { \
+	echo "error: .venv is of a Python that is gone, or none of 3.11 to 3.13; make clean removes it" >&2; exit 1; }
+	@echo "setting up .venv with $(PYTHON)"
+	@{ test -d .venv -a ! -f $(UNFINISHED) || $(BEGIN); } && "$(PYTHON)" -m venv .venv && \
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/uv.lock && $(END)
 	@touch $@
 
 .venv/run.stamp: requirements/run.lock .venv/uv.stamp
-	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/run.lock
+	@echo "installing what requirements/run.lock names into .venv"
+	@$(BEGIN) && $(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/run.lock && $(END)
 	@touch $@
 
 .tools/stamp: requirements/tools.lock .venv/uv.stamp
@@ -155,5 +175,6 @@ INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HO
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp
-	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/dev.lock
+	@echo "installing what requirements/dev.lock names into .venv"
+	@$(BEGIN) && $(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/dev.lock && $(END)
 	@touch $@
