@@ -29,6 +29,10 @@ from components.validate.folders.words import (
 if TYPE_CHECKING:
     from components.validate.spec import LayoutSettings
 
+FILL_OR_IGNORE = (
+    "add images, remove the folder, or name it, with / behind it, in validate.layout.ignore"
+)
+
 
 @dataclass
 class Place:
