@@ -20,9 +20,11 @@ help: ## list the targets
 .PHONY: setup
 setup: .venv/run.stamp ## install what the pipeline needs into .venv
 
+# What is missing is said at once, not after the set-up.
+$(if $(filter init,$(MAKECMDGOALS)),$(if $(SOURCE),,\
+	$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos)))
 .PHONY: init
 init: .venv/run.stamp ## look at your photos, write settings that fit: make init SOURCE=~/photos MINUTES=30
-	$(if $(SOURCE),,$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos))
 	@python -m components.init '$(subst ','\'',$(SOURCE))' $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: run
@@ -71,9 +73,10 @@ test: .venv/dev.stamp ## the tests, without the slow ones; some: make test ARGS=
 
 # What is started; the other modules there are what these are made of.
 BENCHMARKS = $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/[a-z]*.py))
+$(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out $(BENCHMARKS),$(BENCH)),\
+	$(error no benchmark $(BENCH); make bench lists them)))
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
-	$(if $(filter-out $(BENCHMARKS),$(BENCH)),$(error no benchmark $(BENCH); make bench lists them))
 	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' $(BENCHMARKS:%=benchmarks/%.py) | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
 SEED ?= 0

@@ -68,6 +68,16 @@ def test_make_finds_a_python_that_fits(tmp_path: Path) -> None:
     assert "make PYTHON=" in said
 
 
+@pytest.mark.parametrize("words", ["init", "bench BENCH=trains"])
+def test_what_is_missing_is_said_before_the_set_up(tmp_path: Path, words: str) -> None:
+    done = subprocess.run(
+        ["make", *words.split()], cwd=prepare(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "make init SOURCE=~/photos" in done.stderr or "no benchmark trains" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
 def write_python(file: Path, version: str) -> None:
     """Write a program that answers as a Python of some version, and says what it would install."""
     write_program(
