@@ -108,7 +108,7 @@ COMMANDS = {
         _upgrade,
     ),
     "completion": Command(
-        "Print what makes bash complete what is typed behind `python -m`.",
+        "Print what makes bash complete rooms, pipelines, commands and flags.",
         _add_nothing,
         _print_completion,
     ),

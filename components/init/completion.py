@@ -1,4 +1,4 @@
-"""Completion of what is typed behind `python -m` in bash: modules, their commands, their flags."""
+"""Completion in bash: rooms and pipelines, their commands, their flags."""
 
 from __future__ import annotations
 
