@@ -20,9 +20,11 @@ help: ## list the targets
 .PHONY: setup
 setup: .venv/run.stamp ## install what the pipeline needs into .venv
 
+# What is missing is said at once, not after the set-up.
+$(if $(filter init,$(MAKECMDGOALS)),$(if $(SOURCE),,\
+	$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos)))
 .PHONY: init
 init: .venv/run.stamp ## look at your photos, write settings that fit: make init SOURCE=~/photos MINUTES=30
-	$(if $(SOURCE),,$(error which photos? a folder, an archive or an address: make init SOURCE=~/photos))
 	@python -m components.init '$(subst ','\'',$(SOURCE))' $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: run
@@ -71,9 +73,10 @@ test: .venv/dev.stamp ## the tests, without the slow ones; some: make test ARGS=
 
 # What is started; the other modules there are what these are made of.
 BENCHMARKS = $(patsubst benchmarks/%.py,%,$(shell grep -l __main__ benchmarks/[a-z]*.py))
+$(if $(filter bench,$(MAKECMDGOALS)),$(if $(filter-out $(BENCHMARKS),$(BENCH)),\
+	$(error no benchmark $(BENCH); make bench lists them)))
 .PHONY: bench
 bench: .venv/dev.stamp ## a benchmark: make bench BENCH=preprocess ARGS="--rows 100000"; without BENCH, what there is
-	$(if $(filter-out $(BENCHMARKS),$(BENCH)),$(error no benchmark $(BENCH); make bench lists them))
 	@$(if $(BENCH),python benchmarks/$(BENCH).py $(ARGS),grep -m1 -H '"""' $(BENCHMARKS:%=benchmarks/%.py) | sed -E 's/^benchmarks.(.*)\.py:"""/  \1	/; s/"""$$//')
 
 SEED ?= 0
@@ -125,13 +128,26 @@ clean: ## remove the environment and what the tools cached; data, models and run
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An environment dies with the Python that it was made of; and where its folder was moved, its
-# programs call a Python that is no more. Then it is made anew: `broken` is set, and its stamp old.
-broken := $(if $(wildcard .venv/uv.stamp),$(shell .venv/bin/python -c 1 2>/dev/null && \
+# programs call a Python that is no more. One whose set-up was killed looks whole to uv and pip: a
+# package of which a part is there counts as installed. So the process that installs stands in
+# UNFINISHED until it has ended well. A dead environment is made anew: `broken` says why, and its
+# stamp is old; import uv asks whether its packages are those of its Python. What somebody else made
+# in .venv is gone on with.
+UNFINISHED := .venv/unfinished
+broken := $(shell test -f $(UNFINISHED) && { pid=$$(cat $(UNFINISHED)); \
+	kill -0 "$$pid" 2>/dev/null && \
+	test "$$(readlink "/proc/$$pid/cwd" || test -e /proc/self || pwd -P)" = "$$(pwd -P)" || \
+	echo "the set-up of .venv was interrupted"; })
+broken := $(or $(broken),$(if $(wildcard .venv/uv.stamp),$(shell \
+	.venv/bin/python -c 'import uv' 2>/dev/null && \
 	made=$$(sed -n 's/^command = .* -m venv \(--clear \)*//p' .venv/pyvenv.cfg) && \
-	test -z "$$made" -o -d "$$made" || echo yes))
+	test -z "$$made" -o -d "$$made" || \
+	echo "the environment in .venv calls a Python that is not there")))
 ifneq ($(broken),)
 .PHONY: .venv/uv.stamp
 endif
+BEGIN = { mkdir -p .venv && echo $$$$ > $(UNFINISHED); }
+END = rm -f $(UNFINISHED)
 
 # A home that is read-only, or none at all, holds no cache.
 INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/uv}"; \
@@ -140,13 +156,20 @@ INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HO
 .venv/uv.stamp: requirements/uv.lock
 	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { echo "error: Darkroom needs Python 3.11 to 3.13, and $(PYTHON) is \
 	another, or none; install one, or say where it is: make PYTHON=/usr/bin/python3.12" >&2; exit 1; }
-	$(if $(broken),@echo "the environment in .venv calls a Python that is not there: it is made anew")
-	"$(PYTHON)" -m venv $(if $(broken),$(if $(shell test -L .venv && echo link),,--clear)) .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	$(if $(broken),@echo "$(broken): it is made anew")
+	$(if $(broken),@touch $(UNFINISHED) && find .venv -mindepth 1 ! -path $(UNFINISHED) -delete)
+	@test ! -f .venv || { echo "error: .venv is a file, and the environment goes there: move it away" >&2; exit 1; }
+	@test ! -L .venv/bin/python -a ! -e .venv/bin/python || .venv/bin/python -c '$(FITS)' 2>/dev/null || { \
+	echo "error: .venv is of a Python that is gone, or none of 3.11 to 3.13; make clean removes it" >&2; exit 1; }
+	@echo "setting up .venv with $(PYTHON)"
+	@{ test -d .venv -a ! -f $(UNFINISHED) || $(BEGIN); } && "$(PYTHON)" -m venv .venv && \
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/uv.lock && $(END)
 	@touch $@
 
 .venv/run.stamp: requirements/run.lock .venv/uv.stamp
-	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/run.lock
+	@echo "installing what requirements/run.lock names into .venv"
+	@$(BEGIN) && $(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/run.lock && $(END)
 	@touch $@
 
 .tools/stamp: requirements/tools.lock .venv/uv.stamp
@@ -155,5 +178,6 @@ INSTALL = uv pip install $(shell cache="$${UV_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HO
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp
-	$(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/dev.lock
+	@echo "installing what requirements/dev.lock names into .venv"
+	@$(BEGIN) && $(INSTALL) --compile-bytecode --python .venv/bin/python -r requirements/dev.lock && $(END)
 	@touch $@

@@ -6,6 +6,7 @@ EfficientNet-Lite0's from PyPI, in timm's network of that name.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -116,8 +117,8 @@ def autogluon(task: Task) -> Iterable[str]:
         )
         for split in ("train", "val", "test")
     }
-    with tempfile.TemporaryDirectory() as folder, weights_file() as file, pinned(file):
-        predictor = MultiModalPredictor(label="label", path=folder)
+    with tempfile.TemporaryDirectory() as folder, weights_file() as file:
+        predictor = MultiModalPredictor(label="label", path=f"{folder}/model")
         predictor.fit(
             tables["train"],
             tuning_data=tables["val"],
@@ -125,7 +126,8 @@ def autogluon(task: Task) -> Iterable[str]:
             seed=task.seed,
             hyperparameters={
                 "model.names": ["timm_image"],
-                "model.timm_image.checkpoint_name": NETWORK,
+                "model.timm_image.checkpoint_name": str(write_checkpoint(Path(folder), file)),
+                "model.timm_image.image_size": task.size_px,
                 "env.num_gpus": 0,
             },
         )
@@ -169,20 +171,16 @@ def create_model(file: Path, classes: int) -> Any:
     )
 
 
-@contextmanager
-def pinned(file: Path) -> Iterator[None]:
-    """Let timm find the weights in a file while the body runs, where nobody can tell it so."""
-    create = timm.create_model
-
-    def create_here(name: str, pretrained: bool = False, **more: Any) -> Any:
-        overlay = {"file": str(file)} if pretrained else None
-        return create(name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **more)
-
-    from autogluon.multimodal.models import timm_image
-
-    timm_image.create_model = create_here
-    yield
-    timm_image.create_model = create
+def write_checkpoint(folder: Path, file: Path) -> Path:
+    """Write the weights as AutoGluon saves a network of timm's, which it then reads as its own."""
+    weights = torch.load(file)
+    wanted = timm.create_model(NETWORK, num_classes=0).state_dict()
+    checkpoint = folder / NETWORK
+    checkpoint.mkdir()
+    torch.save({name: weights[name] for name in wanted}, checkpoint / "pytorch_model.bin")
+    about = {"architecture": NETWORK, "num_features": 1280, "input_size": (3, 224, 224), **SCALING}
+    (checkpoint / "config.json").write_text(json.dumps(about))
+    return checkpoint
 
 
 def answer(model: Any, feed: Any) -> np.ndarray:

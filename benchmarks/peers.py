@@ -2,6 +2,7 @@
 
 make bench BENCH=peers                                   # digits: Darkroom, Keras, scikit-learn
 make bench BENCH=peers ARGS=--install                    # … and PyTorch and fastai, once installed
+make bench BENCH=peers ARGS="--install --ways darkroom autogluon"
 make bench BENCH=peers ARGS="--sets digits clothing --clothing clothing-photos.tar --seeds 3"
 
 Each rival is a process of its own that reads the same files, train/, val/ and test/, at the same
@@ -11,9 +12,10 @@ else the machine does hits all of them; minutes of CPU stand beside for where it
 is validate, preprocess, train and predict with the project's own params.yaml. What the others do is
 said at the head of their functions, in _peers_keras.py and _peers_torch.py.
 
---install makes benchmarks/.peers, an environment of its own (some 1.5 GB), from peers.txt; add
-autogluon.multimodal there by hand to have it in the table. --results keeps each run; what is in it
-is not run again, so a long comparison can be gone on with; --picture draws what is there.
+--install makes benchmarks/.peers, an environment of its own (some 1.5 GB), from peers.txt;
+AutoGluon is 1 GB more, and is installed and run where --ways names it. --results keeps each run;
+what is in it is not run again, so a long comparison can be gone on with; --picture draws what is
+there.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ NAMES = {
     "autogluon": "AutoGluon, equal time",
 }
 PEERS = ROOT / "benchmarks/.peers"
+AUTOGLUON = "autogluon.multimodal>=1.6,<2"
 MIRRORED = ("clothing", "signs")  # sources whose photos may be mirrored; the others are told
 
 
@@ -87,7 +90,7 @@ def main() -> None:
     """Compare as the flags say, print the table, draw the picture."""
     flags = parse_flags()
     if flags.install:
-        install()
+        install([AUTOGLUON] if "autogluon" in flags.ways else [])
     ways = [way for way in SCRIPTS if way in flags.ways or way == OWN]
     runs = read_runs(flags.results) if flags.results else []
     archives = {"digits": Path(), "clothing": flags.clothing, "signs": flags.signs}
@@ -139,16 +142,19 @@ def parse_flags() -> Namespace:
 
 def can_run(way: str) -> bool:
     """Whether what a rival runs on is installed."""
+    if way == "autogluon":
+        return any(PEERS.glob("lib/python*/site-packages/autogluon/multimodal"))
     return SCRIPTS[way] != "_peers_torch.py" or (PEERS / "bin/python").exists()
 
 
-def install() -> None:
-    """Make the environment of the peers, or bring it up to date."""
+def install(more: list[str]) -> None:
+    """Make the environment of the peers, or bring it up to date, with what else is wanted."""
     uv = Path(sys.executable).with_name("uv")
     if not (PEERS / "bin/python").exists():
         subprocess.run([uv, "venv", "--quiet", PEERS], check=True)  # noqa: S603
     wanted = ROOT / "benchmarks/peers.txt"
     command = [uv, "pip", "install", "--quiet", "--python", PEERS / "bin/python", "-r", wanted]
+    command += more
     subprocess.run(command, check=True)  # noqa: S603
 
 

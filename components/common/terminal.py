@@ -148,14 +148,20 @@ def bar(what: str, unit: str, total: int | None, items: Iterable[Item] | None = 
 
 
 class _Lines:
-    """A stream for a log: what tqdm draws over itself becomes a line each time."""
+    """A stream for a log: what tqdm draws over itself becomes a line each time that it moves on.
+
+    Of slow work tqdm draws the same again by a thread of its own.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream, self._last = stream, ""
 
     def write(self, text: str) -> None:
-        if line := text.strip("\r\n "):
+        line = text.strip("\r\n ")
+        done = line.rpartition(",")[0]  # all but how long yet
+        if line and done != self._last:
             self._stream.write(f"  {line}\n")
+            self._last = done
 
     def flush(self) -> None:
         self._stream.flush()

@@ -108,7 +108,7 @@ COMMANDS = {
         _upgrade,
     ),
     "completion": Command(
-        "Print what makes bash complete rooms, commands and flags.",
+        "Print what makes bash complete rooms, pipelines, commands and flags.",
         _add_nothing,
         _print_completion,
     ),

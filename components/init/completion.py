@@ -1,9 +1,10 @@
-"""Completion of `python -m components.…` in bash: rooms, their commands, their flags."""
+"""Completion in bash: rooms and pipelines, their commands, their flags."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import shlex
 from collections.abc import Iterator
 
@@ -15,7 +16,14 @@ from components.common.cli import (
     read_commands,
 )
 
-# What is no room of ours is left to what bash does by itself.
+# What a person starts beside the rooms: where each makes its parser. An image of the rooms may lack
+# the pipelines, and no room imports them: they are asked by name, as rooms are.
+PROGRAMS = {
+    "pipelines": "pipelines.cli",
+    "components.train.search": "components.train.search.__main__",
+    "components.promote.summary": "components.promote.summary",
+}
+# What is no module of ours is left to what bash does by itself.
 SCRIPT = """\
 # Darkroom's commands; for this shell: source <(python -m components.init completion)
 _darkroom_words() {
@@ -55,21 +63,46 @@ def create_script() -> str:
 
 
 def list_words() -> Iterator[tuple[str, list[str]]]:
-    """Yield what may come behind `-m`, behind each room, and behind each command of one."""
-    yield "modules", [f"components.{room}" for room in ROOMS]
-    for room in ROOMS:
-        commands = read_commands(room)
-        if ROOM_ITSELF in commands:
-            own = create_command_parser(room, ROOM_ITSELF)
-        else:
-            own = create_parser(room, importlib.import_module(f"components.{room}.spec"))
+    """Yield what may come behind `-m`, behind each module, and behind each command of one."""
+    parsers = {f"components.{room}": _list_parsers(room) for room in ROOMS}
+    for name, place in PROGRAMS.items():
+        if importlib.util.find_spec(name):
+            parsers[name] = _list_actions(importlib.import_module(place).create_parser())
+    yield "modules", list(parsers)
+    for module, commands in parsers.items():
         names = [name for name in commands if name != ROOM_ITSELF]
-        yield f"components.{room}", [*names, *_list_flags(own)]
+        yield module, [*names, *_list_words(commands[ROOM_ITSELF])]
         for name in names:
-            yield f"components.{room} {name}", _list_flags(create_command_parser(room, name))
+            yield f"{module} {name}", _list_words(commands[name])
 
 
-def _list_flags(parser: argparse.ArgumentParser) -> list[str]:
-    return [
+def _list_parsers(room: str) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of a room and of its commands."""
+    found = {name: create_command_parser(room, name) for name in read_commands(room)}
+    if ROOM_ITSELF not in found:
+        spec = importlib.import_module(f"components.{room}.spec")
+        found[ROOM_ITSELF] = create_parser(room, spec)
+    return found
+
+
+def _list_actions(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return a parser and those of its commands."""
+    found = {ROOM_ITSELF: parser}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
+    return found
+
+
+def _list_words(parser: argparse.ArgumentParser) -> list[str]:
+    """Return what a parser takes: words that it knows by heart, then flags; its commands aside."""
+    flags = [
         flag for action in parser._actions for flag in action.option_strings if flag[:2] == "--"
     ]
+    words = [
+        str(word)
+        for action in parser._actions
+        if not action.option_strings and not isinstance(action, argparse._SubParsersAction)
+        for word in action.choices or ()
+    ]
+    return words + flags

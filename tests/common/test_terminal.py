@@ -31,6 +31,8 @@ def test_a_log_gets_whole_lines_and_findings_between_them(
     lines = log.getvalue().splitlines()
     assert "\r" not in log.getvalue()
     assert any("photos: " in line and "2 of 4 images" in line for line in lines)
+    moved = [line.split(",")[1] for line in lines if "photos: " in line]
+    assert len(moved) == len(set(moved)) == 4, "each once, however often it was drawn"
     assert all(line.startswith("  ") for line in lines if line)
     assert "  two are done\n" in capsys.readouterr().out
 

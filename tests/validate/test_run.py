@@ -22,7 +22,7 @@ from components.ingest.digits import write_digits
 from components.validate.run import run
 from components.validate.scan import scan
 from components.validate.scan.picture import inspect_file
-from components.validate.spec import Inputs, Outputs, Params
+from components.validate.spec import Inputs, LayoutSettings, Outputs, Params
 from tests.validate.scan.test_picture import BROKEN, encode, make_photo
 
 
@@ -225,7 +225,10 @@ def test_an_empty_class_folder_fails(tmp_path):
     images = make_photos(tmp_path / "images", "ab", 6)
     (images / "cow").mkdir()
     message, _ = fail(images, tmp_path)
-    assert "class folders without a file: cow (add images, or remove the folder)" in message
+    assert "class folders without a file: cow (add images, remove the folder, or name" in message
+    # What the message names as the third way is one.
+    assert "in validate.layout.ignore" in message
+    validate(images, tmp_path, layout=LayoutSettings(ignore=["cow/"]))
 
 
 def test_too_many_rejected_files_fail(tmp_path):

@@ -79,7 +79,7 @@ def check_folder(target: Path, room: str, damaged: bool = False) -> list[str]:
     since = " or that changed since" if listed else ""
     raise DarkroomError(
         f"{target}: holds {what} that {room} did not write{since} ({shown}); nothing was touched. "
-        f"{_advise(target, room, bool(listed))}"
+        f"{_advise(room, bool(listed))}"
     )
 
 
@@ -270,7 +270,7 @@ def _take_print(file: Path) -> str:
     return f"{size} {checksum:08x}"
 
 
-def _advise(target: Path, room: str, has_list: bool) -> str:
+def _advise(room: str, has_list: bool) -> str:
     if room == "ingest":
         own = (
             "Photos of your own belong in another folder, such as data/photos: move them there, "

@@ -123,16 +123,6 @@ def compare_gaps(gaps: np.ndarray, groups: np.ndarray | None = None, level: floa
     )
 
 
-def compute_mcnemar(won: int, lost: int) -> float:
-    """Return the two-sided p-value of the exact McNemar test: of images without groups.
-
-    Images on which both are right, or both wrong, say nothing; of the others, equal models win half
-    (McNemar 1947; exact: the binomial distribution).
-    """
-    better, worse = _count_flips(np.repeat([1, -1], [won, lost]))
-    return min(1.0, 2 * min(better, worse))
-
-
 def _draw_halves(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Return the mean gap of random halves of the groups, (HALVES,); of none of them, 0."""
     random = np.random.default_rng(SEED)

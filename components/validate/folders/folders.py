@@ -29,6 +29,10 @@ from components.validate.folders.words import (
 if TYPE_CHECKING:
     from components.validate.spec import LayoutSettings
 
+FILL_OR_IGNORE = (
+    "add images, remove the folder, or name it, with / behind it, in validate.layout.ignore"
+)
+
 
 @dataclass
 class Place:
@@ -97,7 +101,7 @@ def _note_twins(places: Places) -> None:
 def _set_splits(tree: Tree, told: LayoutSettings, places: Places) -> None:
     """Fill in which folders are splits, or why that cannot be known."""
     tops = [_measure(tree, name) for name in tree.list_inner(places.base)]
-    choice = choose_splits(tops, told, places.base, has_loose=bool(tree.direct.get(places.base)))
+    choice = choose_splits(tops, told, places.base)
     places.notes += choice.notes
     places.doubt, places.refusal = choice.doubt, choice.refusal
     places.splits = {f"{places.base}{name}/": split for name, split in choice.splits.items()}

@@ -54,14 +54,13 @@ class Choice:
     refusal: str = ""  # a doubt that no table removes
 
 
-def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loose: bool) -> Choice:
+def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str) -> Choice:
     """Return which of the top folders are splits.
 
     Args:
         tops: the top folders that hold anything.
         told: settings of the layout.
         base: the folder that they lie in, with `/`, for messages.
-        has_loose: whether images lie beside them.
     """
     if isinstance(told.splits, dict) and not told.split_column:
         return _follow(tops, told.splits)
@@ -72,7 +71,7 @@ def choose_splits(tops: Sequence[Top], told: LayoutSettings, base: str, has_loos
     given = set(named.values())
     others = [top for top in tops if top.name not in named]
     if "train" in given and (len(given) > 1 or _may_train_alone(tops, named, others)):
-        return _take(tops, named, others)
+        return _take(named, others)
     says_more = told.class_depth != 1 or told.label_pattern
     doubt = _doubt_names(tops, named) or _doubt_parts(tops)
     doubt = doubt or ("" if says_more else _doubt_inner(tops))
@@ -116,7 +115,7 @@ def _is_aside(top: Top) -> bool:
     return is_bare or is_side_folder(top.name) or not top.photos
 
 
-def _take(tops: Sequence[Top], named: dict[str, str], others: Sequence[Top]) -> Choice:
+def _take(named: dict[str, str], others: Sequence[Top]) -> Choice:
     left = [top.name for top in others if not _is_aside(top)]
     if left:
         seen = ", ".join(sorted(named))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from components.common.artifacts.manifest import OK
+from components.validate.folders.folders import FILL_OR_IGNORE
 from components.validate.folders.words import fold, plain
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING, Expectation, Result
 
@@ -95,9 +96,7 @@ def _find_empty_classes(empty: Sequence[str], usable: pd.DataFrame) -> list[Find
     if not gone:
         return []
     message = f"class folders without a file: {_list(gone)}"
-    return [
-        Finding("empty class", CRITICAL, message, "add images, or remove the folder", len(gone))
-    ]
+    return [Finding("empty class", CRITICAL, message, FILL_OR_IGNORE, len(gone))]
 
 
 def _find_imbalance(usable: pd.DataFrame, max_imbalance: float) -> list[Finding]:

@@ -7,19 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
 from components.common.images.formats import open_image
 from components.validate.folders.doubts import LabellessError
+from components.validate.folders.folders import FILL_OR_IGNORE
 from components.validate.folders.listing import is_image_name
 from components.validate.layouts.layout import Layout, read_layout
 from components.validate.layouts.suspicions import note_depth, note_groups, note_twins
 from components.validate.spec import Params
-
-if TYPE_CHECKING:
-    pass
 
 SAMPLED = 100  # images whose heads are read: their sizes vary little where a camera took them
 
@@ -58,7 +56,10 @@ def look(folder: Path, params: Params, sampled: Sequence[str] | None = None) -> 
         *_describe_classes(classes, len(files)),
         *_describe_sizes(sides, formats, broken),
         *layout.notes,
-        *(f"{name}: a class folder with no image in it" for name in layout.empty_classes),
+        *(
+            f"{name}: a class folder with no image in it, at which a run ends: {FILL_OR_IGNORE}"
+            for name in layout.empty_classes
+        ),
         *note_depth(files, params.layout.class_depth),
         *note_groups(files),
         *([] if sampled is not None else note_twins(folder, files)),

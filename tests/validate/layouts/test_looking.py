@@ -41,6 +41,7 @@ def test_classes_splits_sizes_and_what_is_odd(tmp_path: Path) -> None:
     write_image(train / "Hund" / "large.png", 1, (40, 30))
     (train / "Hund" / "broken.jpg").write_bytes(b"no image")
     (train / "Hund" / "notes.txt").write_text("mine")
+    (train / "Sonstiges").mkdir()
     shutil.copy(train / "Hund" / "IMG_1.jpg", train / "Hund" / "copy.jpg")
     shutil.copy(train / "Hund" / "IMG_2.jpg", train / "Käfer" / "IMG_2.jpg")
     sight = look(tmp_path, Params())
@@ -48,6 +49,9 @@ def test_classes_splits_sizes_and_what_is_odd(tmp_path: Path) -> None:
     assert (sight.images, sight.shorter_px, sight.settings) == (36, 10, {})
     said = "\n".join(sight.lines)
     assert "36 images of 2 classes: Hund 19, Käfer 17" in said
+    assert "Training/Sonstiges: a class folder with no image in it, at which a run ends" in said
+    ignoring = Params(layout=LayoutSettings(ignore=["*.txt", "Sonstiges/"]))
+    assert "Sonstiges" not in "\n".join(look(tmp_path, ignoring).lines)
     assert "given splits: train 28, test 8" in said
     assert "12 × 10 px at the median, 10 to 40 px" in said
     assert "1 of 36 looked at is no image, such as Training/Hund/broken.jpg" in said
