@@ -31,6 +31,7 @@ from tests.faults.kinds import KINDS
 from tests.faults.project import (
     ASKING,
     COMMANDS,
+    LINE,
     MINE,
     PHOTOS,
     ROOMS,
@@ -58,7 +59,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first try")
     parser.add_argument("--count", type=int, default=1, help="tries of each room and fault")
-    parser.add_argument("--minutes", type=float, help="begin no try after so many")
+    parser.add_argument("--minutes", type=float, help="of tries; then none is begun")
+    parser.add_argument(
+        "--line", type=Path, metavar="FOLDER", help="keep the undisturbed run there, or take it"
+    )
     parser.add_argument(
         "--only", nargs="*", default=[], metavar="ROOM:FAULT", help="either may be empty"
     )
@@ -66,13 +70,18 @@ def main() -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the table into its place")
     flags = parser.parse_args()
     wanted = [tuple(word.split(":", 1)) for word in flags.only]
-    end = time.monotonic() + (flags.minutes or 1e9) * 60
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder = (flags.line or Path(tempfile.mkdtemp(prefix="faults-"))).resolve()
     names = (*ROOMS, *COMMANDS)
     last = max((names.index(r) for r, _ in wanted if r), default=len(names) - 1)
     names = names if ("",) in {w[:1] for w in wanted} else names[: last + 1]
     with ending_what_runs(folder):
-        line = run_undisturbed(folder, names)
+        if (folder / LINE).exists():
+            line = Line.load(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            line = run_undisturbed(folder, names)
+            line.save()
+        end = time.monotonic() + (flags.minutes or 1e9) * 60
         cells = [
             (room, kind)
             for room in line.seconds
@@ -86,7 +95,7 @@ def main() -> None:
     if flags.table:
         write_table(flags.table, table)
     failed = any(one.failures for one in outcomes.values())
-    if not failed:
+    if not failed and not flags.line:
         shutil.rmtree(folder)
     sys.exit(f"the projects are in {folder}" if failed else 0)
 

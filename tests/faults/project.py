@@ -17,7 +17,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +40,7 @@ COMMANDS = (*ASKING, *WRITING)
 BUNDLED = "bundled.yaml"  # settings of who has no photos: ingest brings digits then
 # They hold times, names of runs or both: they must be whole, and may say something else.
 TIMED = ("latency.json", "run.json", "report.html", "labels.html", "model_card.md", "data_docs")
+LINE, KEPT = "line.json", ("seconds", "touches", "digests", "names", "grows_kb")
 TIMED_COLUMNS = {"seconds", "images_per_second"}
 # A person's own files, where rooms write.
 MINE = ("data/mine.txt", "reports/mine.csv", "models/mine.keras", "mine.partial", ".mine")
@@ -129,6 +130,19 @@ class Line:
     digests: dict[str, dict[str, str]] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
     grows_kb: dict[str, int] = field(default_factory=dict)
+
+    def save(self) -> None:
+        """Write it down, so that later tries need no undisturbed run of their own."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name in KEPT}
+        kept["names"] = {room: sorted(names) for room, names in self.names.items()}
+        (self.folder / LINE).write_text(json.dumps(kept))
+
+    @classmethod
+    def load(cls, folder: Path) -> Line:
+        """Read what :meth:`save` wrote."""
+        kept = json.loads((folder / LINE).read_text())
+        kept["names"] = {room: set(names) for room, names in kept["names"].items()}
+        return cls(folder, read_stages(), **kept)
 
     def copy(self, room: str, to: Path) -> Path:
         """Return a copy of the project as it was before a room."""
