@@ -94,4 +94,5 @@ def test_names_run_nothing_and_hide_nothing(tmp_path: Path) -> None:
 
 
 def check_loaded(tab: Tab) -> None:
-    assert tab.ask("document.readyState") == "complete"
+    """The page itself, not the empty one before it."""
+    assert tab.ask("document.readyState === 'complete' && document.body.innerText.length")

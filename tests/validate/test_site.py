@@ -19,7 +19,8 @@ CHOOSE = "[...document.querySelectorAll('label')].find(one => /{}/.test(one.text
 
 
 def check_loaded(tab: Tab) -> None:
-    assert tab.ask("document.readyState") == "complete"
+    """The page itself, not the empty one before it."""
+    assert tab.ask("document.readyState === 'complete' && document.body.innerText.length")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
