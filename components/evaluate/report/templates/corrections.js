@@ -8,8 +8,8 @@ const isolate = name => {
 // corrections.csv, as components/validate/layouts/corrections.py reads it.
 const COLUMNS = ["sha256", "path", "label", "action", "new_label", "decided_at"];
 // A cell that a spreadsheet would take for a formula begins with ' ; reading takes it away again.
-const guard = cell => `"${(/^'*[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell).replaceAll('"', '""')}"`;
-const unguard = cell => /^'+[=+\-@\t\r]/.test(cell) ? cell.slice(1) : cell;
+const guard = cell => `"${(/^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(cell) ? `'${cell}` : cell).replaceAll('"', '""')}"`;
+const unguard = cell => /^'+[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(cell) ? cell.slice(1) : cell;
 const write = rows => rows.map(row => row.map(cell => guard(String(cell))).join(",") + "\r\n").join("");
 const parse = text => {
   const rows = [[]], head = text.split("\n", 1)[0];
