@@ -41,6 +41,13 @@ def serving(trial: Trial) -> Iterator[servers.Line]:
         yield line
 
 
+def lose_mlflow(trial: Trial) -> list[int]:
+    """Let nobody listen where MLflow is to be."""
+    check_tracked(trial)
+    address = f"http://127.0.0.1:{servers.find_port()}"
+    return [trial.wait(trial.start(MLFLOW_TRACKING_URI=address))]
+
+
 def cut_mlflow(trial: Trial) -> list[int]:
     """Put a line before MLflow's server that breaks within a message."""
     with serving(trial) as line:
