@@ -14,6 +14,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.kubeflow import DEFAULT, Resources
 from components.common.terminal import Stopwatch, say
+from components.common.tracking.databases import name_database
 from components.common.tracking.runs import KFP_RUN_ID
 from components.common.tracking.server import DEFAULT_URI
 from pipelines.settings import Settings
@@ -47,7 +48,7 @@ def run_in_docker(settings: Settings, root: Path, cached: bool = False) -> Path:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if uri.startswith("sqlite:///"):
         # In the folder that containers and host share; the server of a team needs no such thing.
-        uri = f"sqlite:///{root / 'mlflow.db'}"
+        uri = name_database(root / "mlflow.db")
         say(f"MLflow: {uri}")
     environment["MLFLOW_TRACKING_URI"] = uri
     runner = local.DockerRunner(

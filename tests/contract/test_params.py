@@ -33,6 +33,7 @@ HEAVY = {
 LAUGHS = "[&a0 [l], " + ", ".join(f"&a{i} [{f'*a{i - 1}, ' * 10}]" for i in range(1, 10)) + "]"
 MERGES = "[&a0 {k: v}, " + ", ".join(f"&a{i} {{<<: [{f'*a{i - 1}, ' * 10}]}}" for i in range(1, 10))
 MERGES += "]"
+LINE = "- 1\n"
 
 
 @pytest.fixture
@@ -105,6 +106,11 @@ def replace(file: Path, old: str, new: str) -> None:
             f"include: []\n{'#' * 1_000_000}",
             ["and settings never more than 1,000,000"],
         ),
+        # Each of these took the library half a minute.
+        ("data:\n", f"a: [{'1,' * 450_000}]\ndata:\n", ["450,4", "never more than 30,000"]),
+        ("data:\n", f"a:\n{LINE * 200_000}data:\n", ["never more than 30,000"]),
+        ("data:\n", f"a: [{'{a},' * 200_000}]\ndata:\n", ["never more than 30,000"]),
+        ("data:\n", f"{LINE.replace('-', '?') * 200_000}data:\n", ["never more than 30,000"]),
         ("data:\n", f"{'k' * 500}: 1\ndata:\n", [f"unknown key {'k' * 200}; legal"]),
         ("data:\n", "data:\n  source: a\n", ['duplicate key "source"', '"a") at line']),
     ],
@@ -118,6 +124,14 @@ def test_slips_are_told_with_key_legal_values_and_what_was_found(
             read_room_params(params, room)
         for word in words:
             assert word in str(caught.value)
+
+
+def test_long_lists_of_names_are_read(tmp_path: Path) -> None:
+    names = [f"class-{i % 7}/photo, at home: {i:06d}.jpg" for i in range(9_000)]
+    file = tmp_path / "params.yaml"
+    file.write_text(f"validate:\n  names: {json.dumps(names)}\n")
+    assert file.stat().st_size > 300_000
+    assert read_yaml(file) == {"validate": {"names": names}}
 
 
 def test_what_is_wrong_is_not_lost_in_a_whole_section(params: Path) -> None:

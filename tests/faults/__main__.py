@@ -2,7 +2,7 @@
 
 python -m tests.faults --seed 0 --count 2              # every room and command, every fault
 python -m tests.faults --seed 7 --count 1 --only train:SIGKILL
-python -m tests.faults --count 99 --minutes 60 --table docs/operations.md
+python -m tests.faults --count 99 --minutes 60 --jobs 2 --table docs/operations.md
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,13 @@ from components.common.tracking.signals import raising_on_sigterm
 from tests.faults.champion import check_champion
 from tests.faults.kinds import KINDS
 from tests.faults.project import (
+    ASKING,
     COMMANDS,
+    LINE,
     MINE,
     PHOTOS,
     ROOMS,
+    WRITING,
     Line,
     compute_digests,
     list_names,
@@ -54,33 +59,43 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first try")
     parser.add_argument("--count", type=int, default=1, help="tries of each room and fault")
-    parser.add_argument("--minutes", type=float, help="begin no try after so many")
+    parser.add_argument("--minutes", type=float, help="of tries; then none is begun")
+    parser.add_argument(
+        "--line", type=Path, metavar="FOLDER", help="keep the undisturbed run there, or take it"
+    )
     parser.add_argument(
         "--only", nargs="*", default=[], metavar="ROOM:FAULT", help="either may be empty"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="tries at a time")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the table into its place")
     flags = parser.parse_args()
     wanted = [tuple(word.split(":", 1)) for word in flags.only]
-    end = time.monotonic() + (flags.minutes or 1e9) * 60
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder = (flags.line or Path(tempfile.mkdtemp(prefix="faults-"))).resolve()
     names = (*ROOMS, *COMMANDS)
     last = max((names.index(r) for r, _ in wanted if r), default=len(names) - 1)
     names = names if ("",) in {w[:1] for w in wanted} else names[: last + 1]
     with ending_what_runs(folder):
-        line = run_undisturbed(folder, names)
+        if (folder / LINE).exists():
+            line = Line.load(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            line = run_undisturbed(folder, names)
+            line.save()
+        end = time.monotonic() + (flags.minutes or 1e9) * 60
         cells = [
             (room, kind)
             for room in line.seconds
             for kind in KINDS
             if not wanted or any(r in ("", room) and k in ("", kind) for r, k in wanted)
         ]
-        outcomes = try_all(line, cells, range(flags.seed, flags.seed + flags.count), end)
+        seeds = range(flags.seed, flags.seed + flags.count)
+        outcomes = try_all(line, cells, seeds, end, flags.jobs)
     table = f"{describe_command(flags, outcomes)}\n\n{describe(outcomes)}"
     print(table)
     if flags.table:
         write_table(flags.table, table)
     failed = any(one.failures for one in outcomes.values())
-    if not failed:
+    if not failed and not flags.line:
         shutil.rmtree(folder)
     sys.exit(f"the projects are in {folder}" if failed else 0)
 
@@ -108,38 +123,52 @@ class Outcome:
 
 
 def try_all(
-    line: Line, cells: Sequence[tuple[str, str]], seeds: range, end: float
+    line: Line, cells: Sequence[tuple[str, str]], seeds: range, end: float, jobs: int = 1
 ) -> dict[tuple[str, str], Outcome]:
     """Try all cells with one seed, then with the next, each time in another order.
 
     So time that ends early leaves no room and no fault out.
     """
     outcomes = {cell: Outcome() for cell in cells}
-    for seed in seeds:
-        for room, kind in random.Random(seed).sample(cells, len(cells)):
-            if time.monotonic() > end:
-                return outcomes
-            if not outcomes[room, kind].reason:
-                try_fault(line, room, kind, seed, outcomes[room, kind])
+
+    def try_cell(seed: int, cell: tuple[str, str]) -> None:
+        if time.monotonic() < end and not outcomes[cell].reason:
+            try_fault(line, *cell, seed, outcomes[cell])
+
+    with ThreadPoolExecutor(jobs) as pool:  # what is tried are processes
+        try:
+            for seed in seeds:
+                if time.monotonic() > end:
+                    break
+                mixed = random.Random(seed).sample(cells, len(cells))
+                list(pool.map(partial(try_cell, seed), mixed))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return outcomes
 
 
 def try_fault(line: Line, room: str, kind: str, seed: int, outcome: Outcome) -> None:
     """Try one fault in one room, and note what came of it."""
     place = line.folder / f"{room}-{kind.replace('/', '').replace(' ', '-')}-{seed}"
+    began = time.monotonic()
     try:
         codes = run_once(line, room, kind, seed, place)
     except NotTried as error:
         print(f"{room}, {kind}: not tried, {error}", flush=True)
         outcome.reason = str(error)
         return
-    except AssertionError as error:
-        log = Path(f"{place}.log").read_text(encoding="utf-8")
-        print(f"{room}, {kind}, seed {seed}: {error}\n{log[-1500:]}", flush=True)
-        outcome.failures.append(f"{seed} ({str(error).splitlines()[0]})")
+    except Exception as error:  # also where a try itself breaks: that is no proof of anything
+        words = str(error) if isinstance(error, AssertionError) else repr(error)
+        log = Path(f"{place}.log")
+        said = log.read_text(encoding="utf-8")[-1500:] if log.exists() else ""
+        print(f"{room}, {kind}, seed {seed}: {words}\n{said}", flush=True)
+        outcome.failures.append(f"{seed} ({words.splitlines()[0]})")
     else:
-        ends = " and ".join(map(str, codes))
-        print(f"{room}, {kind}, seed {seed}: ended with {ends}, survived", flush=True)
+        ends, seconds = " and ".join(map(str, codes)), time.monotonic() - began
+        print(
+            f"{room}, {kind}, seed {seed}: ended with {ends}, survived ({seconds:.0f} s)",
+            flush=True,
+        )
         remove(place)
     outcome.tried += 1
 
@@ -250,6 +279,7 @@ def describe_command(flags: argparse.Namespace, outcomes: Mapping[Any, Outcome])
     """Return what was asked for, when, and how much came of it."""
     words = f"make faults SEED={flags.seed} COUNT={flags.count}"
     more = [f"--minutes {flags.minutes:g}"] if flags.minutes else []
+    more += [f"--jobs {flags.jobs}"] if flags.jobs > 1 else []
     more += [f"--only {shlex.join(flags.only)}"] if flags.only else []
     words += f" ARGS='{' '.join(more)}'" if more else ""
     tried = sum(one.tried for one in outcomes.values())
@@ -260,7 +290,7 @@ def describe_command(flags: argparse.Namespace, outcomes: Mapping[Any, Outcome])
 def describe(outcomes: Mapping[tuple[str, str], Outcome]) -> str:
     """Return Markdown tables, a line a fault: how many survived, and which seeds failed."""
     tables = []
-    for names in (ROOMS, COMMANDS):
+    for names in (ROOMS, ASKING, WRITING):
         tried = {room for (room, _), outcome in outcomes.items() if outcome.tried}
         rooms = [name for name in names if name in tried]
         lines = [f"| fault | {' | '.join(rooms)} |", f"|---{'|---' * len(rooms)}|"]

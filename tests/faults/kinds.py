@@ -11,6 +11,7 @@ from tests.faults.registries import (
     break_mlflow,
     cut_mlflow,
     fill_registry,
+    lose_mlflow,
     move_at_once,
     slow_mlflow,
 )
@@ -63,6 +64,7 @@ KINDS: dict[str, Kind] = {
     "no home": have_no_home,
     "no /tmp": have_no_tmp,
     "clock goes back": jump_back,
+    "MLflow down": lose_mlflow,
     "MLflow cut": cut_mlflow,
     "MLflow slow": slow_mlflow,
     "MLflow 500": break_mlflow,

@@ -10,12 +10,14 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pandas as pd
@@ -23,34 +25,25 @@ from ruamel.yaml import YAML
 
 from tests.e2e.project import UNSET, write_photos
 from tests.faults.champion import find_champion
+from tests.faults.commands import NETWORK, PHOTOS, PREPARE, Stage, create_command
 from tests.train.networks.tiny_vit import AUGREG, write_timm
 
 ROOT = Path(__file__).parents[2]
 SITE = Path(__file__).parent / "site"
 ROOMS = ("ingest", "validate", "preprocess", "train", "evaluate", "promote")
-# Commands that a person types, after a model is champion and another came after it.
+# Commands that a person types, after a model is champion and another came after it: those that
+# ask for a registered model, then those that write settings, tables and folders.
 # init comes last: it calls the model by another name.
-COMMANDS = ("approve", "history", "rollback", "predict", "batch", "suggest", "init")
-PHOTOS = "photos"
-NETWORK = "vit"  # of some thousand numbers: what is tried is not how well it sees
+ASKING = ("approve", "history", "rollback", "repair", "predict", "batch", "suggest", "watch")
+WRITING = ("outline", "look", "weights", "search", "apply", "schema", "upgrade", "compile", "init")
+COMMANDS = (*ASKING, *WRITING)
 BUNDLED = "bundled.yaml"  # settings of who has no photos: ingest brings digits then
 # They hold times, names of runs or both: they must be whole, and may say something else.
 TIMED = ("latency.json", "run.json", "report.html", "labels.html", "model_card.md", "data_docs")
+LINE, KEPT = "line.json", ("seconds", "touches", "digests", "names", "grows_kb")
 TIMED_COLUMNS = {"seconds", "images_per_second"}
-# What a batch writes, one after the other; each is whole or not there.
-BATCH = ["answers/listing.parquet", "answers/answers/part-000000.parquet", "answers/summary.json"]
 # A person's own files, where rooms write.
 MINE = ("data/mine.txt", "reports/mine.csv", "models/mine.keras", "mine.partial", ".mine")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One room as dvc.yaml starts it, or a command as a person does."""
-
-    name: str
-    words: list[str]  # behind `python -m components.`
-    reads: list[str] = field(default_factory=list)
-    writes: list[str] = field(default_factory=list)
 
 
 def read_stages() -> dict[str, Stage]:
@@ -67,23 +60,6 @@ def read_stages() -> dict[str, Stage]:
             words, reads = [*words, "--params", BUNDLED], []
         stages[room] = Stage(room, [room, *words], reads, writes)
     return stages | {name: create_command(name) for name in COMMANDS}
-
-
-def create_command(name: str) -> Stage:
-    """Return a command of a person's; its output is a digest's, or the champion."""
-    model = ["--model", "models:/darkroom@champion"]
-    who = ["--by", "Ann", "--reason", "seen on the bench"]
-    listed = ["--output", "suggestions.csv", "--page", "suggestions.html"]
-    words, writes = {
-        "init": (["init", PHOTOS], ["params.yaml"]),
-        "predict": (["predict", PHOTOS, *model, "--output", "answers.csv"], ["answers.csv"]),
-        "batch": (["predict", "batch", PHOTOS, *model, "--output", "answers"], BATCH),
-        "suggest": (["predict", "suggest", PHOTOS, *model, *listed], ["suggestions.csv"]),
-        "approve": (["promote", "approve", "2", *who], []),
-        "history": (["promote", "history"], []),
-        "rollback": (["promote", "rollback", "1", *who], []),
-    }[name]
-    return Stage(name, words, [PHOTOS] if PHOTOS in words else [], writes)
 
 
 def make_project(folder: Path) -> None:
@@ -131,9 +107,10 @@ def start(
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     }
     environment |= {"DARKROOM_FAULT": f"{fault} {folder}"} if fault else {}
+    module = stage.words[0] if stage.words[0] == "pipelines" else f"components.{stage.words[0]}"
     with folder.with_name(f"{folder.name}.log").open("a", encoding="utf-8") as log:
         return subprocess.Popen(
-            [*prefix, sys.executable, "-m", f"components.{stage.words[0]}", *stage.words[1:]],
+            [*prefix, sys.executable, "-m", module, *stage.words[1:]],
             cwd=folder,
             env=environment | variables,
             stdout=log,
@@ -154,6 +131,19 @@ class Line:
     names: dict[str, set[str]] = field(default_factory=dict)
     grows_kb: dict[str, int] = field(default_factory=dict)
 
+    def save(self) -> None:
+        """Write it down, so that later tries need no undisturbed run of their own."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name in KEPT}
+        kept["names"] = {room: sorted(names) for room, names in self.names.items()}
+        (self.folder / LINE).write_text(json.dumps(kept))
+
+    @classmethod
+    def load(cls, folder: Path) -> Line:
+        """Read what :meth:`save` wrote."""
+        kept = json.loads((folder / LINE).read_text())
+        kept["names"] = {room: set(names) for room, names in kept["names"].items()}
+        return cls(folder, read_stages(), **kept)
+
     def copy(self, room: str, to: Path) -> Path:
         """Return a copy of the project as it was before a room."""
         shutil.copytree(self.folder / "before" / room, to, symlinks=True)
@@ -173,6 +163,7 @@ def run_undisturbed(folder: Path, names: tuple[str, ...] = (*ROOMS, *COMMANDS)) 
         stage = line.stages[room]
         if room == COMMANDS[0]:
             promote_another(line, project)
+        PREPARE.get(room, lambda _: None)(project)
         shutil.copytree(project, folder / "before" / room)
         before_kb = measure_kb(project)
         began = time.monotonic()
@@ -272,10 +263,21 @@ def read_what_counts(file: Path, name: str) -> Iterator[bytes]:
         yield pd.read_parquet(file)[["path", "bytes"]].to_csv().encode()
     elif file.name.startswith("part-"):  # with a note of how long it took
         yield pd.read_parquet(file).to_csv().encode()
-    elif file.name == ".darkroom":
-        return  # the list of what is in the folder, whose names and bytes count themselves
-    else:
+    elif file.suffix == ".db":
+        yield read_database(file)
+    elif file.name != ".darkroom":  # a list of what is in the folder, which counts itself
         yield file.read_bytes()
+
+
+def read_database(file: Path) -> bytes:
+    """Return nothing of a database of trials, which holds times; AssertionError if it is damaged.
+
+    That all trials have ended is why the command that runs them ends well.
+    """
+    with closing(sqlite3.connect(file)) as store:
+        found = store.execute("pragma integrity_check").fetchall()
+    assert found == [("ok",)], f"{file} is damaged: {found}"
+    return b""
 
 
 def read_timed(file: Path, name: str) -> bytes:

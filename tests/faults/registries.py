@@ -14,11 +14,11 @@ from pathlib import Path
 
 from components.common.tracking.relocation import follow_folder
 from tests.faults.champion import check_champion
-from tests.faults.project import change_model, start
+from tests.faults.project import ASKING, change_model, start
 from tests.faults.trial import NotTried, Trial
 from tests.promote import servers
 
-TRACKED = ("train", "evaluate", "promote")
+TRACKED = ("train", "evaluate", "promote", "search", *ASKING)
 SLOW_SECONDS = 0.3  # of each question; a server across an ocean behind a proxy
 
 
@@ -39,6 +39,13 @@ def serving(trial: Trial) -> Iterator[servers.Line]:
         line = servers.Line(port)
         ends.callback(line.close)
         yield line
+
+
+def lose_mlflow(trial: Trial) -> list[int]:
+    """Let nobody listen where MLflow is to be."""
+    check_tracked(trial)
+    address = f"http://127.0.0.1:{servers.find_port()}"
+    return [trial.wait(trial.start(MLFLOW_TRACKING_URI=address))]
 
 
 def cut_mlflow(trial: Trial) -> list[int]:

@@ -12,9 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components import ROOMS
+from components.common.cli import read_commands
+from components.train.search.__main__ import create_parser as create_search
+from pipelines.cli import create_parser as create_pipelines
 from tests.faults import __main__ as faults
+from tests.faults.commands import UNTRIED
 from tests.faults.kinds import KINDS
-from tests.faults.project import ROOT, Line
+from tests.faults.project import ROOT, Line, read_stages
 from tests.faults.trial import NotTried, Trial
 
 SEED = int.from_bytes(os.urandom(2))  # a failure names it
@@ -34,6 +39,23 @@ def test_a_room_survives(room: str, kind: str, line: Line, tmp_path: Path) -> No
     except AssertionError as error:
         again = f'make faults SEED={SEED} COUNT=1 ARGS="--only {room}:{kind}"'
         raise AssertionError(f"{error}\nrepeated by: {again}") from error
+
+
+def list_commands() -> set[str]:
+    """Return all that a person may type behind `python -m components.`, and of pipelines."""
+    found = {f"{room} {name}".strip() for room in ROOMS for name in read_commands(room)}
+    for parser, module in ((create_search(), "train.search"), (create_pipelines(), "pipelines")):
+        actions = [one for one in parser._actions if isinstance(one.choices, dict)]
+        found |= {f"{module} {name}" for one in actions for name in one.choices}
+    return found | set(ROOMS)
+
+
+def test_every_command_is_tried_or_it_is_said_why_not() -> None:
+    tried = {" ".join(stage.words[:count]) for stage in read_stages().values() for count in (1, 2)}
+    known = list_commands()
+    assert known - tried - set(UNTRIED) == set()
+    assert set(UNTRIED) <= known
+    assert not set(UNTRIED) & tried
 
 
 def cut_output(trial: Trial) -> None:

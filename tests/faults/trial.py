@@ -28,7 +28,7 @@ class Trial:
         return start(self.stage, self.folder, fault, **variables)
 
     def draw_touch(self) -> int:
-        return self.dice.randint(1, self.line.touches[self.stage.name])
+        return self.dice.randint(1, max(1, self.line.touches[self.stage.name]))
 
     def wait(self, process: subprocess.Popen[str]) -> int:
         limit = max(LIMIT_SECONDS, LIMIT_ROOMS * max(self.line.seconds.values()))

@@ -155,6 +155,8 @@ def start_mlflow(
     command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", database, "--default-artifact-root", artifacts]
     command += ["--no-serve-artifacts", "--workers", "1", *more]
+    # Seven processes more, for jobs of its own, would have nothing to do here.
+    variables = variables | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     stack.enter_context(
         running(command, f"http://127.0.0.1:{port}/health", folder / "mlflow.log", variables)
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-# OWASP's list; an apostrophe before it is one more text that must come back as it was.
 STANDARD_INPUT = "-"  # a name that predict takes and gives; alone it is no formula
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_SHIELDED = re.compile(r"'+[=+\-@\t\r]")
+# OWASP's list, with the wide forms that Excel reads alike where Japanese or Chinese is typed.
+_SIGNS = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+# An apostrophe before it is one more text that must come back as it was.
+_FORMULA = re.compile(f"'*[{re.escape(_SIGNS)}]")
+_SHIELDED = re.compile(f"'+[{re.escape(_SIGNS)}]")
 
 
 def shield_text(text: str) -> str:
@@ -22,5 +24,5 @@ def unshield_text(cell: str) -> str:
 
 def shield_path(path: str) -> str:
     """Return a path that no spreadsheet takes for a formula, and that names the same file."""
-    begins = path.startswith(("=", "+", "-", "@", "\t", "\r"))
+    begins = path.startswith(tuple(_SIGNS))
     return f"./{path}" if begins and path != STANDARD_INPUT else path

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,12 +35,15 @@ def keeping_in_one_folder() -> Iterator[None]:
     """
     before, process = os.environ.get("TMPDIR"), os.getpid()
     try:
-        folder, lock = _make(Path(tempfile.gettempdir()))
+        with _holding_signals():  # tempfile tries places by files, and folders are made in steps
+            folder = Path(tempfile.gettempdir()) / f"darkroom-{secrets.token_hex(8)}"
+            # What is registered first is called last: matplotlib, without a home, registers its
+            # own.
+            atexit.register(_remove, folder, process)
+            _make(folder)
     except OSError:
         yield
         return
-    # What is registered first is called last: matplotlib, without a home, registers its own.
-    atexit.register(_remove, folder, lock, process)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield
@@ -50,23 +54,35 @@ def keeping_in_one_folder() -> Iterator[None]:
             os.environ.update({} if before is None else {"TMPDIR": before})
 
 
-def _remove(folder: Path, lock: int, process: int) -> None:
+@contextmanager
+def _holding_signals() -> Iterator[None]:
+    """Let what would end this process wait until the body is done."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _remove(folder: Path, process: int) -> None:
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        shutil.rmtree(_name_unborn(folder), ignore_errors=True)
 
 
-def _make(around: Path) -> tuple[Path, int]:
-    """Make a folder and take its lock, after those of killed commands are gone."""
-    _clear_abandoned(around)
-    folder = around / f"darkroom-{secrets.token_hex(8)}"
-    unborn = folder.with_name(f"{folder.name}{_NEW}")
+def _name_unborn(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{_NEW}")
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and take its lock for good, after those of killed commands are gone."""
+    _clear_abandoned(folder.parent)
+    unborn = _name_unborn(folder)
     unborn.mkdir(0o700)
     lock = os.open(unborn / _OWNER, os.O_CREAT | os.O_RDWR, 0o600)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(lock, fcntl.LOCK_EX)
     unborn.rename(folder)
-    return folder, lock
 
 
 def _clear_abandoned(around: Path) -> None:

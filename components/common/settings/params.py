@@ -14,7 +14,7 @@ from typing import Any
 from components.common.errors import DarkroomError
 from components.common.settings.addresses import find_credentials
 from components.common.settings.spec import PLACES, is_shared
-from components.common.settings.yaml import load_yaml
+from components.common.settings.yaml import TooMuchError, load_yaml
 
 # Dotted key that was → where its setting is now.
 MOVED = {
@@ -23,7 +23,7 @@ MOVED = {
 }
 # A file with all settings has some 170; anchors of anchors make billions of a few lines.
 MOST_VALUES = 100_000
-MOST_BYTES = 1_000_000  # the library needs a minute for so many of the worst kind
+MOST_BYTES = 1_000_000  # of words and remarks, which the library reads in 3 s
 MOST_LETTERS = 10_000  # of a text; the search for credentials grows with their square
 LARGEST = 2**53  # JSON holds no larger number exactly
 SHOWN = 200  # characters of a value in a message
@@ -141,6 +141,10 @@ def parse_yaml(file: Path, text: str) -> dict[str, Any]:
     """Read the text of a params file as :func:`read_yaml` does."""
     try:
         found = load_yaml(text)
+    except TooMuchError as error:
+        raise DarkroomError(
+            f"{file}: {error}; give the file of settings, and lists of photos in a table"
+        ) from None
     except ValueError as error:
         raise DarkroomError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(found, dict):

@@ -8,19 +8,39 @@ from itertools import accumulate
 from typing import Any
 
 MOST_OPEN = 200  # brackets at a time; the library's time grows with their number's cube
+# Signs behind which a value begins, of the settings that a person writes. The library takes some
+# 50 µs for each, so a megabyte of the shortest values took it 40 s; a list of 20,000 names has as
+# many signs.
+MOST_SIGNS = 30_000
+_SIGNS = re.compile(r"[][{},:?]|-\s")
 MOST_MERGED = 100_000  # keys that the merges (<<) of a text may bring; merges of merges multiply
 
 
-def load_yaml(text: str) -> Any:
+class TooMuchError(ValueError):
+    """It may well be YAML, but holds more than any settings do."""
+
+
+def load_yaml(text: str, most_signs: int | None = MOST_SIGNS) -> Any:
     """Return what a YAML text says, in dicts, lists, texts, numbers, booleans and None.
 
+    Args:
+        text: the YAML.
+        most_signs: signs behind which a value begins; None for any number, of a file that a
+            program of ours or of the team's wrote.
+
     Raises:
+        TooMuchError: if there are more; before any of it is read.
         ValueError: if it is no YAML, in one line of words. Of a value such as the date 2026-13-01,
             a number of 5,000 digits or 5,000 levels, the library raises what is none of its own.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    if most_signs is not None and (found := len(_SIGNS.findall(text))) > most_signs:
+        raise TooMuchError(
+            f"it has {found:,} signs behind which a value begins (,:[{{?-), and settings have "
+            f"never more than {most_signs:,}"
+        )
     steps = (1 if mark in "[{" else -1 for mark in re.findall(r"[][{}]", text))
     if max(accumulate(steps), default=0) > MOST_OPEN:
         raise ValueError("it is nested too deeply")

@@ -2,6 +2,9 @@
 
 MLflow writes the places of files into its database as absolute paths. Where the database is a file
 beside `mlruns`, those of an earlier place are turned into those of the present one.
+
+It reads such a path as part of an address: `50%41off`, as Jenkins names its folders, is `50Aoff`
+to it, another folder. A path like that is given to it as an address, `file:///…/50%2541off`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from components.common.errors import DarkroomError
 from components.common.terminal import say
 
 FOLDER = "mlruns"  # where MLflow keeps files beside a database
@@ -24,16 +28,30 @@ PLACES = {
 }
 
 
+def name_root(folder: Path) -> str:
+    """Return the place of a folder's `mlruns` as MLflow reads it."""
+    path = folder.absolute() / FOLDER
+    return path.as_uri() if _decode(path) != path else str(path)
+
+
 def follow_folder(database: Path) -> None:
     """Turn paths of an earlier place of the project into those of the present one, and say so.
 
     Args:
         database: MLflow's sqlite file, which is there.
+
+    Raises:
+        DarkroomError: if MLflow wrote this project's files into another folder, of a similar name.
     """
     home = database.absolute().parent
     try:
         with closing(sqlite3.connect(database, timeout=30)) as connection:
-            for old in find_left(home, database.name, _read_places(connection)):
+            places = _read_places(connection)
+            if name_root(home) != str(home / FOLDER) and home in find_roots(places):
+                _find_strayed(home, places)
+                with connection:
+                    _rewrite(connection, home, home)
+            for old in find_left(home, database.name, places):
                 with connection:
                     _rewrite(connection, old, home)
                 say(f"this project was in {old} before: MLflow looks for its files in {home} now")
@@ -52,13 +70,8 @@ def find_left(home: Path, name: str, places: Iterable[Path]) -> list[Path]:
         name: of the database.
         places: of experiments, as they are recorded.
     """
-    roots: dict[Path, list[Path]] = {}
-    for place in places:
-        if FOLDER in place.parts:
-            cut = len(place.parts) - 1 - place.parts[::-1].index(FOLDER)
-            roots.setdefault(Path(*place.parts[:cut]), []).append(Path(*place.parts[cut:]))
     found = []
-    for root, rests in roots.items():
+    for root, rests in find_roots(places).items():
         if root == home or (root.exists() and root.samefile(home)):
             continue
         if (root / name).exists():  # this is a copy of it, if it has the files as well
@@ -68,6 +81,32 @@ def find_left(home: Path, name: str, places: Iterable[Path]) -> list[Path]:
         if is_left:
             found.append(root)
     return found
+
+
+def find_roots(places: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Return folder that holds an `mlruns` → what is recorded in it, from there on."""
+    roots: dict[Path, list[Path]] = {}
+    for place in places:
+        if FOLDER in place.parts:
+            cut = len(place.parts) - 1 - place.parts[::-1].index(FOLDER)
+            roots.setdefault(Path(*place.parts[:cut]), []).append(Path(*place.parts[cut:]))
+    return roots
+
+
+def _find_strayed(home: Path, places: Iterable[Path]) -> None:
+    """Raise DarkroomError if files of this project lie where MLflow took its name to lead."""
+    strayed = _decode(home) / FOLDER
+    here = any((home / rest).exists() for rest in find_roots(places)[home])
+    if strayed.is_dir() and not here:
+        raise DarkroomError(
+            f"MLflow took this folder, {home}, for {_decode(home)} and wrote its files there: move "
+            f"{strayed} to {home / FOLDER}, and run again"
+        )
+
+
+def _decode(path: Path) -> Path:
+    """Return what MLflow takes a path for."""
+    return Path(urllib.parse.unquote(str(path)))
 
 
 def _read_places(connection: sqlite3.Connection) -> list[Path]:
@@ -84,7 +123,7 @@ def _to_path(place: str) -> Path:
 def _rewrite(connection: sqlite3.Connection, old: Path, new: Path) -> None:
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     for before, after in (
-        (f"{old}/{FOLDER}/", f"{new}/{FOLDER}/"),
+        (f"{old}/{FOLDER}/", f"{name_root(new)}/"),
         (f"{old.as_uri()}/{FOLDER}/", f"{new.as_uri()}/{FOLDER}/"),
     ):
         for table, columns in PLACES.items():

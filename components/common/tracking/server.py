@@ -18,10 +18,12 @@ from components.common.errors import DarkroomError
 from components.common.files.writing import locking, writing
 from components.common.settings.addresses import check_address, refuse_credentials
 from components.common.terminal import say
+from components.common.tracking.databases import find_database, name_database
 from components.common.tracking.failures import explain_failures, hide_password
-from components.common.tracking.relocation import follow_folder
+from components.common.tracking.relocation import follow_folder, name_root
 
 URI, DEFAULT_URI = "MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"
+ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"  # where MLflow keeps files whose database it opens itself
 PULLED = "models/model.keras"  # the model of dvc.yaml, which `dvc pull` brings
 # Set only where the environment says nothing: a stage prints its own findings, and sends none away.
 QUIET = {
@@ -55,14 +57,18 @@ def import_mlflow(create: bool = True) -> Any:
 
     uri = find_uri()
     check_address(uri, URI)
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and file.exists():
+    if (root := name_root(Path())).startswith("file:"):  # else it finds its place by itself
+        os.environ[ROOT] = root
+    file = find_database(uri, URI)
+    if file is not None and file.exists():
         _check_database(file)
         follow_folder(file)
-    elif uri.startswith("sqlite:///"):
+    elif file is not None:
         if not create:
             raise DarkroomError(f"{file}: no MLflow database here; {_describe_way(Path())}")
         _create_database(file)
+    if file is not None and "%" in uri:
+        uri = name_database(file)
     mlflow.set_tracking_uri(uri)
     if not is_answering(uri, seconds=5):  # MLflow itself tries for a minute, in silence
         address = hide_password(uri)
@@ -109,7 +115,7 @@ def _create_database(file: Path) -> None:
         with writing(file, edits=True) as temporary, explain_failures(first_contact=True):
             # It writes the place of its own experiment into SQL as it is: a path may hold quotes.
             place = Path(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).absolute().as_uri()
-            store = SqlAlchemyStore(f"sqlite:///{temporary}", place)
+            store = SqlAlchemyStore(name_database(temporary), place)
             store.engine.dispose()
 
 
@@ -139,8 +145,8 @@ def describe_uri(mlflow: Any) -> str:
 
 def is_begun() -> bool:
     """Whether there is a database where MLflow is to be, or a server, which has its own."""
-    uri = find_uri()
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+    file = find_database(find_uri(), URI)
+    return file is None or file.exists()
 
 
 def find_user(mlflow: Any) -> str:

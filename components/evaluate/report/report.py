@@ -19,6 +19,7 @@ from components.common.artifacts.curve import (
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.model import ModelCard
 from components.common.artifacts.predictions import Predictions
+from components.common.files.bidi import isolate_html, isolate_text
 from components.evaluate.metrics.calibration import Bin
 from components.evaluate.metrics.metrics import find_confusions
 from components.evaluate.report import next_steps, words
@@ -132,7 +133,7 @@ def render_report(content: Content) -> str:
             "trained_on": content.dataset.splits["train"].examples_per_class,
         }
     )
-    return page
+    return isolate_html(page)
 
 
 def _draw(content: Content) -> tuple[dict[str, str], list[float]]:
@@ -209,7 +210,8 @@ def _shade(metrics: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 def _describe_cells(content: Content) -> dict[str, str]:
     """Return what each cell with pictures holds, the most frequent mistakes first."""
-    counts, names = content.metrics["confusion"], content.metrics["class_names"]
+    counts = content.metrics["confusion"]
+    names = [isolate_text(name) for name in content.metrics["class_names"]]
     order = sorted(
         content.gallery.cells, key=lambda cell: (cell[0] == cell[1], -counts[cell[0]][cell[1]])
     )
@@ -227,7 +229,8 @@ def _write_cells(gallery: Gallery, titles: dict[str, str]) -> str:
         f"{i}-{j}": {
             "title": titles[f"{i}-{j}"],
             "photos": [
-                [one.path, f"{one.probability:.0%}", gallery.small[one.path]] for one in some
+                [isolate_text(one.path), f"{one.probability:.0%}", gallery.small[one.path]]
+                for one in some
             ],
         }
         for (i, j), some in gallery.cells.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from components.common.errors import DarkroomError
+from components.common.files.bidi import isolate_html
 from components.common.images.pixels import ImageForm, read_pixels
 from components.common.images.uris import encode_image
 from components.predict.listing import name_source
@@ -61,7 +62,7 @@ def render_page(chosen: Sequence[Candidate], images: int, copies: int, wanted: S
         style=Markup(style),  # noqa: S704 - our own file
         style_digest=digest,
     )
-    return page
+    return isolate_html(page)
 
 
 def _encode(one: Candidate) -> str:

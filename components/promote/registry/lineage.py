@@ -101,7 +101,7 @@ def _entries(stage: Any, *kinds: str) -> Iterator[dict[str, str]]:
 
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        found = load_yaml(file.read_text(encoding="utf-8"))
+        found = load_yaml(file.read_text(encoding="utf-8"), most_signs=None)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -6,12 +6,14 @@ import base64
 import http.client
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +26,9 @@ TOLERANCE = 1e-5  # of a probability: float32 rounds differently in batches of o
 TIMEOUT_SECONDS = 180.0  # until the server answers; it takes about 10
 ANSWER_SECONDS = 60.0
 REPEATS = 3  # of the sample, for latencies
+ENDING_SECONDS = 2.0  # until a process that hung up has ended
+# What TensorFlow's libraries log beside errors: `I0000 00:00:17… cudart_stub.cc:31] …`.
+CHAT = re.compile(r"[IW]\d{4} |WARNING: All log messages")
 
 
 @dataclass(frozen=True)
@@ -124,15 +129,28 @@ class Server:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 time.sleep(0.1)
-        raise OSError(f"it did not load in {TIMEOUT_SECONDS:.0f} s")
+        raise OSError(f"it did not load in {TIMEOUT_SECONDS:.0f} s; is this machine very busy?")
 
     def _describe(self, error: Exception) -> str:
-        """Return the server's own last words, where it has some."""
-        if self._process.poll() is None and not isinstance(error, OSError):
+        """Return why it did not answer: the last words of a server that ended, or our own.
+
+        What one that still runs has logged is no reason: it may be slow, and its libraries chat.
+        """
+        with suppress(subprocess.TimeoutExpired):  # a line may be cut before its end is known
+            self._process.wait(0 if isinstance(error, TimeoutError) else ENDING_SECONDS)
+        code = self._process.returncode
+        if isinstance(error, TimeoutError) and code is None:
+            return f"it gave no answer within {ANSWER_SECONDS:.0f} s; is this machine very busy?"
+        if code is None:
             return str(error)
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = ", as a system does whose memory is full" if -code == signal.SIGKILL else ""
+            return f"its server was ended by {name}{hint}"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else str(error)
+        said = [line.strip() for line in lines if line.strip() and not CHAT.match(line)]
+        return said[-1] if said else str(error)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from components.common.artifacts.dataset import Dataset, read_dataset
 from components.common.errors import DarkroomError
 from components.common.files.writing import remove_written
 from components.common.terminal import say
+from components.common.tracking.databases import name_database
 from components.common.tracking.failures import explain_failures
 from components.common.tracking.journal import find_journal
 from components.common.tracking.server import import_mlflow
@@ -154,9 +155,9 @@ def read_study(database: Path, name: str) -> optuna.Study:
         raise DarkroomError(f"{database}: no studies here; `search run` makes one")
     with explain_database(database):
         try:
-            return optuna.load_study(study_name=name, storage=f"sqlite:///{database}")
+            return optuna.load_study(study_name=name, storage=name_database(database))
         except KeyError:
-            known = ", ".join(optuna.get_all_study_names(f"sqlite:///{database}"))
+            known = ", ".join(optuna.get_all_study_names(name_database(database)))
             raise DarkroomError(f"{database}: no study {name}; there are: {known}") from None
 
 
@@ -215,7 +216,7 @@ def _open_study(search: Search, space: Space, dataset: Dataset) -> optuna.Study:
     search.database.parent.mkdir(parents=True, exist_ok=True)
     with explain_database(search.database):
         storage = optuna.storages.RDBStorage(
-            f"sqlite:///{search.database}",
+            name_database(search.database),
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.manifest import OK
+from components.common.files.bidi import isolate_html
 from components.validate.data_docs.thumbnails import create_thumbnails
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def render_page(
     shown = {f["kind"]: f["examples"][:examples_shown] for f in verdict["findings"]}
     captions = manifest[manifest["path"].isin({p for paths in shown.values() for p in paths})]
     environment = Environment(loader=FileSystemLoader(VIEWS), autoescape=True, trim_blocks=True)
-    return environment.get_template("page.html.j2").render(
+    page: str = environment.get_template("page.html.j2").render(
         folder=folder,
         verdict=verdict,
         shown=shown,
@@ -44,3 +45,4 @@ def render_page(
         results=results,
         largest=max(verdict["classes"].values(), default=1),
     )
+    return isolate_html(page)

@@ -23,12 +23,26 @@ from components.common.files.cells import shield_path, shield_text, unshield_tex
 from components.evaluate.report import plots
 from components.predict.answers import open_output
 
-FORMULAS = ('=HYPERLINK("http://x")', "+1", "-1+1", "@SUM(A1)", "\tx", "\r=x", "'=x", "cat")
-texts = st.text() | st.from_regex(r"\A'*[=+\-@\t\r].*")
+FORMULAS = (
+    '=HYPERLINK("http://x")',
+    "+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\tx",
+    "\r=x",
+    "'=x",
+    "＝1+1",
+    "\n=1",
+    "cat",
+)
+SIGNS = "=+-@\t\r\n＝＋－＠"
+texts = st.text() | st.builds(
+    "{}{}{}".format, st.text("'", max_size=2), st.sampled_from(SIGNS), st.text()
+)
 
 
 def begins_as_formula(cell: str) -> bool:
-    return cell[:1] in set("=+-@\t\r")
+    return cell[:1] in set(SIGNS)
 
 
 @given(texts)

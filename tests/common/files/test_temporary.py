@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from components.common.files.temporary import keeping_in_one_folder
+from tests.faults.project import SITE
 
 ROOT = Path(__file__).parents[3]
 LIBRARY = """
@@ -118,3 +119,23 @@ def test_where_none_can_be_made_libraries_find_their_own(
     before = os.environ.get("TMPDIR")
     with keeping_in_one_folder():
         assert os.environ.get("TMPDIR") == before
+
+
+@pytest.mark.parametrize("touch", range(1, 9))
+def test_sigterm_while_the_folder_is_made_leaves_nothing(touch: int, place: Path) -> None:
+    """At each touch of the place; a `.new` stayed there for a minute."""
+    done = subprocess.run(
+        [sys.executable, "-m", "components.init", "schema", "--output", "schema.json"],
+        cwd=place.parent,
+        env=os.environ
+        | {
+            "PYTHONPATH": f"{SITE}{os.pathsep}{ROOT}",
+            "DARKROOM_FAULT": f"term {touch} {place}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 143, -signal.SIGTERM), done.stderr
+    assert list(place.iterdir()) == []

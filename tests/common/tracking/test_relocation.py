@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from components.common.errors import DarkroomError
+from components.common.tracking.databases import name_database
 from components.common.tracking.relocation import find_left, follow_folder
 from components.common.tracking.server import import_mlflow
 from components.predict.source import open_model
+from tests.processes import run_python
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def project(mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", name_database(folder / "mlflow.db"))
 
 
 def read_all() -> tuple[str, str, Path]:
@@ -110,3 +112,89 @@ def test_what_is_elsewhere_on_purpose_stays(tmp_path: Path) -> None:
 def test_damaged_database_is_left_to_mlflow(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database")
     follow_folder(tmp_path / "mlflow.db")
+
+
+# Each in a process of its own, as a command is: MLflow keeps what it has opened.
+ENTER = """
+import os, sys
+sys.path[0] = os.getcwd()
+os.chdir(sys.argv[1])
+from components.common.tracking.server import import_mlflow
+mlflow = import_mlflow()
+"""
+READ = f"""{ENTER}
+from components.predict.source import open_model
+run = mlflow.search_runs(experiment_names=["darkroom"], output_format="list")[0]
+assert mlflow.artifacts.load_text(f"{{run.info.artifact_uri}}/report.txt") == "a report"
+with open_model("models:/darkroom/1") as source:
+    assert source.file.read_text() == "weights"
+"""
+WRITE = f"""{ENTER}
+mlflow.set_experiment("another")  # made here, not brought
+with mlflow.start_run() as run:
+    mlflow.log_text("new", "new.txt")
+assert mlflow.artifacts.load_text(f"{{run.info.artifact_uri}}/new.txt") == "new"
+"""
+STRAY = """
+import os, sys
+os.chdir(sys.argv[1])
+import mlflow  # as earlier versions did
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+mlflow.set_experiment("darkroom")
+with mlflow.start_run():
+    mlflow.log_text("a report", "report.txt")
+"""
+
+
+@pytest.mark.parametrize("name", ["feature%2Flogin", "50%41off", "%25", "a%3Fb%23c"])
+def test_a_folder_whose_name_reads_like_an_address_keeps_its_own_files(
+    name: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    there = project.rename(tmp_path / name)
+    run_python(READ, there)
+    run_python(WRITE, there)
+    assert next(there.rglob("new.txt")).read_text() == "new"
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    back = there.rename(tmp_path / "plain")
+    run_python(READ, back)
+    assert [one.name for one in tmp_path.iterdir()] == ["plain"]
+
+
+def test_files_that_went_into_a_folder_of_a_similar_name_are_found(
+    mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder = tmp_path / "50%41off"
+    folder.mkdir()
+    shutil.copy(mlflow_database, folder / "mlflow.db")
+    run_python(STRAY, folder)
+    strayed = tmp_path / "50Aoff" / "mlruns"
+    assert list(strayed.rglob("report.txt"))
+    with pytest.raises(DarkroomError, match=f"move {strayed} to {folder / 'mlruns'}, and run"):
+        follow_folder(folder / "mlflow.db")
+    shutil.move(strayed, folder / "mlruns")
+    run_python(READ.partition("with open_model")[0], folder)
+
+
+def test_an_address_with_escapes_leads_where_it_says(
+    mlflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "été%41"
+    folder.mkdir()
+    shutil.copy(mlflow_database, folder / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder.as_uri()[7:]}/mlflow.db")
+    run_python(WRITE, folder)
+    assert [one.name for one in tmp_path.iterdir()] == ["été%41"]
+
+
+def test_a_path_written_as_an_address_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "feature%2Flogin"
+    folder.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    with pytest.raises(DarkroomError, match="stands for '/', and there is no") as caught:
+        import_mlflow()
+    assert str(caught.value).endswith("feature%252Flogin/mlflow.db")
+    assert [one.name for one in tmp_path.rglob("*")] == ["feature%2Flogin"]

@@ -21,6 +21,7 @@ from components.common.tracking.server import find_uri
 from components.common.tracking.tags import MODEL_DIGEST
 from components.promote.registry import registry
 from components.promote.registry.registry import Registry
+from components.promote.serving import check
 from components.promote.serving.check import Server, starting_server
 from components.promote.serving.sample import take_sample
 from components.promote.spec import Inputs
@@ -80,6 +81,35 @@ def test_model_that_does_not_load_is_a_problem_in_its_own_words(
     assert "not a model that Darkroom trained" in served.problem
     assert not served.figures
     assert "not fit" in served.words
+
+
+def test_a_server_that_is_slow_is_told_as_that(
+    registered: Registry, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its libraries had chatted last was given as the reason."""
+    monkeypatch.setattr(check, "TIMEOUT_SECONDS", 0.01)
+    with starting_server(find_uri()) as server:
+        served = server.check("models:/darkroom/1", sample, 3.0)
+    assert served.problem == "it did not load in 0 s; is this machine very busy?"
+
+
+def test_a_server_that_is_killed_is_told_as_that(registered: Registry, sample: Sample) -> None:
+    with starting_server(find_uri()) as server:
+        server._process.kill()
+        served = server.check("models:/darkroom/1", sample, 3.0)
+    assert served.problem == (
+        "its server was ended by SIGKILL, as a system does whose memory is full"
+    )
+
+
+def test_what_libraries_chat_is_no_reason(sample: Sample, tmp_path: Path) -> None:
+    with starting_server(f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}") as server:
+        server._log.write(b"OSError: it was this\nI0000 00:00:1.2 7 cudart_stub.cc:31] no GPU\n")
+        server._log.flush()
+        server._process.stdin.close()  # type: ignore[union-attr]
+        server._process.wait(120)
+        words = server._describe(OSError("hung up"))
+    assert words == "OSError: it was this"
 
 
 @pytest.mark.e2e

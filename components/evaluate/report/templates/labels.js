@@ -18,7 +18,7 @@ const make = (tag, text, name) => {
 const percent = share => share < .01 ? "less than 1%" : share > .99 ? "more than 99%" : `${Math.round(100 * share)}%`;
 const labelsOf = item => [...new Set(item.files.map(file => file[1]))];
 const isShown = i => filter === "all" || (filter === "open" ? !decisions.has(items[i].digest) : items[i].why === filter);
-const quote = name => `“${name}”`;
+const quote = name => `“${isolate(name)}”`;
 const tell = words => { $("status").textContent = words; };
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
@@ -73,7 +73,7 @@ const mark = i => {
     sign.ariaHidden = "true";
     button.append(sign);
   }
-  button.setAttribute("aria-label", `Photo ${i + 1}, ${labelsOf(item).join(" and ")}${one ? `, ${say(one)}` : ""}`);
+  button.setAttribute("aria-label", `Photo ${i + 1}, ${labelsOf(item).map(isolate).join(" and ")}${one ? `, ${say(one)}` : ""}`);
 };
 
 const showCounts = () => {
@@ -99,12 +99,12 @@ const show = () => {
   if (!item) return;
   const labels = labelsOf(item), one = decisions.get(item.digest), likely = suggestion(item);
   $("picture").src = item.picture;
-  $("picture").alt = `Photo filed under ${labels.join(" and ")}`;
+  $("picture").alt = `Photo filed under ${labels.map(isolate).join(" and ")}`;
   $("place").textContent = `Photo ${at + 1} of ${items.length} · ${item.split || "in no split"}`;
-  $("title").replaceChildren(make("span", labels.join(" / ")), ...(likely ? [" → ", make("em", `${likely}?`)] : []));
+  $("title").replaceChildren(make("span", labels.map(isolate).join(" / ")), ...(likely ? [" → ", make("em", `${isolate(likely)}?`)] : []));
   $("why").textContent = describe(item);
   $("files").replaceChildren(...[...item.files, ...item.twins.map(([path, label]) => [`copy: ${path}`, label])].slice(0, 12)
-    .map(([path, label]) => { const line = make("li"); line.append(make("b", label), ` · ${path}`); return line; }));
+    .map(([path, label]) => { const line = make("li"); line.append(make("b", isolate(label)), ` · ${isolate(path)}`); return line; }));
   $("keep").disabled = labels.length > 1;
   $("keep").lastElementChild.textContent = labels.length > 1 ? "Keep: choose which class is right" : `Keep ${quote(labels[0])}`;
   $("accept").hidden = !likely;
@@ -225,7 +225,7 @@ const look = () => {
   found = data.classes.filter(name => name.toLowerCase().includes(part)).sort((a, b) => starts(b) - starts(a)).slice(0, 50);
   marked = 0;
   $("names").replaceChildren(...found.map((name, i) => {
-    const line = make("li", name);
+    const line = make("li", isolate(name));
     line.id = `name-${i}`;
     line.role = "option";
     line.addEventListener("click", () => pick(i));
@@ -291,7 +291,7 @@ $("choices").replaceChildren(...data.keys.map(([key, name]) => {
   const button = make("button");
   button.type = "button";
   button.dataset.name = name;
-  button.append(make("kbd", key), ` ${name}`);
+  button.append(make("kbd", key), ` ${isolate(name)}`);
   button.addEventListener("click", () => decide("change", name));
   return button;
 }));
