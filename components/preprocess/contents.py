@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from components.common.artifacts.dataset import Dataset, Shard, Split, compute_split_digest
 from components.common.artifacts.manifest import OK, SPLITS, read_manifest
 from components.common.artifacts.splits import BATCH
 from components.common.errors import DarkroomError
+from components.common.files.laid import check_memory, lay_down
 from components.common.files.writing import compute_sha256
 from components.common.images.pixels import ImageForm
 from components.common.terminal import say
 from components.preprocess.report import check_splits, describe_splits
 from components.preprocess.shards.arrivals import assign_batches
 from components.preprocess.shards.plans import ShardPlan, count_images, plan_shards
-from components.preprocess.shards.records import Row
 from components.preprocess.sizes import choose_size_px
 from components.preprocess.spec import Params
 from components.preprocess.splits.changes import check_fractions, describe_changes
@@ -30,16 +31,31 @@ from components.preprocess.splits.labels import (
     find_two_labels,
     keep_together,
 )
-from components.preprocess.splits.splits import assign_splits
+from components.preprocess.splits.splits import assign_splits, sort_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TAKEN_PIXELS = 120_000_000  # photos of 108 million; each process then needs up to 0.5 GB for one
 HUNDRED_MEGAPIXELS = 100_000_000
 
 
+# Memory, as docs/operations.md measures it: what each image takes, and what is taken without any.
+IMAGE_BYTES, LEAST_BYTES = 800, 150_000_000
+ADVICE = "all images are split together, so that no copy straddles"
+# Columns of the manifest that decide what becomes of an image.
+DECIDING = (
+    *("path", "label", "split", "sha256", "bytes", "width_px", "height_px", "phash", "group"),
+    *("status", "luma_sha256", "picture"),
+)
+
+
 def read_usable(manifest: Path) -> pd.DataFrame:
     """Return the rows of the images that may be used; raise DarkroomError if there is none."""
-    table = read_manifest(manifest)
-    usable = table[table["status"] == OK]
+    table = read_manifest(manifest, laid=DECIDING)
+    is_usable = (table.pop("status") == OK).to_numpy(bool)
+    usable = table if is_usable.all() else lay_down(table, np.flatnonzero(is_usable))
+    check_memory(len(usable), IMAGE_BYTES, ADVICE, LEAST_BYTES)
     if usable.empty:
         raise DarkroomError(
             f"{manifest}: no usable image in it; see the reasons in its column `reason`"
@@ -60,7 +76,7 @@ def draw_splits(
     Raises:
         DarkroomError: if nothing can be learned from these splits.
     """
-    images = usable.sort_values("path", ignore_index=True)
+    images = sort_rows(usable)
     shares = {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction}
     kept = None if params.redraw else earlier
     if kept is not None:
@@ -71,16 +87,17 @@ def draw_splits(
             "every image has the bytes of another one with another label; mend the labels, or set "
             "preprocess.two_labels to keep"
         )
+    drawn = lay_down(images, np.flatnonzero(~away)) if away.any() else images
     assign = partial(
         assign_splits,
-        images[~away],
+        drawn,
         near_duplicate_bits=params.data.near_duplicate_bits,
         leakage=params.leakage,
         **shares,
     )
     splits = fill_classes(
         assign(earlier=kept),
-        images[~away],
+        drawn,
         assign=lambda filled: assign(earlier=filled),
         earlier=kept,
         **shares,
@@ -130,16 +147,24 @@ def plan_splits(
     splits: pd.DataFrame, class_names: Sequence[str], form: ImageForm, shard_mb: int
 ) -> list[ShardPlan]:
     """Return the shards of all splits: train, val, test."""
+    import pyarrow as pa
+
     labels = {label: position for position, label in enumerate(class_names)}
-    plans = []
+    kinds = {"path": pa.large_string(), "label": pa.int64(), "sha256": pa.large_string()}
+    schema, plans = pa.schema(kinds), list[ShardPlan]()
     for name in SPLITS:
-        chosen = splits.loc[splits["split"] == name, ["path", "label", "sha256", BATCH]]
-        batches: dict[int, list[Row]] = {}
-        for path, label, sha256, batch in chosen.to_numpy(object):
-            batches.setdefault(batch, []).append(Row(path, labels[label], sha256))
-        arrived = [batches[batch] for batch in sorted(batches)]
-        plans += plan_shards(name, arrived or [[]], form, shard_mb)
+        own = np.flatnonzero(splits["split"] == name)
+        chosen = lay_down(splits[["path", "label", "sha256", BATCH]], own)
+        chosen["label"] = chosen["label"].map(labels).astype(np.int64)
+        batch = chosen.pop(BATCH).to_numpy(np.int64)
+        table = pa.Table.from_pandas(chosen, schema, preserve_index=False)
+        arrived = [_take(table, batch == number) for number in np.unique(batch)]
+        plans += plan_shards(name, arrived or [schema.empty_table()], form, shard_mb)
     return plans
+
+
+def _take(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    return table if rows.all() else table.take(np.flatnonzero(rows))
 
 
 def create_dataset(
@@ -167,7 +192,7 @@ def create_dataset(
     """
     found = {}
     for name in SPLITS:
-        chosen = splits[splits["split"] == name]
+        chosen = splits[["sha256", "label"]][splits["split"] == name]
         counts = chosen["label"].value_counts()
         found[name] = Split(
             examples=len(chosen),

@@ -20,6 +20,7 @@ from components.common.artifacts.dataset import Shard, read_dataset, write_datas
 from components.common.artifacts.groups import write_groups
 from components.common.artifacts.splits import BATCH, COLUMNS, read_splits, write_splits
 from components.common.errors import DarkroomError
+from components.common.files.laid import laying_in
 from components.common.files.writing import (
     compute_sha256,
     read_json,
@@ -70,6 +71,21 @@ def plan(
         earlier_splits: of an earlier run, whose images stay where they are; None: not known.
         earlier_shards: folder of its shards, of which those of the same recipe are taken over.
     """
+    with laying_in(splits.parent):
+        earlier = {"earlier_splits": earlier_splits, "earlier_shards": earlier_shards}
+        return _plan(manifest, splits, planned, params, most, **earlier)
+
+
+def _plan(
+    manifest: Path,
+    splits: Path,
+    planned: Path,
+    params: Params,
+    most: int,
+    *,
+    earlier_splits: Path | None,
+    earlier_shards: Path | None,
+) -> int:
     usable = read_usable(manifest)
     table = draw_splits(usable, params, _read_earlier(earlier_splits, params))
     write_splits(splits, table)
@@ -108,7 +124,7 @@ def _find_stored(
         return {}
     try:
         dataset = read_dataset(shards)
-        table = read_splits(splits, (*COLUMNS, BATCH))
+        table = read_splits(splits, (*COLUMNS, BATCH), laid=(*COLUMNS, BATCH))
         shard_mb = dataset.params.get("preprocess.shard_mb")
         if not isinstance(shard_mb, int) or shard_mb < 1:
             return {}
@@ -207,6 +223,13 @@ def collect(
     Raises:
         DarkroomError: if a shard is missing, or its bytes are not those that were written.
     """
+    with laying_in(shards.parent):
+        _collect(partitions, manifest, splits, shards, params)
+
+
+def _collect(
+    partitions: Iterable[Path], manifest: Path, splits: Path, shards: Path, params: Params
+) -> None:
     whole = _read_plan(manifest, splits, params)
     plans = whole.shards
     found: dict[str, tuple[Shard, Path]] = {}
@@ -250,7 +273,7 @@ def bring(source: Path, target: Path, sha256: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Whole:
     """All that manifest, splits and settings decide together."""
 
     table: pd.DataFrame
@@ -259,8 +282,8 @@ class _Plan:
     shards: list[ShardPlan]
 
 
-def _read_plan(manifest: Path, splits: Path, params: Params) -> _Plan:
-    table = read_splits(splits, (*COLUMNS, BATCH))
+def _read_plan(manifest: Path, splits: Path, params: Params) -> _Whole:
+    table = read_splits(splits, (*COLUMNS, BATCH), laid=(*COLUMNS, BATCH))
     class_names = list_classes(table)
     form = create_form(read_usable(manifest), params)
-    return _Plan(table, class_names, form, plan_splits(table, class_names, form, params.shard_mb))
+    return _Whole(table, class_names, form, plan_splits(table, class_names, form, params.shard_mb))

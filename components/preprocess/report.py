@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
@@ -87,7 +88,7 @@ def describe_splits(
     drawn = {name: share for name, share in asked.items() if not (given == name).any()}
     # A split that is not given comes out of train, and of what is in none.
     of = " that no other split is given" if len(drawn) == 1 else ""
-    yield from _find_odd_shares(splits[given.isin(["", "train"]).to_numpy()], drawn, of)
+    yield from _find_odd_shares(splits, given.isin(["", "train"]).to_numpy(bool), drawn, of)
     for name in ("val", "test"):
         absent = counts.index[counts[name] == 0]
         if len(absent):
@@ -141,21 +142,24 @@ def _find_parted_groups(splits: pd.DataFrame, groups: pd.Series) -> Iterator[str
         )
 
 
-def _find_odd_shares(splits: pd.DataFrame, asked: dict[str, float], below: str) -> Iterator[str]:
+def _find_odd_shares(
+    splits: pd.DataFrame, among: np.ndarray, asked: dict[str, float], below: str
+) -> Iterator[str]:
     """Yield which splits are far from the shares that were asked for, beyond luck; of what."""
-    used = splits[splits["split"].notna()]
-    units = used["group_id"].nunique()
-    is_filled = used["why"].str.contains(FILLED, regex=False)
+    is_used = splits["split"].notna().to_numpy(bool) & among
+    unit, split = splits["group_id"][is_used], splits["split"][is_used]
+    units = unit.nunique()
+    is_filled = splits["why"].str.contains(FILLED, regex=False)[is_used]
     for name, share in asked.items():
-        is_here = used["split"] == name
+        is_here = split == name
         found = is_here.mean()
         # A fifth more or less is no matter; of few units a share is luck.
         if abs(found - share) > 0.2 * share + 3 * (share * (1 - share) / max(1, units)) ** 0.5:
             filled = (is_here & is_filled).sum()
-            largest = used["group_id"].value_counts().iloc[0]
+            largest = unit.value_counts().iloc[0]
             why = f"of {units:,} groups the largest has {largest:,} images, and a group stays "
             why += "together"
-            if 2 * filled > is_here.sum() - share * len(used) > 0:
+            if 2 * filled > is_here.sum() - share * len(unit) > 0:
                 why = f"{filled:,} of them were put there, since their classes had none there"
             yield (
                 f"warning: {name} holds {found:.1%} of the images{below}, {share:.1%} were asked "

@@ -6,6 +6,7 @@ from components.common.artifacts.dataset import write_dataset
 from components.common.artifacts.groups import write_groups
 from components.common.artifacts.splits import write_splits
 from components.common.errors import DarkroomError
+from components.common.files.laid import laying_in
 from components.common.files.writing import writing_folder
 from components.common.settings.params import list_settings
 from components.common.terminal import Stopwatch, say
@@ -24,6 +25,11 @@ from components.preprocess.splits.history import read_earlier
 
 def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     """Write splits.parquet and the shards; dataset.json comes last and marks them ready."""
+    with laying_in(outputs.splits.parent):
+        _run(inputs, outputs, params)
+
+
+def _run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     watch = Stopwatch()
     usable = read_usable(inputs.manifest)
     earlier = read_earlier(outputs.splits, redraw=params.redraw)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.common.files.laid import LaidTable, laying_in, reorder
 from components.common.files.writing import writing
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.compared import Compared, compute_pairs_recipe
@@ -20,7 +21,7 @@ from components.validate.copies.sketchbook import Sketchbook
 from components.validate.layouts.layout import read_layout
 from components.validate.run import Scanned, find_limits, find_rules, run
 from components.validate.scan.memory import compute_recipe, recall, write_lasting
-from components.validate.scan.scan import create_schema, scan_files
+from components.validate.scan.scan import create_schema, read_rows, scan_files
 from components.validate.spec import Inputs, Outputs, Params
 
 LEAST = 500  # files of a partition: to look at them takes as long as a pod takes to start
@@ -50,12 +51,13 @@ def plan(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    paths = list(read_layout(images, params).files["path"])
+    paths = read_layout(images, params).files["path"]
     files.mkdir(exist_ok=True)
-    known = recall(tables, listing, paths, files / KNOWN) if listing and tables else set()
-    left = [path for path in paths if path not in known]
+    known = recall(tables, listing, list(paths), files / KNOWN) if listing and tables else set()
+    left = paths[~paths.isin(known)] if known else paths
     with writing(files / PATHS) as temporary:
-        pq.write_table(pa.table({"path": pa.array(left)}), temporary, row_group_size=GROUP)
+        table = pa.table({"path": pa.array(left, pa.string())})
+        pq.write_table(table, temporary, row_group_size=GROUP)
     parts = max(1, min(most, len(left) // LEAST))
     seen = f", {len(known):,} of them looked at before" if known else ""
     say(f"{len(paths):,} files{seen}: {len(left):,} in {parts} partitions")
@@ -88,12 +90,17 @@ def check_partition(
     Returns:
         The number of rows in `lasting`.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     watch = Stopwatch()
     paths = _read_paths(files / PATHS, part, parts)
     rows = scan_files(images, paths, **find_rules(params), limits=find_limits(params))
     rows.insert(0, "path", paths)
+    schema = create_schema().insert(0, pa.field("path", pa.string()))
+    table = pa.Table.from_pandas(rows, schema, preserve_index=False)
     with writing(found) as temporary:
-        rows.to_parquet(temporary, index=False)
+        pq.write_table(table.replace_schema_metadata(None), temporary, row_group_size=GROUP)
     size = rows["bytes"].sum() / 1e6
     say(f"partition {part + 1} of {parts}: {len(rows):,} files, {size:,.0f} MB ({watch})")
     return write_lasting(rows, listing, lasting) if listing and lasting else 0
@@ -132,22 +139,28 @@ def judge(
         DarkroomError: as `run` does, and if other files were looked at than are there.
     """
     known = [files / KNOWN] if (files / KNOWN).is_file() else []
-    scanned = _put_together([*found, *known], outputs.manifest.parent)
-    compared = Compared.read(tables)
-    run(inputs, outputs, params, scanned, compared)
+    with laying_in(outputs.manifest.parent):
+        scanned = _put_together([*found, *known], outputs.manifest.parent)
+        compared = Compared.read(tables)
+        run(inputs, outputs, params, scanned, compared)
     return compared.write(lasting) if lasting else 0
 
 
 def _put_together(tables: Sequence[Path], place: Path) -> Scanned:
-    """Return what was found in all partitions; the sketches, most of it, are read bit by bit."""
+    """Return what was found in all partitions, in the order of the paths, bit by bit."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     schema = create_schema().insert(0, pa.field("path", pa.string()))
     told = pa.schema([field for field in schema if field.name != "sketch"])
-    seen = [pq.read_table(file, columns=told.names).select(told.names) for file in tables]
-    rows = pa.concat_tables(table.cast(told) for table in seen).to_pandas()
-    order = rows["path"].argsort()
+    seen = LaidTable(told)
+    for file in tables:
+        with pq.ParquetFile(file) as table:
+            for batch in table.iter_batches(GROUP, columns=told.names):
+                seen.write(pa.Table.from_batches([batch]))
+    rows = seen.read()
+    order = pc.sort_indices(rows["path"]).to_numpy()
     pages = np.empty(len(rows), np.int64)
     pages[order] = np.arange(len(rows))
     book, row = Sketchbook(len(rows), place), 0
@@ -157,7 +170,7 @@ def _put_together(tables: Sequence[Path], place: Path) -> Scanned:
                 for sketch in batch["sketch"].to_pylist():
                     book.put(int(pages[row]), [sketch])
                     row += 1
-    return Scanned(rows.iloc[order].reset_index(drop=True), book)
+    return Scanned(read_rows(reorder(rows, order)), book)
 
 
 def _read_paths(files: Path, part: int, parts: int) -> list[str]:

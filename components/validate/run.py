@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from components.common.artifacts.manifest import (
     COLUMNS,
@@ -17,7 +19,9 @@ from components.common.artifacts.manifest import (
 from components.common.artifacts.validation import write_validation
 from components.common.errors import DarkroomError
 from components.common.files.cells import shield_path, shield_text
+from components.common.files.laid import check_memory, lay_down, lay_text, laying_in
 from components.common.files.writing import write_text, writing, writing_folder
+from components.common.images.listing import count_files
 from components.common.terminal import Stopwatch, say
 from components.validate.copies.compared import Compared
 from components.validate.copies.copies import find_pictures
@@ -42,6 +46,25 @@ from components.validate.spec import Inputs, Outputs, Params
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# Memory, as docs/operations.md measures it: what each image takes, and what is taken without any.
+IMAGE_BYTES, LEAST_BYTES = {"changed": 1500, "bytes": 800}, 300_000_000
+ADVICE = "validate.copies: bytes takes 800 bytes each, and finds no changed copies"
+NO_LABEL = "no label: neither class folder nor table names one"
+# Columns of the manifest by which copies are found, and those that are judged of all images.
+LOOKED_AT = ["path", "sha256", "width_px", "height_px", "exif_orientation"]
+JUDGED = [
+    "path",
+    "label",
+    "split",
+    "group",
+    "format",
+    "mode",
+    "width_px",
+    "height_px",
+    "brightness",
+]
 
 
 @dataclass(frozen=True)
@@ -71,22 +94,34 @@ def run(
         scanned: where others have looked at the files.
         compared: pairs of pictures that others have compared; it receives the others.
     """
+    with laying_in(outputs.manifest.parent):
+        _run(inputs, outputs, params, scanned, compared)
+
+
+def _run(
+    inputs: Inputs,
+    outputs: Outputs,
+    params: Params,
+    scanned: Scanned | None,
+    compared: Compared | None,
+) -> None:
     watch = Stopwatch()
+    check_memory(count_files(inputs.images), IMAGE_BYTES[params.copies], ADVICE, LEAST_BYTES)
     reference = Path(params.reference_manifest) if params.reference_manifest else None
     before = read_manifest(reference) if reference else None
     corrections = read_corrections(params.data.corrections)
-    layout = read_layout(inputs.images, params)
+    layout, place = read_layout(inputs.images, params), outputs.manifest.parent
+    layout = replace(layout, files=lay_down(layout.files))
     for note in layout.notes:
         say(note)
     if scanned is None:
-        paths, place = list(layout.files["path"]), outputs.manifest.parent
-        scanned = scan_images(inputs.images, paths, params, place)
+        scanned = scan_images(inputs.images, layout.files["path"], params, place)
     manifest, remarks = create_manifest(inputs.images, layout, params, scanned, compared)
     del scanned  # the sketches go with it
     manifest, corrected = apply_corrections(manifest, corrections, params.data.corrections)
     manifest["thumbnail"] = picture_contradictions(inputs.images, manifest)
     manifest = leave_out_small(manifest, params.classes.min_images, layout.notes)
-    usable = manifest[manifest["status"] == OK]
+    usable = _find_usable(manifest, layout.slices)
     _say_counts(manifest, usable, watch)
 
     signs = create_signs(manifest, params)
@@ -101,7 +136,7 @@ def run(
                 *find_corrected(corrected, usable),
                 *find_oddities(usable, layout.slices, layout.empty_classes, params),
                 *find_shortcuts(usable, params.max_class_shift),
-                *find_remarks(list(layout.files["path"]), remarks),
+                *find_remarks(remarks),
                 *find_drift(drift),
             ]
         )
@@ -133,39 +168,61 @@ def create_manifest(
     params: Params,
     scanned: Scanned | None = None,
     compared: Compared | None = None,
-) -> tuple[pd.DataFrame, list[list[str]]]:
-    """Return the manifest of a folder, a row a file, sorted by path; and what is said of each."""
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Return the manifest of a folder, a row a file, sorted by path; and what is said of some."""
     import pandas as pd
 
-    paths = list(layout.files["path"])
-    scanned = scanned or scan_images(folder, paths, params)
+    scanned = scanned or scan_images(folder, layout.files["path"], params)
     rows = scanned.rows
-    if list(rows.pop("path")) != paths:
+    if not rows["path"].equals(layout.files["path"]):
         raise DarkroomError(
-            f"{len(rows):,} files were looked at, and {len(paths):,} are there: not the same "
-            "ones; run the whole pipeline again"
+            f"{len(rows):,} files were looked at, and {len(layout.files):,} are there: not the "
+            "same ones; run the whole pipeline again"
         )
     remarks = take_remarks(rows)
-    manifest = pd.concat([layout.files, rows], axis="columns")
+    manifest = pd.concat([layout.files, rows.drop(columns="path")], axis="columns")
     usable = manifest["status"] == OK
-    told = manifest["path"].map(layout.rejected)
-    reasons = told.where(told.notna(), "no label: neither class folder nor table names one")
-    rejected = usable & (told.notna() | (manifest["label"] == ""))
-    manifest.loc[rejected, "status"] = QUARANTINED
-    manifest.loc[rejected, "reason"] = reasons[rejected]
-    usable = manifest["status"] == OK
-    manifest["picture"] = ""
-    manifest.loc[usable, "picture"] = (
-        find_pictures(folder, manifest[usable], scanned.book, compared)
-        if params.copies == "changed"
-        else manifest.loc[usable, "sha256"]
-    )
+    told = manifest["path"].map(layout.rejected) if layout.rejected else None
+    bare = manifest["label"] == ""
+    rejected = usable & (bare if told is None else bare | told.notna())
+    if rejected.any():
+        why = pd.Series(NO_LABEL, manifest.index[rejected])
+        if told is not None:
+            why = told[rejected].fillna(NO_LABEL)
+        manifest.loc[rejected, "status"] = QUARANTINED
+        manifest.loc[rejected, "reason"] = why
+    manifest["picture"] = _name_pictures(folder, manifest, params, scanned.book, compared)
     manifest["label_before"] = manifest["thumbnail"] = ""
     return manifest[[*COLUMNS, *layout.slices]], remarks
 
 
+def _name_pictures(
+    folder: Path,
+    manifest: pd.DataFrame,
+    params: Params,
+    book: Sketchbook,
+    compared: Compared | None,
+) -> pd.Series:
+    """Return the name of the picture that each usable image shows, empty for the other files."""
+    usable = manifest["status"] == OK
+    names = manifest["sha256"].where(usable, "")
+    if params.copies == "changed":
+        images = manifest[LOOKED_AT][usable]
+        shown = find_pictures(folder, images, book, compared)
+        moved = shown != np.arange(len(images))
+        if moved.any():
+            leader = images["sha256"].iloc[shown[moved]].to_numpy(object)
+            names.loc[images.index[moved]] = leader
+    return lay_text(names)
+
+
+def _find_usable(manifest: pd.DataFrame, slices: Sequence[str]) -> pd.DataFrame:
+    """Return the usable images, with what is judged of all of them together."""
+    return manifest[[*JUDGED, *slices]][manifest["status"] == OK]
+
+
 def scan_images(
-    folder: Path, paths: Sequence[str], params: Params, place: Path | None = None
+    folder: Path, paths: pd.Series, params: Params, place: Path | None = None
 ) -> Scanned:
     """Return what is found in files, within the limits that the settings name.
 
@@ -176,8 +233,9 @@ def scan_images(
         place: folder on whose disk the sketches lie meanwhile; None: that of temporary files.
     """
     book = Sketchbook(len(paths), place)
-    rows = scan_files(folder, paths, **find_rules(params), limits=find_limits(params), book=book)
-    rows.insert(0, "path", list(paths))
+    rules, limits = find_rules(params), find_limits(params)
+    rows = scan_files(folder, paths.array, **rules, limits=limits, book=book)
+    rows.insert(0, "path", paths)
     return Scanned(rows, book)
 
 

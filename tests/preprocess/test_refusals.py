@@ -48,6 +48,19 @@ def test_manifest_without_usable_image_is_refused(
         run(Inputs(images, make_manifest(images, status=QUARANTINED)), outputs, PARAMS)
 
 
+def test_more_images_than_memory_are_refused(
+    make_digits: Callable[..., Path],
+    make_manifest: Callable[..., Path],
+    outputs: Outputs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("components.preprocess.contents.IMAGE_BYTES", 2**50)
+    images = make_digits(5, 2)
+    with pytest.raises(DarkroomError, match=r"10 images take about .* GB of memory here"):
+        run(Inputs(images, make_manifest(images)), outputs, PARAMS)
+    assert not outputs.splits.exists()
+
+
 def test_class_without_training_images_is_refused(
     make_digits: Callable[..., Path], make_manifest: Callable[..., Path], outputs: Outputs
 ) -> None:

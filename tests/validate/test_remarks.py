@@ -81,7 +81,7 @@ def test_by_default_only_the_animation_is_left_out(images):
 
 
 def test_many_remarks_are_counted_and_a_few_shown():
-    remarks = [[f"grey range: 0 to {number}"] for number in range(30)]
-    (finding,) = find_remarks([f"{number}.tif" for number in range(30)], remarks)
+    remarks = {f"{number}.tif": [f"grey range: 0 to {number}"] for number in range(30)}
+    (finding,) = find_remarks(remarks)
     assert (finding.count, len(finding.examples)) == (30, 20)
     assert finding.message.endswith(": 30 (0 to 0; 0 to 1; 0 to 2; …)")

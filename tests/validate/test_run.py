@@ -293,7 +293,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
         scan.scan_files(Path(), ["a", "b"], 8, 89)
 
 
-def explode(file: str, **_) -> dict:
+def explode(*_, **__) -> dict:
     return {"a": 1 // 0}
 
 
@@ -320,3 +320,13 @@ def test_a_damaged_reference_is_named(tmp_path):
     pd.DataFrame({"path": ["a"]}).to_parquet(tmp_path / "m.parquet")
     with pytest.raises(DarkroomError, match="manifest lacks label, split"):
         read_manifest(tmp_path / "m.parquet")
+
+
+def test_more_images_than_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("components.validate.run.IMAGE_BYTES", {"changed": 2**50, "bytes": 1})
+    images = make_photos(tmp_path / "images", per_class=6)
+    monkeypatch.setattr("components.validate.run.read_layout", explode)
+    with pytest.raises(DarkroomError, match=r"12 images take about .* GB .*copies: bytes takes"):
+        validate(images, tmp_path)
+    with pytest.raises(ZeroDivisionError):  # these fit, and are looked at
+        validate(images, tmp_path, copies="bytes")

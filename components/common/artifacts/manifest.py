@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,20 @@ DROPPED = "dropped: "  # begins the reason of an image that a person took out
 SPLITS = ("train", "val", "test")
 
 
-def read_manifest(file: Path) -> pd.DataFrame:
-    """Read a manifest; raise DarkroomError where it is missing, damaged or lacks a column."""
+def read_manifest(file: Path, laid: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a manifest.
+
+    Args:
+        file: of validate.
+        laid: columns that are wanted alone, their texts on disk; empty: all, in memory.
+
+    Raises:
+        DarkroomError: if it is missing, damaged or lacks a column.
+    """
     needed = [column for column in COLUMNS if column not in ADDED]
-    manifest = read_table(file, "manifest", needed, "validate", schema=SCHEMA)
+    manifest = read_table(file, "manifest", needed, "validate", schema=SCHEMA, laid=laid)
     for column in ADDED:
-        if column not in manifest:
+        if column not in manifest and (not laid or column in laid):
             manifest[column] = ""
     return manifest
 

@@ -30,14 +30,25 @@ FRACTIONS = "fractions"  # attribute of the table: the shares of val and test it
 
 
 def read_splits(
-    file: Path, columns: Sequence[str] = COLUMNS, *, others: bool = False
+    file: Path,
+    columns: Sequence[str] = COLUMNS,
+    *,
+    others: bool = False,
+    laid: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Read columns of splits.parquet, and the others if they are wanted.
+    """Read columns of splits.parquet.
+
+    Args:
+        file: of preprocess.
+        columns: those that it must have.
+        others: read the other columns as well.
+        laid: columns that are wanted alone, as far as they are there; their texts lie on disk.
 
     Raises:
         DarkroomError: if it is missing, damaged, or lacks a column.
     """
-    return read_table(file, "table of splits", columns, "preprocess", others=others, schema=SCHEMA)
+    what, stage = "table of splits", "preprocess"
+    return read_table(file, what, columns, stage, others=others, schema=SCHEMA, laid=laid)
 
 
 def write_splits(file: Path, splits: pd.DataFrame) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.common.errors import DarkroomError
+from components.common.files.laid import ROWS, LaidTable
 from components.common.files.schema import KEY, Schema
 from components.common.files.writing import writing
 
@@ -31,7 +32,25 @@ def write_parquet(file: Path, table: pd.DataFrame, schema: Schema) -> None:
     """Write a table as Parquet, with what form it has among its attributes."""
     marked = table.copy(deep=False)
     marked.attrs = {**table.attrs, KEY: schema.mark}
+    for name in marked.columns:
+        marked[name] = _join(marked[name])
     marked.to_parquet(file, index=False)
+
+
+def _join(column: pd.Series) -> pd.Series:
+    """Return a column in one piece: the pieces in which texts lie in memory change the file.
+
+    Arrow ends a page of Parquet at the end of a piece, too; so the same table would be other bytes.
+    """
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.StringDtype) or column.dtype.storage != "pyarrow":
+        return column
+    pieces = column.array.__arrow_array__()
+    if getattr(pieces, "num_chunks", 1) == 1:
+        return column
+    whole = column.dtype.__from_arrow__(pieces.combine_chunks())
+    return pd.Series(whole, column.index, column.dtype, column.name)
 
 
 def mark_table(table: pa.Table, schema: Schema) -> pa.Table:
@@ -49,6 +68,25 @@ def read_mark(head: pa.Schema) -> object:
     return said.get(KEY) if isinstance(said, dict) else None
 
 
+def _read_laid(file: Path, columns: list[str]) -> pd.DataFrame:
+    """Return columns of a Parquet file as `pandas.read_parquet` does, with the texts on disk."""
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(file) as stored:
+        head = stored.schema_arrow
+        table = LaidTable(pa.schema([head.field(name) for name in columns]))
+        try:
+            for rows in stored.iter_batches(ROWS, columns=columns):
+                table.write(pa.Table.from_batches([rows]))
+        except ValueError:  # a whole number is missing, in somebody else's file
+            return pd.read_parquet(file, columns=columns)
+    found = table.read().replace_schema_metadata(head.metadata).to_pandas()
+    found.attrs = json.loads((head.metadata or {}).get(_ATTRIBUTES, b"{}"))
+    return found
+
+
 def read_table(
     file: Path,
     what: str,
@@ -59,6 +97,7 @@ def read_table(
     others: bool = True,
     texts: Sequence[str] = (),
     schema: Schema | None = None,
+    laid: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read a table of another room.
 
@@ -71,6 +110,8 @@ def read_table(
         others: read the other columns as well.
         texts: columns of a CSV file that are text, whatever they look like.
         schema: its form, where the file says one.
+        laid: of a Parquet file, columns that are wanted alone, as far as they are there; their
+            texts then lie on disk.
 
     Raises:
         DarkroomError: if it is missing, damaged, lacks a column, or is too old or too new.
@@ -94,8 +135,12 @@ def read_table(
 
             head = parquet.read_schema(file)
             known, mark = head.names, read_mark(head)
-            has_all = set(columns) <= set(known)
-            table = pd.read_parquet(file, columns=wanted) if has_all else pd.DataFrame()
+            if not set(columns) <= set(known):
+                table = pd.DataFrame()
+            elif laid:
+                table = _read_laid(file, [name for name in laid if name in known])
+            else:
+                table = pd.read_parquet(file, columns=wanted)
     except FileNotFoundError:
         raise DarkroomError(f"{file}: no {what} there; run {stage} first") from None
     except (OSError, ValueError) as error:  # ValueError: of pandas, Arrow and Unicode

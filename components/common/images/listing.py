@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,17 @@ def read_entries(listing: Path) -> list[Entry]:
 
     with _reading(listing):
         return [Entry(**row) for row in pq.read_table(listing).to_pylist()]
+
+
+def count_files(images: Path) -> int:
+    """Return how many files a folder holds, whatever they are, or how many a listing names."""
+    if not images.is_file():
+        return sum(len(files) for _, _, files in os.walk(images, followlinks=False))
+    import pyarrow.parquet as pq
+
+    read_note(images)
+    with _reading(images):
+        return int(pq.read_metadata(images).num_rows)
 
 
 def list_paths(listing: Path) -> list[str]:

@@ -14,7 +14,9 @@ import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import BATCH
+from components.common.files.laid import lay_down
 from components.preprocess.shards.plans import count_bits
+from components.preprocess.splits.history import find_places, find_same
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +42,9 @@ def assign_batches(
         return batches
     for name in SPLITS:
         own = np.flatnonzero(splits["split"] == name)
-        found = _find_batches(splits.iloc[own], earlier[earlier["split"] == name])
+        was = earlier[[one for one in ("path", "sha256", BATCH) if one in earlier]]
+        was = lay_down(was, np.flatnonzero(earlier["split"] == name))
+        found = _find_batches(lay_down(splits[["path", "sha256"]], own), was)
         batches[own] = _place_new(found, shard_images)
     return batches
 
@@ -54,15 +58,14 @@ def _find_batches(images: pd.DataFrame, earlier: pd.DataFrame) -> np.ndarray:
         was = numbers.to_numpy(np.int64)
     else:  # of a version that knew no batches
         was = np.zeros(len(earlier), np.int64)
-    names = ["path", "sha256"]
-    known = pd.MultiIndex.from_frame(earlier[names])
-    # The first of equal rows, which only somebody else's file has.
-    first = ~known.duplicated()
-    place = known[first].get_indexer(pd.MultiIndex.from_frame(images[names]))
-    found = np.where(place == NEW, NEW, was[first][place]) if first.any() else place
+    # The first of equal names, which only somebody else's file has.
+    place = find_places(images["path"], earlier["path"])
+    place[~find_same(images["sha256"], earlier["sha256"], place)] = NEW
+    found = np.full(len(images), NEW)
+    found[place != NEW] = was[place[place != NEW]]
     # One that has another name now is where it was under the old one.
     left = np.ones(len(earlier), bool)
-    left[np.flatnonzero(first)[place[place != NEW]]] = False
+    left[place[place != NEW]] = False
     moved = dict(zip(earlier["sha256"][left], was[left], strict=True))
     named = images["sha256"].map(moved).fillna(NEW).to_numpy(np.int64)
     return np.where(found == NEW, named, found)

@@ -91,7 +91,8 @@ def write_shards(
         earlier: folder of the shards that have the `stored` pixels of the plans.
     """
     total = sum(len(plan.rows) for plan in plans)
-    paths = [row.path for plan in plans for row in plan.rows]
+    # Of a folder nothing is asked before; of a listing, where each image is.
+    paths = [row.path for plan in plans for row in plan.rows] if images.is_file() else []
     source = open_images(images, paths)
     # Who brings its images waits for the network half of the time, and for no core.
     workers = min(count_cores() * (2 if source.source else 1), len(plans))
@@ -145,6 +146,8 @@ def _repeat(row: Row, pixels: bytes) -> bytes:
 
 
 def _pick(images: Images, plan: ShardPlan) -> Images:
+    if not images.source:
+        return images
     return images.pick(row.path for row in plan.rows)
 
 
@@ -152,7 +155,9 @@ def _bring_and_write(
     plan: ShardPlan, images: Images, form: ImageForm, folder: Path, earlier: Path | None
 ) -> Shard:
     known = read_stored(earlier, plan.stored, form) if earlier and plan.stored else {}
-    left = images.pick(row.path for row in plan.rows if row.sha256 not in known)
+    left = images
+    if images.source:
+        left = images.pick(row.path for row in plan.rows if row.sha256 not in known)
     with left.bringing() as place:
         return write_shard(plan.rows, place, form, folder / plan.file, known)
 

@@ -62,14 +62,14 @@ def describe_changes(
     known = past != OUT
     changed = known & (now != past)
     gone = earlier["split"].notna().sum() - known.sum()
-    left = set(earlier.loc[earlier["split"].isna(), "path"])
+    left = set(earlier["path"][earlier["split"].isna()])
     taken = (~known & (now != OUT) & splits["path"].isin(left).to_numpy()).sum()
     text = f"since last time {changed.sum():,} of {known.sum():,} images changed split"
     if changed.any():
-        given = images["split"].fillna("").to_numpy(object)
+        given = images["split"][changed].fillna("")
         causes = Counter(
             _name_cause(why, bool(told), redraw)
-            for why, told in zip(splits["why"][changed], given[changed], strict=True)
+            for why, told in zip(splits["why"][changed], given, strict=True)
         )
         reasons = ", ".join(f"{count:,} {cause}" for cause, count in causes.most_common())
         text += f" ({_count_moves(past[changed], now[changed])}): {reasons}"

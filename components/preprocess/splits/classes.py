@@ -18,7 +18,7 @@ from components.common.artifacts.manifest import SPLITS
 from components.preprocess.splits.conflicts import FREE, TEST, TRAIN, VAL
 from components.preprocess.splits.history import find_past, may_keep
 from components.preprocess.splits.reasons import FILLED, STAYS
-from components.preprocess.splits.splits import draw_rows, read_given
+from components.preprocess.splits.splits import draw_rows, read_given, sort_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def fill_classes(
         test_fraction: share of the images for the test.
         earlier: splits of an earlier run.
     """
-    used = splits.loc[splits["split"].notna(), ["group_id", "label", "split"]].drop_duplicates()
+    used = splits[["group_id", "label", "split"]][splits["split"].notna()].drop_duplicates()
     counts = used.groupby(["label", "split"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=list(SPLITS), fill_value=0)
     total = counts.sum(axis=1)
@@ -56,7 +56,7 @@ def fill_classes(
         return splits
     wanted = used.loc[used["label"].isin(poor.index[poor]), ["group_id", "label"]]
     members = wanted.groupby("label")["group_id"].agg(lambda names: sorted(set(names)))
-    rows = images.sort_values("path", ignore_index=True)
+    rows = sort_rows(images)
     units = _list_units(splits, rows, earlier, set(wanted["group_id"]))
     state = _State(units, dict(zip(counts.index, counts.to_numpy(copy=True), strict=True)))
     bounds = {

@@ -27,7 +27,7 @@ def number_pictures(rows: pd.DataFrame, near_duplicate_bits: int) -> np.ndarray:
             of the same bytes or nearly the same perceptual hash are taken for one picture.
         near_duplicate_bits: greatest number of different bits, 0 to 15.
     """
-    if "picture" in rows and (rows["picture"].fillna("") != "").all():
+    if "picture" in rows and not (rows["picture"].isna() | (rows["picture"] == "")).any():
         return np.asarray(rows["picture"].factorize()[0], np.int64)
     phashes = rows["phash"].fillna("")
     return find_pictures(rows["sha256"], phashes, near_duplicate_bits)[1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DarkroomError
+from components.common.files.laid import ROWS, lay_texts
 from components.preprocess.splits.conflicts import (
     FREE,
     OUT,
@@ -75,7 +76,7 @@ def check_groups(
 
 def name_together(
     sha256: pd.Series, cluster: np.ndarray, groups: np.ndarray, leader: np.ndarray
-) -> np.ndarray:
+) -> pd.Series:
     """Return for each image the name of what stays together: the smallest sha256 in it, 16 digits.
 
     Args:
@@ -86,6 +87,8 @@ def name_together(
             -1 for those in a split.
     """
     import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -98,5 +101,12 @@ def name_together(
         (np.ones(joins.sum(), np.int8), (near[joins], len(near) + group[joins])), shape=(size, size)
     )
     _, component = connected_components(edges, directed=False)
-    digests = sha256.str[:16]
-    return np.asarray(digests.groupby(component[near]).transform("min"), object)
+    digests = pc.utf8_slice_codeunits(pa.array(sha256, pa.large_string()), 0, 16)
+    rank = pc.rank(digests, "ascending", tiebreaker="first").to_numpy().astype(np.int64) - 1
+    least = np.full(int(component.max(initial=0)) + 1, len(rank))
+    np.minimum.at(least, component[near], rank)
+    image = np.empty(len(rank), np.int64)
+    image[rank] = np.arange(len(rank))
+    first = image[least[component[near]]]
+    parts = (digests.take(first[n : n + ROWS]).to_pylist() for n in range(0, len(first), ROWS))
+    return lay_texts(parts)

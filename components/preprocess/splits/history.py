@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
-from components.common.artifacts.splits import LOOKS, read_splits
+from components.common.artifacts.splits import BATCH, COLUMNS, LOOKS, read_splits
 from components.common.errors import DarkroomError
+from components.common.files.laid import ROWS
 from components.common.images.duplicates import find_pictures
 from components.preprocess.splits.conflicts import FREE, OUT, PRECEDENCE, TRAIN, number_pictures
 
@@ -35,8 +36,9 @@ def read_earlier(file: Path, *, redraw: bool = False) -> pd.DataFrame | None:
     if not file.exists():
         return None
     try:
-        splits = read_splits(file, ("path", "sha256", "split"), others=True)
-        unknown = sorted(set(splits["split"].dropna()) - set(SPLITS))
+        needed = ("path", "sha256", "split")
+        splits = read_splits(file, needed, laid=(*COLUMNS, *LOOKS, BATCH))
+        unknown = sorted(set(splits["split"].dropna().unique()) - set(SPLITS))
         if unknown:
             raise DarkroomError(f"{file}: no table of splits, its column split has {unknown[0]!r}")
     except DarkroomError as error:
@@ -65,17 +67,16 @@ def find_past(rows: pd.DataFrame, earlier: pd.DataFrame | None) -> np.ndarray:
     past = np.full(len(rows), OUT)
     if earlier is None or earlier.empty:
         return past
-    earlier = earlier.drop_duplicates("path")  # as it is, unless somebody else wrote it
+    if earlier["path"].duplicated().any():  # somebody else wrote it
+        earlier = earlier.drop_duplicates("path")
     codes = earlier["split"].map({name: code for code, name in enumerate(SPLITS)}).fillna(OUT)
     was = codes.to_numpy(np.int64)
     free = np.ones(len(earlier), bool)  # nobody stands for them yet
     own = np.zeros(len(rows), bool)
     names = [name for name in ("sha256", "luma_sha256") if name in rows and name in earlier]
-    place = pd.Index(earlier["path"]).get_indexer(rows["path"])  # -1: no such name
+    place = find_places(rows["path"], earlier["path"])
     for column in names:  # under its old name; it may itself have been left out
-        digests = rows[column].fillna("").to_numpy(object)
-        same = earlier[column].to_numpy(object)[place] == digests
-        new = (place != OUT) & same & (digests != "") & ~own
+        new = find_same(rows[column], earlier[column], place) & ~own
         past[new], own[new] = was[place[new]], True
         free[place[new]] = False
     saved = _find_saved_again(rows, earlier, np.where(own, OUT, place))
@@ -83,17 +84,40 @@ def find_past(rows: pd.DataFrame, earlier: pd.DataFrame | None) -> np.ndarray:
     past[new], own[new] = was[saved[new]], True
     free[saved[new]] = False
     for column in names:  # under another name; beside one that kept its name it is a mere copy
-        digests = earlier[column].fillna("")
-        used = pd.DataFrame({"digest": digests.to_numpy(object), "was": was})[
-            free & (was != OUT) & (digests != "").to_numpy()
-        ]
-        used = used.drop_duplicates()
+        left = np.flatnonzero(free & (was != OUT))
+        used = pd.DataFrame({"digest": earlier[column].iloc[left].to_numpy(object)})
+        used["was"] = was[left]
+        used = used[used["digest"].notna() & (used["digest"] != "")].drop_duplicates()
         # Where published splits repeat a picture, it tells nothing.
         used = used[~used["digest"].duplicated(keep=False)]
         found = rows[column].map(dict(zip(used["digest"], used["was"], strict=True))).fillna(OUT)
         new = (found.to_numpy() != OUT) & ~own
         past[new], own[new] = found[new], True
     return past
+
+
+def find_places(names: pd.Series, known: pd.Series) -> np.ndarray:
+    """Return where each name is among those that are known, OUT where it is not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.large_string()
+    found = pc.index_in(pa.array(names, kind), value_set=pa.array(known, kind))
+    return np.asarray(pc.fill_null(found, OUT).to_numpy(), np.int64)
+
+
+def find_same(values: pd.Series, known: pd.Series, places: np.ndarray) -> np.ndarray:
+    """Return which values, none of them empty, are the known ones at their places, OUT: nowhere."""
+    same = np.zeros(len(values), bool)
+    there = np.flatnonzero(places != OUT)
+    for start in range(0, len(there), ROWS):
+        part = there[start : start + ROWS]
+        own, other = (
+            side.fillna("").to_numpy(object)
+            for side in (values.iloc[part], known.iloc[places[part]])
+        )
+        same[part] = (own == other) & (own != "")
+    return same
 
 
 def _find_saved_again(rows: pd.DataFrame, earlier: pd.DataFrame, old: np.ndarray) -> np.ndarray:
@@ -107,16 +131,19 @@ def _find_saved_again(rows: pd.DataFrame, earlier: pd.DataFrame, old: np.ndarray
     found = np.full(len(rows), OUT)
     if "phash" not in rows or "phash" not in earlier:
         return found
-    texts = rows["phash"].fillna("").to_numpy(object)
-    before = earlier["phash"].fillna("").to_numpy(object)
-    hashed = np.flatnonzero((old != OUT) & (texts != ""))
-    hashed = hashed[before[old[hashed]] != ""]
-    pair = [
-        np.array([int(text, 16) for text in side], np.uint64)
-        for side in (texts[hashed], before[old[hashed]])
-    ]
-    alike = hashed[np.bitwise_count(pair[0] ^ pair[1]) <= SAVED_AGAIN_BITS]
-    found[alike] = old[alike]
+    known = np.flatnonzero(old != OUT)
+    for start in range(0, len(known), ROWS):
+        part = known[start : start + ROWS]
+        now, before = (
+            side.fillna("").to_numpy(object)
+            for side in (rows["phash"].iloc[part], earlier["phash"].iloc[old[part]])
+        )
+        hashed = np.flatnonzero((now != "") & (before != ""))
+        pair = [
+            np.array([int(text, 16) for text in side[hashed]], np.uint64) for side in (now, before)
+        ]
+        alike = part[hashed[np.bitwise_count(pair[0] ^ pair[1]) <= SAVED_AGAIN_BITS]]
+        found[alike] = old[alike]
     return found
 
 
@@ -130,12 +157,11 @@ def find_gone(
     gone = np.full(len(rows), OUT)
     if earlier is None or not set(LOOKS) <= set(earlier) or "luma_sha256" not in rows:
         return gone
-    still = rows[past != OUT]  # of some only the bytes are others now
-    absent = earlier[
-        earlier["split"].notna()
-        & ~earlier["sha256"].isin(still["sha256"])
-        & ~(earlier["luma_sha256"].isin(still["luma_sha256"]) & (earlier["luma_sha256"] != ""))
-    ]
+    still = past != OUT  # of some only the bytes are others now
+    absent = earlier["split"].notna()
+    for name in ("sha256", "luma_sha256"):
+        absent &= (earlier[name] == "") | ~earlier[name].isin(rows[name][still])
+    absent = earlier[absent]
     if absent.empty:
         return gone
     import pandas as pd

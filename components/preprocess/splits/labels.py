@@ -11,6 +11,7 @@ from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import LOOKS
 from components.preprocess.splits.conflicts import PRECEDENCE
 from components.preprocess.splits.reasons import TWO_LABELS
+from components.preprocess.splits.splits import sort_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,12 @@ SHOWN = 5
 
 def find_two_labels(images: pd.DataFrame) -> np.ndarray:
     """Return which images have the bytes of another one that has another label."""
-    return np.asarray(images.groupby("sha256")["label"].transform("nunique") > 1, bool)
+    twice = images["sha256"].duplicated(keep=False).to_numpy(bool)
+    found = np.zeros(len(images), bool)
+    if twice.any():  # of few, as a rule
+        twins = images[["sha256", "label"]][twice]
+        found[twice] = twins.groupby("sha256")["label"].transform("nunique") > 1
+    return found
 
 
 def add_left_out(splits: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -34,16 +40,16 @@ def add_left_out(splits: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
     if images.empty:
         return splits
-    rows = images.sort_values("path", ignore_index=True)
+    rows = sort_rows(images)
     added = rows[["path", "label", "sha256"]].assign(
         group_id=rows["sha256"].str[:16],
         split=pd.Series([None] * len(rows), dtype="str"),
         why=_name_twins(rows),
         **{name: rows[name].fillna("") if name in rows else "" for name in LOOKS},
     )
-    whole = pd.concat([splits, added[splits.columns]]).sort_values("path", ignore_index=True)
+    whole = pd.concat([splits, added[splits.columns]], ignore_index=True)
     whole.attrs = splits.attrs
-    return whole
+    return sort_rows(whole)
 
 
 def keep_together(splits: pd.DataFrame) -> pd.DataFrame:
@@ -55,8 +61,8 @@ def keep_together(splits: pd.DataFrame) -> pd.DataFrame:
 
     splits = splits.copy()
     used = splits["split"].notna() & find_two_labels(splits)
-    order = splits.loc[used, "split"].map(SPLITS.index).map(pd.Series(PRECEDENCE)).astype(int)
-    first = order.groupby(splits.loc[used, "sha256"]).transform("min")
+    order = splits["split"][used].map(SPLITS.index).map(pd.Series(PRECEDENCE)).astype(int)
+    first = order.groupby(splits["sha256"][used]).transform("min")
     away = order.index[order > first]
     if len(away):
         stays = splits.loc[order.index[order == first]].groupby("sha256").first()
@@ -71,10 +77,10 @@ def keep_together(splits: pd.DataFrame) -> pd.DataFrame:
 
 def describe_two_labels(splits: pd.DataFrame) -> Iterator[str]:
     """Yield what a person should know of files that have two labels."""
-    twins = splits[find_two_labels(splits)]
+    twins = splits[["path", "sha256", "split"]][find_two_labels(splits)]
     if twins.empty:
         return
-    paths = list(twins.groupby("sha256", sort=False)["path"].agg(" = ".join))
+    paths = list(twins.groupby("sha256", sort=False)["path"].agg(_join))
     more = f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
     named = f"{', '.join(paths[:SHOWN])}{more}"
     out = twins["split"].isna().sum()
@@ -86,6 +92,11 @@ def describe_two_labels(splits: pd.DataFrame) -> Iterator[str]:
         )
     else:
         yield f"warning: kept under two labels: {pictures}, {named}"
+
+
+def _join(paths: pd.Series) -> str:
+    more = f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
+    return " = ".join(paths[:SHOWN]) + more
 
 
 def _name_twins(rows: pd.DataFrame) -> list[str]:

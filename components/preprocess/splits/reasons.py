@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.common.artifacts.manifest import SPLITS
+from components.common.files.laid import ROWS
 from components.preprocess.splits.conflicts import FREE, OUT
 
 if TYPE_CHECKING:
@@ -45,29 +47,32 @@ class Decisions:
     out: np.ndarray  # whether it is in no split
 
 
-def explain(paths: pd.Series, decisions: Decisions) -> list[str]:
-    """Return a reason in words for each image."""
-    words = []
-    columns = [column.tolist() for column in vars(decisions).values()]
-    for given, group, draw, natural, source, own, mate, copy, out in zip(*columns, strict=True):
-        key = f"its group {group}" if group else "its content"
-        if given == FREE:
-            reason = f"hash of {key} is {draw:.4f}"
-        elif given == own:
-            reason = "given"
+def explain(paths: pd.Series, decisions: Decisions) -> Iterator[list[str]]:
+    """Yield a reason in words for each image, some at a time."""
+    for start in range(0, len(paths), ROWS):
+        columns = [one[start : start + ROWS].tolist() for one in vars(decisions).values()]
+        yield [_explain_one(paths, decisions.home, one) for one in zip(*columns, strict=True)]
+
+
+def _explain_one(paths: pd.Series, home: np.ndarray, decided: Sequence[Any]) -> str:
+    given, group, draw, natural, source, own, mate, copy, out = decided
+    key = f"its group {group}" if group else "its content"
+    if given == FREE:
+        reason = f"hash of {key} is {draw:.4f}"
+    elif given == own:
+        reason = "given"
+    else:
+        reason = f"carved out of the given train: hash of {key} is {draw:.4f}"
+    if source != DRAWN and own != natural:
+        reason = f"{_TOLD[source]}; {reason}"
+    if mate != OUT or copy != OUT:
+        alone = f"{ALONE}{SPLITS[own]}: {reason}"
+        if mate != OUT:
+            like = f"its group {group} is in {SPLITS[home[mate]]} ({paths[mate]})"
         else:
-            reason = f"carved out of the given train: hash of {key} is {draw:.4f}"
-        if source != DRAWN and own != natural:
-            reason = f"{_TOLD[source]}; {reason}"
-        if mate != OUT or copy != OUT:
-            alone = f"{ALONE}{SPLITS[own]}: {reason}"
-            if mate != OUT:
-                like = f"its group {group} is in {SPLITS[decisions.home[mate]]} ({paths[mate]})"
-            else:
-                like = f"near-duplicate of {paths[copy]} in {SPLITS[decisions.home[copy]]}"
-            reason = f"{OUT_WORDS}{like}; {alone}" if out else f"{reason}; {like}"
-            if OUT not in (mate, copy) and not out:
-                other = f"near-duplicate of {paths[copy]} in {SPLITS[decisions.home[copy]]}"
-                reason = f"{reason}; {other}"
-        words.append(reason)
-    return words
+            like = f"near-duplicate of {paths[copy]} in {SPLITS[home[copy]]}"
+        reason = f"{OUT_WORDS}{like}; {alone}" if out else f"{reason}; {like}"
+        if OUT not in (mate, copy) and not out:
+            other = f"near-duplicate of {paths[copy]} in {SPLITS[home[copy]]}"
+            reason = f"{reason}; {other}"
+    return reason

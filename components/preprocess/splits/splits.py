@@ -28,6 +28,7 @@ import numpy as np
 from components.common.artifacts.manifest import SPLITS
 from components.common.artifacts.splits import FRACTIONS, LOOKS
 from components.common.errors import DarkroomError
+from components.common.files.laid import lay_down, lay_text, lay_texts
 from components.preprocess.splits.conflicts import (
     FREE,
     OUT,
@@ -82,7 +83,7 @@ def assign_splits(
     """
     import pandas as pd
 
-    rows = images.sort_values("path", ignore_index=True)
+    rows = sort_rows(images)
     sha256 = rows["sha256"]
     given = read_given(rows["split"].fillna(""))
     groups = name_groups(rows)
@@ -118,7 +119,8 @@ def assign_splits(
     firm, told = settled & ~away, np.where(away, FREE, given)
     # What two settled images have in common with a newcomer alone is the newcomer's conflict.
     among = np.zeros(len(rows), np.int64)
-    among[firm] = number_pictures(rows[firm], near_duplicate_bits)
+    looks = rows[[name for name in ("sha256", "phash", "picture") if name in rows]]
+    among[firm] = number_pictures(looks[firm], near_duplicate_bits)
     conflict = find_settled_conflicts(among, firm, told, home, rank, keep_leaks=leakage == "warn")
     leaking = (conflict != OUT) & (told != FREE) & (told != told[conflict])
     out = (conflict != OUT) & ~(leaking & (leakage == "warn"))
@@ -140,13 +142,31 @@ def assign_splits(
             "sha256": sha256,
             # Copies that stay apart, in given splits, are told apart by where they are.
             "group_id": name_together(sha256, picture * len(SPLITS) + home, groups, leader),
-            "split": pd.Series(names[np.where(out, OUT, home)], dtype="str"),
-            "why": explain(rows["path"], decisions),
+            "split": lay_text(pd.Series(names[np.where(out, OUT, home)], dtype="str")),
+            "why": lay_texts(explain(rows["path"], decisions)),
         }
-        | {name: rows[name].fillna("") if name in rows else "" for name in LOOKS}
+        | {name: _fill(rows, name) for name in LOOKS}
     )
     splits.attrs[FRACTIONS] = [val_fraction, test_fraction]
     return splits
+
+
+def sort_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows sorted by path, numbered from 0; as they are where they are so already."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    paths = pa.array(rows["path"], pa.large_string())
+    if pc.all(pc.less_equal(paths[:-1], paths[1:])).as_py():
+        return rows.reset_index(drop=True)
+    return lay_down(rows, pc.sort_indices(paths).to_numpy())
+
+
+def _fill(rows: pd.DataFrame, name: str) -> pd.Series | str:
+    """Return a column with empty texts where none is known; an empty text where there is none."""
+    if name not in rows:
+        return ""
+    return rows[name].fillna("") if rows[name].isna().any() else rows[name]
 
 
 def _find_homes_with_history(
@@ -222,11 +242,14 @@ def draw_rows(rows: pd.DataFrame) -> np.ndarray:
 
 def _rank_copies(rows: pd.DataFrame) -> np.ndarray:
     """Return the order of the images, best copy first: by pixels, then bytes, then sha256."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     pixels = rows["width_px"].to_numpy(np.int64) * rows["height_px"].to_numpy(np.int64)
     # Rows are sorted by path, and lexsort is stable: of the same bytes, the first path is the best.
-    order = np.lexsort(
-        (rows["sha256"].to_numpy(object), -rows["bytes"].to_numpy(np.int64), -pixels)
-    )
+    digests = pa.array(rows["sha256"], pa.large_string())
+    digest = pc.rank(digests, "ascending", tiebreaker="dense").to_numpy()
+    order = np.lexsort((digest, -rows["bytes"].to_numpy(np.int64), -pixels))
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return rank

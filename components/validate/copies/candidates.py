@@ -31,7 +31,18 @@ QUESTIONS = 32_768  # views that are looked for at once: all that seek a cell re
 COMPARED = 2**24  # likenesses in memory at once, of each thread
 SORTED = 2**20  # likenesses to cells at once: so many stay in a core's cache
 SHARES = 16  # of the work, so that all threads end at about the same time
-MOST_FOUND = 2**22  # finds in memory: 200 MB
+MOST_FOUND = 2**22  # finds in memory: 63 MB; more only where so many are worth a look
+# A find: which picture, turned how, with which of its views, is like which view of which other one.
+FIND = np.dtype(
+    [
+        ("first", np.int32),
+        ("second", np.int32),
+        ("orientation", np.int8),
+        ("view", np.int8),
+        ("seen", np.int8),
+        ("likeness", np.float32),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,9 @@ def find_candidates(sketches: Sketches) -> np.ndarray:
     """Return the likeliest pairs of pictures, at most PARTNERS × STARTS of each.
 
     Returns:
-        (6, pairs): first, second, orientation, view of the first, view of the second, likeness; to
-        be described, some at a time, by :func:`describe`.
+        (pairs,) of FIND, the likest first; to be described, some at a time, by :func:`describe`.
     """
-    table, asked = np.zeros((6, 0)), _list_questions(sketches)
+    table, asked, chosen = np.zeros(0, FIND), _list_questions(sketches), 0
     count = sum(len(pictures) * len(turns) for _, pictures, turns in asked)
     # Threads of ours, each with all of its work, not BLAS's, which would meet after each product.
     with (
@@ -96,11 +106,12 @@ def find_candidates(sketches: Sketches) -> np.ndarray:
             visits = list(_group(near))
             shares = [visits[part] for part in _cut(len(visits), len(visits) // SHARES + 1)]
             found = threads.map(partial(_look_through, sketches, cells, question), shares)
-            table = np.concatenate([table, *chain.from_iterable(found)], axis=1)
-            if table.shape[1] > MOST_FOUND:
-                table = table[:, _choose(table, len(sketches))]
+            table = np.concatenate([table, *chain.from_iterable(found)])
+            if len(table) > max(MOST_FOUND, 2 * chosen):
+                table = table[_choose(table, len(sketches))]
+                chosen = len(table)
             progress.update(len(question.low))
-    return np.asarray(table[:, _choose(table, len(sketches))])
+    return np.asarray(table[_choose(table, len(sketches))])
 
 
 def _sort_views(threads: ThreadPoolExecutor, sketches: Sketches) -> Cells:
@@ -119,15 +130,18 @@ def _sort_views(threads: ThreadPoolExecutor, sketches: Sketches) -> Cells:
     parts = _cut(len(sketches), SORTED // (number * VIEWS))
     home = np.concatenate(list(threads.map(find_home, parts)))
     order = np.argsort(home, kind="stable")
-    bounds = np.searchsorted(home[order], np.arange(number + 1))
-    pictures, views = (one.astype(np.int32) for one in np.divmod(order, VIEWS))
+    bounds = np.append(0, np.cumsum(np.bincount(home, minlength=number)))
+    del home
+    pictures, views = np.empty(len(order), np.int32), np.empty(len(order), np.int8)
+    np.floor_divide(order, VIEWS, out=pictures, casting="unsafe")
+    np.remainder(order, VIEWS, out=views, casting="unsafe")
     return Cells(centres, pictures, views, bounds)
 
 
 def _look_through(
     sketches: Sketches, cells: Cells, question: Question, visits: Sequence[tuple[int, np.ndarray]]
 ) -> list[np.ndarray]:
-    """Return what is found of a question's rows in the cells that they are near to, (6, finds)."""
+    """Return what is found of a question's rows in the cells that they are near to, of FIND."""
     found = []
     for cell, rows in visits:
         inside = slice(cells.bounds[cell], cells.bounds[cell + 1])
@@ -138,9 +152,11 @@ def _look_through(
             ours = question.pictures[asked]
             i, j, likeness = _find_best(question.low[asked] @ views, ours, pictures)
             if len(i):
-                asker, view = asked[i], np.full(len(i), question.view)
-                ways = (question.orientations[asker], view, seen[j], likeness)
-                found.append(np.stack([ours[i], pictures[j], *ways], dtype=np.float64))
+                one = np.empty(len(i), FIND)
+                one["first"], one["second"], one["likeness"] = ours[i], pictures[j], likeness
+                one["orientation"] = question.orientations[asked[i]]
+                one["view"], one["seen"] = question.view, seen[j]
+                found.append(one)
     return found
 
 
@@ -234,31 +250,31 @@ def _choose(table: np.ndarray, count: int) -> np.ndarray:
     """Return which finds are the best ways for each pair, and the best pairs for each picture.
 
     Args:
-        table: of finds: first, second, orientation, view, view seen, likeness; (6, finds).
+        table: of finds, of FIND.
         count: of pictures.
 
     Returns:
-        Columns of the table, the likest first.
+        Rows of the table, the likest first.
     """
-    best = np.argsort(-table[5], kind="stable")
-    first, second = table[:2, best].astype(np.int64)
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    pair = low * count + high
-    keep = _count_before(pair) < STARTS
+    best = np.argsort(-table["likeness"], kind="stable").astype(np.int32)
+    ends = np.stack([table["first"][best], table["second"][best]])
+    pair = ends.min(axis=0).astype(np.int64) * count + ends.max(axis=0)
+    del ends
+    before = _count_before(pair)
+    keep = before < STARTS
     # A pair counts once for each of its two pictures, and stays if it is among the best of either.
-    _, lead = np.unique(pair, return_index=True)
-    lead = np.sort(lead)
-    ends = np.concatenate([low[lead], high[lead]])
-    turn = np.argsort(np.concatenate([lead, lead]), kind="stable")
-    rank = np.empty(len(ends), np.int64)
-    rank[turn] = _count_before(ends[turn])
-    wanted = pair[lead][(rank < PARTNERS).reshape(2, -1).any(axis=0)]
+    lead = pair[before == 0]
+    del before
+    ends = np.stack(np.divmod(lead, count), axis=1).astype(np.int32)
+    rank = _count_before(ends.ravel()).reshape(-1, 2)
+    wanted = lead[(rank < PARTNERS).any(axis=1)]
     return np.asarray(best[keep & np.isin(pair, wanted)])
 
 
 def describe(table: np.ndarray, sketches: Sketches) -> Pairs:
-    """Return the pairs of some columns of what :func:`find_candidates` has found."""
-    first, second, orientation, place, seen = table[:5].astype(np.int64)
+    """Return the pairs of some of what :func:`find_candidates` has found."""
+    names = ("first", "second", "orientation", "view", "seen")
+    first, second, orientation, place, seen = (table[name].astype(np.int64) for name in names)
     return Pairs(
         first,
         second,
@@ -267,7 +283,7 @@ def describe(table: np.ndarray, sketches: Sketches) -> Pairs:
         sketches.get_boxes(second, seen),
         orient_boxes(sketches.get_boxes(first, CONTENT), orientation),
         sketches.get_boxes(second, CONTENT),
-        table[5],
+        table["likeness"].astype(np.float64),
     )
 
 
@@ -276,7 +292,7 @@ def _count_before(values: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))[: len(values)]
-    counts = np.empty(len(values), np.int64)
+    counts = np.empty(len(values), np.int32)
     sizes = np.diff(np.append(starts, len(values)))
     counts[order] = np.arange(len(values)) - np.repeat(starts, sizes)
     return counts

@@ -7,7 +7,7 @@ laid over each other and on the code; so a pair that was compared once need not 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -89,11 +89,11 @@ def join_compared(tables: Sequence[Path], target: Path) -> int:
     return len(known)
 
 
-def name_pairs(digests: Sequence[str], pairs: Pairs) -> list[bytes]:
+def name_pairs(digests: Mapping[int, str], pairs: Pairs) -> list[bytes]:
     """Return a name for each pair: which bytes, and how the first lies over the second.
 
     Args:
-        digests: sha256 of the pictures.
+        digests: picture → its sha256, of these at least.
         pairs: of these pictures.
     """
     lie = np.concatenate(
@@ -106,7 +106,7 @@ def name_pairs(digests: Sequence[str], pairs: Pairs) -> list[bytes]:
     )
     return [
         hashlib.sha256(f"{digests[first]} {digests[second]} ".encode() + row.tobytes()).digest()
-        for first, second, row in zip(pairs.first, pairs.second, lie, strict=True)
+        for first, second, row in zip(pairs.first.tolist(), pairs.second.tolist(), lie, strict=True)
     ]
 
 

@@ -49,7 +49,7 @@ def find_pictures(
     book: Sketchbook,
     compared: Compared | None = None,
 ) -> np.ndarray:
-    """Return the name of the picture that each image shows: the least sha256 of its copies.
+    """Return the image that names the picture of each: that of the least sha256 of its copies.
 
     Copies are files of the same bytes, files that a program made of one photo, as their names say,
     and pictures that a second look finds to be the same.
@@ -63,10 +63,9 @@ def find_pictures(
         compared: pairs that need not be compared again; it receives the others.
 
     Returns:
-        Texts (images,); copies share one, and copies of copies.
+        Positions (images,); copies share one, and copies of copies.
     """
-    digests = np.asarray(images["sha256"], object)
-    names, content = np.unique(digests.astype(str), return_inverse=True)
+    content, names = _rank_contents(images["sha256"])
     links = content[np.array(link_exports(images["path"]), np.int64)]
     known = np.flatnonzero(book.drawn[images.index])
     _, first = np.unique(content[known], return_index=True)
@@ -77,7 +76,7 @@ def find_pictures(
             folder,
             rows,
             Sketches(book.open(), rows.index.to_numpy(), _list_sizes(rows)),
-            compared or Compared(),
+            compared,
         )
         ends = content[shown][np.stack([pairs.first, pairs.second])]
         group = _join(ends, len(names))
@@ -86,41 +85,65 @@ def find_pictures(
     group = _join(links, len(names))
     least = np.full(int(group.max(initial=0)) + 1, len(names))
     np.minimum.at(least, group, np.arange(len(names)))  # names are sorted
-    return np.asarray(names[least[group]][content], object)
+    return np.asarray(names[least[group]][content])
+
+
+def _rank_contents(digests: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rank of each digest among the different ones, and the first image of each rank."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ranks = pc.rank(pa.array(digests), "ascending", tiebreaker="dense").to_numpy()
+    content = ranks.astype(np.int64) - 1
+    first = np.zeros(int(content.max(initial=-1)) + 1, np.int64)
+    first[content[::-1]] = np.arange(len(content))[::-1]  # of equal ones the last written stays
+    return content, first
 
 
 def _find_copies(
-    folder: Path, images: pd.DataFrame, sketches: Sketches, compared: Compared
+    folder: Path, images: pd.DataFrame, sketches: Sketches, compared: Compared | None
 ) -> tuple[Pairs, np.ndarray]:
     """Return pairs of copies, and of which the pixels are all but equal."""
     pairs, starts = _lay_over(sketches)
     if not len(pairs):
         return pairs, np.zeros(0, bool)
     max_pixels = int((images["width_px"] * images["height_px"]).max())
-    paths = images["path"].to_numpy(object)
+    paths, digests = (images[name].reset_index(drop=True) for name in ("path", "sha256"))
 
-    def look(rows: np.ndarray) -> tuple[Likeness, np.ndarray]:
+    def look(rows: np.ndarray | slice) -> tuple[Likeness, np.ndarray]:
         with _reading(folder, max_pixels) as read:
             return _compare_all(read, paths, pairs[rows], starts[rows])
 
-    likeness = compared.complete(name_pairs(list(images["sha256"]), pairs), look)
+    if compared is None:  # nobody asks later: the pairs need no names
+        likeness = look(slice(None))[0]
+    else:
+        likeness = compared.complete(_name_all(digests, pairs), look)
     copies = np.flatnonzero(are_copies(likeness))
     pairs, likeness = pairs[copies], likeness[copies]
     return pairs, are_equal(likeness, _find_usual(pairs, 1 - likeness.low))
 
 
+def _name_all(digests: pd.Series, pairs: Pairs) -> list[bytes]:
+    """Return the names of pairs; the digests of a few pictures are in memory at a time."""
+    names = []
+    for part in _cut(len(pairs), BLOCK):
+        needed = np.unique([pairs[part].first, pairs[part].second])
+        names += name_pairs(dict(zip(needed.tolist(), digests[needed], strict=True)), pairs[part])
+    return names
+
+
 def _lay_over(sketches: Sketches) -> tuple[Pairs, np.ndarray]:
     """Return pairs that may be copies, sorted, and the maps that lay their thumbnails together."""
     table = find_candidates(sketches)
-    found = [(describe(table[:, :0], sketches), np.zeros((0, 2, 3), np.float32))]
+    found = [(describe(table[:0], sketches), np.zeros((0, 2, 3), np.float32))]
 
     def lay(part: slice) -> tuple[Pairs, np.ndarray]:
-        pairs = describe(table[:, part], sketches)
+        pairs = describe(table[part], sketches)
         maps, fits = align_thumbnails(sketches.get_thumbnails, pairs)
         likely = np.flatnonzero(may_be_copies(fits))
         return pairs[likely], maps[likely]
 
-    count = table.shape[1]
+    count = len(table)
     with (
         ThreadPoolExecutor(count_cores()) as threads,
         bar("laying over", "pairs", count) as progress,
@@ -134,7 +157,7 @@ def _lay_over(sketches: Sketches) -> tuple[Pairs, np.ndarray]:
 
 
 def _compare_all(
-    read: Callable[[list[str]], Iterable[Any]], paths: np.ndarray, pairs: Pairs, maps: np.ndarray
+    read: Callable[[list[str]], Iterable[Any]], paths: pd.Series, pairs: Pairs, maps: np.ndarray
 ) -> tuple[Likeness, np.ndarray]:
     """Return how alike pairs are, and of which both pictures could be read."""
     whole = np.zeros(len(pairs), bool)

@@ -55,7 +55,7 @@ def _shrink(file: Path) -> str:
     return encode_image(Image.fromarray(pixels), "JPEG", quality=70)
 
 
-def picture_contradictions(folder: Path, manifest: pd.DataFrame) -> list[str]:
+def picture_contradictions(folder: Path, manifest: pd.DataFrame) -> pd.Series:
     """Return for each row a data URI if its picture has several labels, else an empty text.
 
     Preprocess leaves such images out of the shards, so a later page has no other picture of them.
@@ -64,8 +64,17 @@ def picture_contradictions(folder: Path, manifest: pd.DataFrame) -> list[str]:
         folder: folder of images.
         manifest: all files.
     """
-    usable = manifest[manifest["status"] == OK]
-    several = usable.groupby("picture")["label"].transform("nunique") > 1
-    paths = list(usable.loc[several, "path"])[:MOST_CONTRADICTIONS]
+    import pandas as pd
+
+    usable = manifest["status"] == OK
+    shown = pd.DataFrame(
+        {name: manifest[name][usable].factorize()[0] for name in ("picture", "label")},
+        manifest.index[usable],
+    )
+    several = shown.drop_duplicates()["picture"].value_counts().loc[lambda labels: labels > 1]
+    rows = shown.index[shown["picture"].isin(several.index)][:MOST_CONTRADICTIONS]
+    paths = manifest.loc[rows, "path"]
     pictures = create_thumbnails(folder, paths)
-    return [pictures.get(path, "") for path in manifest["path"]]
+    found = pd.Series("", manifest.index, dtype="str")
+    found.loc[rows] = [pictures.get(path, "") for path in paths]
+    return found

@@ -33,6 +33,8 @@ MEASURES = {
     "contrast": "contrast",
     "sharpness": "sharpness",
 }
+# Columns of the manifests that are compared.
+COMPARED = ["label", "format", "mode", *MEASURES.values(), "sha256", "picture"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def compare_manifests(
         now: this one.
         max_drift: effect size above which a difference beyond chance counts as a change.
     """
-    old, new = (manifest[manifest["status"] == OK] for manifest in (before, now))
+    old, new = (manifest[COMPARED][manifest["status"] == OK] for manifest in (before, now))
     rows = []
     for quantity, column in zip(SHARES, ("label", "format", "mode"), strict=True):
         rows.append(

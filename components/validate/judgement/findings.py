@@ -91,7 +91,7 @@ def find_oddities(
 
 def _find_empty_classes(empty: Sequence[str], usable: pd.DataFrame) -> list[Finding]:
     # A table may give a label to images that lie elsewhere.
-    labels = set(usable["label"])
+    labels = set(usable["label"].unique())
     gone = [place for place in empty if place.rsplit("/", 1)[-1] not in labels]
     if not gone:
         return []

@@ -34,8 +34,9 @@ def find_lost_labels(manifest: pd.DataFrame, notes: Sequence[str]) -> list[Findi
 
 
 def _find_lost_classes(manifest: pd.DataFrame) -> list[Finding]:
-    labelled = manifest[manifest["label"] != ""]
-    lost = labelled[~labelled["label"].isin(labelled.loc[labelled["status"] == OK, "label"])]
+    label = manifest["label"]
+    kept = label[manifest["status"] == OK].unique()
+    lost = manifest[["path", "label", "status", "reason"]][(label != "") & ~label.isin(kept)]
     if not len(lost):
         return []
     shown = [

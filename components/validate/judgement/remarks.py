@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from components.validate.judgement.expectations import NOTE, WARNING
@@ -43,15 +43,14 @@ _SAID = {
 }
 
 
-def find_remarks(paths: Sequence[str], remarks: Sequence[Sequence[str]]) -> list[Finding]:
+def find_remarks(remarks: Mapping[str, Sequence[str]]) -> list[Finding]:
     """Return a finding for each kind of remark.
 
     Args:
-        paths: of the files.
-        remarks: what was remarked of each, `kind: detail`.
+        remarks: path of a file → what was remarked of it, `kind: detail`.
     """
     found: dict[str, list[tuple[str, str]]] = {}
-    for path, said in zip(paths, remarks, strict=True):
+    for path, said in remarks.items():
         for remark in said:
             kind, _, detail = remark.partition(": ")
             found.setdefault(kind, []).append((path, detail))
@@ -67,6 +66,18 @@ def _describe(kind: str, rows: list[tuple[str, str]]) -> Finding:
     return Finding(name, severity, message, advice, len(rows), paths)
 
 
-def take_remarks(scanned: pd.DataFrame) -> list[list[str]]:
-    """Take the remarks out of what was scanned: they are no column of the manifest."""
-    return [list(said) for said in scanned.pop("remarks")]
+def take_remarks(scanned: pd.DataFrame) -> dict[str, list[str]]:
+    """Take the remarks out of what was scanned: they are no column of the manifest.
+
+    Args:
+        scanned: column `remarks`, which is taken out, and `path`.
+
+    Returns:
+        Path → what was remarked of the file, where anything was.
+    """
+    import pyarrow.compute as pc
+
+    remarks = scanned.pop("remarks").array.__arrow_array__()
+    said = pc.greater(pc.list_value_length(remarks), 0)
+    paths = scanned["path"].array.__arrow_array__().filter(said).to_pylist()
+    return dict(zip(paths, remarks.filter(said).to_pylist(), strict=True))

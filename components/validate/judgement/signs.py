@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.common.artifacts.manifest import OK
+from components.common.files.laid import ROWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,24 +44,34 @@ def create_signs(manifest: pd.DataFrame, params: Params) -> pd.DataFrame:
         `copies`, files of the same bytes, `lookalikes`, other files that look the same, `labels`
         and `splits`, under how many it is found.
     """
-    usable = manifest[manifest["status"] == OK]
-    signs = usable[["label", "exif_orientation", "contrast", "brightness", "sharpness"]].copy()
-    signs["class_images"] = usable.groupby("label")["path"].transform("size")
-    signs["suffix_fits"] = _compare_suffixes(usable)
-    sides = usable[["width_px", "height_px"]].to_numpy(float)
+    is_usable = manifest["status"] == OK
+    # Column by column: a table of all usable rows would be the manifest once more.
+    names = ["label", "exif_orientation", "contrast", "brightness", "sharpness"]
+    signs = manifest[names][is_usable]
+    label, content, picture = (
+        _number(manifest[name][is_usable]) for name in ("label", "sha256", "picture")
+    )
+    signs["class_images"] = np.bincount(label)[label] if len(label) else 0
+    signs["suffix_fits"] = _compare_suffixes(manifest[["path", "format"]][is_usable])
+    sides = manifest[["width_px", "height_px"]][is_usable].to_numpy(float)
     signs["aspect"] = sides.max(axis=1, initial=1) / np.fmin.reduce(sides, axis=1, initial=np.inf)
     is_blank = signs["contrast"] < params.min_contrast
     signs.loc[is_blank, ["brightness", "sharpness"]] = np.nan
-    content, picture = _number(usable["sha256"]), _number(usable["picture"])
     signs["picture"] = picture
     signs["copies"] = np.bincount(content)[content] if len(content) else 0
     signs["lookalikes"] = count_distinct(picture, content) - 1
-    signs["labels"] = count_distinct(picture, _number(usable["label"]))
-    given = (usable["split"] != "").to_numpy()
+    signs["labels"] = count_distinct(picture, label)
+    split = manifest["split"][is_usable]
+    given = (split != "").to_numpy()
     signs["splits"] = 0
-    signs.loc[given, "splits"] = count_distinct(picture[given], _number(usable["split"][given]))
-    joined = manifest[["path", "status"]].join(signs)
-    return joined.sort_values("picture", kind="stable", na_position="last", ignore_index=True)
+    signs.loc[given, "splits"] = count_distinct(picture[given], _number(split[given]))
+    order = np.flatnonzero(is_usable)[np.argsort(picture, kind="stable")]
+    signs = signs.loc[manifest.index[order]].reset_index(drop=True)
+    signs = signs.reindex(range(len(manifest)))  # rejected files come last
+    order = np.concatenate([order, np.flatnonzero(~is_usable)])
+    for place, name in enumerate(("path", "status")):
+        signs.insert(place, name, manifest[name].iloc[order].reset_index(drop=True))
+    return signs
 
 
 def count_distinct(groups: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -83,8 +94,10 @@ def _number(values: pd.Series) -> np.ndarray:
 
 def _compare_suffixes(images: pd.DataFrame) -> np.ndarray:
     """Return 1 where the name of a file says its format, 0 where it says another or none."""
-    suffixes = images["path"].str.extract(r"(\.[^./]*)$", expand=False).fillna("").str.lower()
     fits = np.zeros(len(images), np.int64)
-    for name, legal in SUFFIXES_OF.items():
-        fits |= ((images["format"] == name) & suffixes.isin(legal)).to_numpy(np.int64)
+    for start in range(0, len(images), ROWS):
+        part = images.iloc[start : start + ROWS]
+        suffixes = part["path"].str.extract(r"(\.[^./]*)$", expand=False).fillna("").str.lower()
+        for name, legal in SUFFIXES_OF.items():
+            fits[start : start + ROWS] |= (part["format"] == name) & suffixes.isin(legal)
     return fits

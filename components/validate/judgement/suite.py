@@ -95,7 +95,12 @@ def _create_checkpoint(
 
 def _escape_paths(signs: pd.DataFrame) -> pd.DataFrame:
     """Return the signs with HTML's own characters escaped: the site writes paths as they are."""
-    return signs.assign(path=[html.escape(path) for path in signs["path"]])
+    marked = signs["path"].str.contains("[&<>\"']", regex=True)
+    if not marked.any():
+        return signs
+    path = signs["path"].copy()
+    path[marked] = [html.escape(one) for one in path[marked]]
+    return signs.assign(path=path)
 
 
 def _to_result(expectation: Expectation, found: Any) -> Result:

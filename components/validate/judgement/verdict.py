@@ -26,14 +26,14 @@ def create_verdict(
     comparisons: Sequence[Comparison],
 ) -> dict[str, Any]:
     """Return what validation.json holds; docs/data.md describes it."""
-    usable = manifest[manifest["status"] == OK]
+    labels = manifest["label"][manifest["status"] == OK]
     severities = {finding.severity for finding in findings}
-    by_class = usable["label"].value_counts().sort_index()
+    by_class = labels.value_counts().sort_index()
     return {
         "status": FAILED if CRITICAL in severities else WARNED if WARNING in severities else PASSED,
         "images": len(manifest),
-        "usable": len(usable),
-        "quarantined": len(manifest) - len(usable),
+        "usable": len(labels),
+        "quarantined": len(manifest) - len(labels),
         "classes": {str(label): int(count) for label, count in by_class.items()},
         "expectations": [asdict(result) for result in results],
         "findings": [asdict(finding) for finding in findings],

@@ -178,15 +178,14 @@ def apply_corrections(
         rows[one.sha256].append(one)
     if not rows:
         return manifest, applied
+    texts = ["label", "label_before", "status", "reason"]
+    told_of = manifest[["sha256", "path", *texts]][manifest["sha256"].isin(list(rows))]
     places: dict[str, list[int]] = defaultdict(list)
-    for place, digest in enumerate(manifest["sha256"]):
-        if digest in rows:
-            places[digest].append(place)
-    paths = list(manifest["path"])
-    labels, before, status, reason = (
-        list(manifest[name]) for name in ("label", "label_before", "status", "reason")
-    )
-    names = {str(name) for name in labels if name}
+    for place, digest in enumerate(told_of["sha256"]):
+        places[digest].append(place)
+    paths = list(told_of["path"])
+    labels, before, status, reason = (list(told_of[name]) for name in texts)
+    names = {str(name) for name in manifest["label"].unique() if name}
     by_form = {_form(name): name for name in names}
     for digest, some in rows.items():
         outcomes = {one.outcome for one in some}
@@ -214,8 +213,10 @@ def apply_corrections(
                 continue
             (applied.kept if labels[place] == new else applied.changed).append(paths[place])
             labels[place] = new
-    texts = {"label": labels, "label_before": before, "status": status, "reason": reason}
-    return manifest.assign(**texts).astype(dict.fromkeys(texts, "str")), applied
+    for name, values in zip(texts, (labels, before, status, reason), strict=True):
+        manifest[name] = manifest[name].astype("str")
+        manifest.loc[told_of.index, name] = values
+    return manifest, applied
 
 
 def _name_file(named: str) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.common.files.laid import LaidTable
 from components.common.host import can_share_work, count_cores
 from components.common.images.listing import Images, open_images
 from components.common.terminal import bar
@@ -27,6 +28,7 @@ from components.validate.scan.picture import MEASURED, inspect_file
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 CHUNK = 64  # files that a worker takes at once: 64 rows travel back in one message
 AHEAD = 4  # chunks that wait for each worker
@@ -46,6 +48,23 @@ class Chunk:
             if apart:
                 return inspect_apart(inspect, limits, files)
             return [inspect_in_time(inspect, limits, file) for file in files]
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """All files, in chunks that are made when they are wanted."""
+
+    images: Images
+    paths: Sequence[str]
+
+    def __len__(self) -> int:
+        """Return how many chunks there are."""
+        return (len(self.paths) + CHUNK - 1) // CHUNK
+
+    def __getitem__(self, number: int) -> Chunk:
+        """Return a chunk."""
+        part = list(self.paths[number * CHUNK : (number + 1) * CHUNK])
+        return Chunk(self.images.pick(part), part)
 
 
 def scan_files(
@@ -79,25 +98,53 @@ def scan_files(
         inspect_file, min_side_px=min_side_px, max_megapixels=max_megapixels, frames=frames
     )
     images = open_images(folder, paths)
-    parts = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    chunks = [Chunk(images.pick(part), part) for part in parts]
+    chunks = Chunks(images, paths)
     schema = create_schema()
     if book:
         schema = schema.remove(schema.get_field_index("sketch"))
-    found: list[pa.RecordBatch | None] = [None] * len(chunks)
+    rows = _Rows(LaidTable(schema))
     with bar("reading", "images", len(paths)) as progress:
-        for number, rows in _inspect_chunks(inspect, limits or Limits(), chunks):
+        for number, found in _inspect_chunks(inspect, limits or Limits(), chunks):
             # By columns: from rows the same takes seven times as long.
-            columns = {name: [row[name] for row in rows] for name in schema.names}
-            found[number] = pa.RecordBatch.from_pydict(columns, schema=schema)
+            columns = {name: [row[name] for row in found] for name in schema.names}
+            rows.add(number, pa.RecordBatch.from_pydict(columns, schema=schema))
             if book:
-                book.put(number * CHUNK, [row["sketch"] for row in rows])
-            progress.update(len(rows))
-    return pa.Table.from_batches(found, schema=schema).to_pandas()
+                book.put(number * CHUNK, [row["sketch"] for row in found])
+            progress.update(len(found))
+    return read_rows(rows.finish())
+
+
+class _Rows:
+    """The rows of chunks, which come in any order, on their way to the disk."""
+
+    def __init__(self, table: LaidTable) -> None:
+        self._table = table
+        self._early: dict[int, pa.RecordBatch] = {}  # those before them are not there yet
+        self._next = 0
+
+    def add(self, number: int, rows: pa.RecordBatch) -> None:
+        import pyarrow as pa
+
+        self._early[number] = rows
+        while (ready := self._early.pop(self._next, None)) is not None:
+            self._table.write(pa.Table.from_batches([ready]))
+            self._next += 1
+
+    def finish(self) -> pa.Table:
+        return self._table.read()
+
+
+def read_rows(table: pa.Table) -> pd.DataFrame:
+    """Return rows as pandas has them; lists and sketches stay Arrow's, which takes less."""
+    import pandas as pd
+    import pyarrow as pa
+
+    kept = {kind: pd.ArrowDtype(kind) for kind in (pa.list_(pa.string()), pa.large_binary())}
+    return table.to_pandas(types_mapper=kept.get)
 
 
 def _inspect_chunks(
-    inspect: Inspect, limits: Limits, chunks: Sequence[Chunk]
+    inspect: Inspect, limits: Limits, chunks: Chunks
 ) -> Iterator[tuple[int, list[Row]]]:
     """Yield (number, rows) of each chunk when it is done; what kills its worker is found out."""
     waiting = list(range(len(chunks)))[::-1]
@@ -117,7 +164,7 @@ def _inspect_chunks(
 
 
 def _inspect_until_crash(
-    inspect: Inspect, limits: Limits, chunks: Sequence[Chunk], waiting: list[int]
+    inspect: Inspect, limits: Limits, chunks: Chunks, waiting: list[int]
 ) -> Iterator[tuple[int, list[Row] | None]]:
     """Yield (number, rows) of chunks taken off `waiting`; None for those a crash took along."""
     workers = min(count_cores(), len(waiting))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +32,11 @@ def rows_of(count: int) -> list[Row]:
     return [Row(f"{i}.png", i % 3, digest) for i, digest in enumerate(digests)]
 
 
+def tabulate(rows: list[Row]) -> pa.Table:
+    kinds = {"path": pa.large_string(), "label": pa.int64(), "sha256": pa.large_string()}
+    return pa.Table.from_pylist([asdict(row) for row in rows], pa.schema(kinds))
+
+
 def rows_in(images: Path) -> list[Row]:
     files = sorted(images.rglob("*.png"))
     return [Row(file.relative_to(images).as_posix(), 0, compute_sha256(file)) for file in files]
@@ -39,7 +46,7 @@ def rows_in(images: Path) -> list[Row]:
     ("count", "expected"), [(0, 1), (1, 1), (79, 1), (80, 2), (159, 2), (160, 4), (800, 16)]
 )
 def test_shards_hold_every_row_once_and_are_small_enough(count: int, expected: int) -> None:
-    plans = plan_shards("train", [reversed(rows_of(count))], FORM, shard_mb=1)
+    plans = plan_shards("train", [tabulate(rows_of(count)[::-1])], FORM, shard_mb=1)
     held = [row for plan in plans for row in plan.rows]
     assert len(held) == count
     assert set(held) == set(rows_of(count))
@@ -52,14 +59,18 @@ def test_shards_hold_every_row_once_and_are_small_enough(count: int, expected: i
 
 def test_order_of_a_split_does_not_depend_on_the_size_of_shards() -> None:
     orders = [
-        [row for plan in plan_shards("train", [rows_of(900)], FORM, mb) for row in plan.rows]
+        [
+            row
+            for plan in plan_shards("train", [tabulate(rows_of(900))], FORM, mb)
+            for row in plan.rows
+        ]
         for mb in (1, 2, 4096)
     ]
     assert orders[0] == orders[1] == orders[2]
 
 
 def test_classes_are_mixed() -> None:
-    labels = [row.label for row in plan_shards("train", [rows_of(900)], FORM, 64)[0].rows]
+    labels = [row.label for row in plan_shards("train", [tabulate(rows_of(900))], FORM, 64)[0].rows]
     assert sum(left == right for left, right in pairwise(labels)) < 400  # 300 expected of 899
 
 
@@ -67,9 +78,9 @@ def test_classes_are_mixed() -> None:
 @given(st.integers(0, 599))
 def test_one_changed_image_changes_two_shards_at_most(changed: int) -> None:
     rows = rows_of(600)
-    before = {plan.file: plan.recipe for plan in plan_shards("train", [rows], FORM, 1)}
+    before = {plan.file: plan.recipe for plan in plan_shards("train", [tabulate(rows)], FORM, 1)}
     rows[changed] = Row(rows[changed].path, rows[changed].label, hashlib.sha256(b"new").hexdigest())
-    after = {plan.file: plan.recipe for plan in plan_shards("train", [rows], FORM, 1)}
+    after = {plan.file: plan.recipe for plan in plan_shards("train", [tabulate(rows)], FORM, 1)}
     assert len(before) == 8
     assert 1 <= sum(before[file] != after[file] for file in before) <= 2
 
@@ -94,7 +105,7 @@ def test_one_shard_alone_is_the_same_as_all_in_parallel(
 ) -> None:
     """Kubeflow may make shard i anywhere."""
     images = make_digits(40, 3)
-    plans = plan_shards("train", [rows_in(images)], FORM, 1)
+    plans = plan_shards("train", [tabulate(rows_in(images))], FORM, 1)
     assert len(plans) == 2
     (tmp_path / "all").mkdir()
     (tmp_path / "alone").mkdir()
@@ -134,4 +145,6 @@ def test_images_that_validate_did_not_see_are_refused(
         message = "not a readable image .*; run validate again"
     (tmp_path / "out").mkdir()
     with pytest.raises(DarkroomError, match=rf"digit-1/001\.png: .*{message}"):
-        write_shards(plan_shards("train", [rows], FORM, 1), images, FORM, tmp_path / "out")
+        write_shards(
+            plan_shards("train", [tabulate(rows)], FORM, 1), images, FORM, tmp_path / "out"
+        )
