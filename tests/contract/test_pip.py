@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,7 +202,12 @@ def stop_within(folder: Path, step: str) -> subprocess.Popen[bytes]:
         write_program(folder / "bin" / name, INSTALLER)
     (folder / "stop").write_text(step)
     process = subprocess.Popen(
-        ["make", "setup"], cwd=prepare(folder), env=find_programs(folder), start_new_session=True
+        ["make", "setup"],
+        cwd=prepare(folder),
+        env=find_programs(folder),
+        start_new_session=True,
+        # Tests that run in the background of a script inherit that Ctrl-C is ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     end = time.monotonic() + 60
     while not (folder / f".venv/site/half-{step}").exists():

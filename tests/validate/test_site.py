@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from tests.browser import CHROMIUM, Tab, wait
 from tests.faults.project import PHOTOS, make_project, read_stages, start
 
-pytestmark = [pytest.mark.browser]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = "<img src=x onerror=owned=1>"
 ROWS = "[...document.querySelectorAll('tbody tr')].filter(one => one.offsetParent !== null"
 FINE = f"{ROWS} && one.querySelector('.fa-check-circle')).length"

@@ -146,7 +146,16 @@ with mlflow.start_run():
 """
 
 
-@pytest.mark.parametrize("name", ["feature%2Flogin", "50%41off", "%25", "a%3Fb%23c"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "50%41off",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("feature%2Flogin", "%25", "a%3Fb%23c")
+        ),
+    ],
+)
 def test_a_folder_whose_name_reads_like_an_address_keeps_its_own_files(
     name: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

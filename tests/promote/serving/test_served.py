@@ -83,6 +83,7 @@ def test_model_that_does_not_load_is_a_problem_in_its_own_words(
     assert "not fit" in served.words
 
 
+@pytest.mark.slow
 def test_a_server_that_is_slow_is_told_as_that(
     registered: Registry, sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_server_that_is_killed_is_told_as_that(registered: Registry, sample: S
     )
 
 
+@pytest.mark.slow
 def test_what_libraries_chat_is_no_reason(sample: Sample, tmp_path: Path) -> None:
     with starting_server(f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}") as server:
         server._log.write(b"OSError: it was this\nI0000 00:00:1.2 7 cudart_stub.cc:31] no GPU\n")
