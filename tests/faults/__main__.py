@@ -77,6 +77,8 @@ def main() -> None:
     with ending_what_runs(folder):
         if (folder / LINE).exists():
             line = Line.load(folder)
+            if lacking := sorted({room for room, _ in wanted} - {"", *line.seconds}):
+                sys.exit(f"{folder} holds no undisturbed {', '.join(lacking)}; give another folder")
         else:
             folder.mkdir(parents=True, exist_ok=True)
             line = run_undisturbed(folder, names)
