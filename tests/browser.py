@@ -86,6 +86,11 @@ def wait(find: Any, seconds: float = 60) -> Any:
             time.sleep(0.1)
 
 
+def check_loaded(tab: Tab) -> None:
+    """The page itself, not the empty one before it."""
+    assert tab.ask("document.readyState === 'complete' && document.body.innerText.length")
+
+
 def find_page(port: str, address: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
         pages = [one for one in json.load(answer) if one["url"].startswith(address)]

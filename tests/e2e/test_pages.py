@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from tests.browser import CHROMIUM, Tab, wait
+from tests.browser import CHROMIUM, Tab, check_loaded, wait
 from tests.conftest import load_digits
 from tests.faults.project import PHOTOS, make_project, read_stages, start
 
@@ -91,8 +91,3 @@ def test_names_run_nothing_and_hide_nothing(tmp_path: Path) -> None:
         ).read_text(encoding="utf-8")
     shown = (project / PAGES[0]).read_text(encoding="utf-8")
     assert "&lt;/script&gt;&lt;script&gt;owned=1" in shown
-
-
-def check_loaded(tab: Tab) -> None:
-    """The page itself, not the empty one before it."""
-    assert tab.ask("document.readyState === 'complete' && document.body.innerText.length")

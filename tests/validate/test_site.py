@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.browser import CHROMIUM, Tab, wait
+from tests.browser import CHROMIUM, Tab, check_loaded, wait
 from tests.faults.project import PHOTOS, make_project, read_stages, start
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -16,11 +16,6 @@ ROWS = "[...document.querySelectorAll('tbody tr')].filter(one => one.offsetParen
 FINE = f"{ROWS} && one.querySelector('.fa-check-circle')).length"
 FAILED = f"{ROWS} && one.querySelector('.fa-times, .fa-exclamation-triangle')).length"
 CHOOSE = "[...document.querySelectorAll('label')].find(one => /{}/.test(one.textContent)).click()"
-
-
-def check_loaded(tab: Tab) -> None:
-    """The page itself, not the empty one before it."""
-    assert tab.ask("document.readyState === 'complete' && document.body.innerText.length")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
