@@ -9,6 +9,7 @@ the terminal have their marks shown by their numbers; here they have, and are is
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 # Marks that embed, override and isolate.
 MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -24,6 +25,11 @@ _OTHER = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _FIRST, _LAST = "\u2068", "\u2069"  # first strong isolate, pop directional isolate
+
+
+def read_script() -> str:
+    """Return `isolate(name)` in JavaScript, for pages that write names themselves."""
+    return Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
 def show_marks(text: str) -> str:

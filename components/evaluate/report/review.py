@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.common.artifacts.dataset import read_dataset
+from components.common.files.bidi import read_script
 from components.common.shards.stored import open_split
 from components.evaluate.checks.suspects import Decision, Suspect, find_twins, list_decisions
 from components.evaluate.report.pictures import encode_picture
@@ -77,9 +78,8 @@ def render_review(review: Review) -> str:
     """Return the page as HTML; its policy lets nothing in but what it holds itself."""
     from markupsafe import Markup
 
-    style, script = (
-        _read(name) for name in (("style.css", "labels.css"), ("corrections.js", "labels.js"))
-    )
+    style = _read("style.css") + _read("labels.css")
+    script = _read("corrections.js") + read_script() + _read("labels.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{hash_source(style)}'; "
         f"script-src '{hash_source(script)}'; base-uri 'none'; form-action 'none'"
@@ -195,5 +195,5 @@ def _choose_keys(class_names: Sequence[str], suspects: Sequence[Suspect]) -> lis
     return list(zip(names if set(names) <= set(KEYS) else KEYS, names, strict=False))
 
 
-def _read(names: Sequence[str]) -> str:
-    return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")

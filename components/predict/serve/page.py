@@ -11,13 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from components.common.files.bidi import read_script
 from components.common.images.uris import encode_image
 from components.common.serving.batching import Answer
 from components.predict.serve.app import Service, catch, name_model
 from components.predict.serve.champion import Loaded
 from components.predict.serve.explain import compute_falls
 
-PAGE = Path(__file__).with_name("page.html")
+PAGE, BIDI = Path(__file__).with_name("page.html"), "// bidi.js comes here.\n"
 # The page is all there is: no address but its own is asked for anything.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -27,10 +28,11 @@ POLICY = (
 
 def create_routes(service: Service) -> list[Route]:
     """Return the routes of the page: itself, and what it asks about a photo."""
+    page = PAGE.read_text(encoding="utf-8").replace(BIDI, read_script())
 
     async def show(request: Request) -> Response:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
-        return Response(PAGE.read_bytes(), media_type="text/html", headers=headers)
+        return Response(page, media_type="text/html", headers=headers)
 
     return [
         Route("/", show),

@@ -1,10 +1,4 @@
 "use strict";
-// A name that runs from right to left keeps to itself; marks that turn a text around are shown.
-const TURNED = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\ud802\ud803\ud83a\ud83b]/;
-const isolate = name => {
-  const shown = name.replace(/[\u202a-\u202e\u2066-\u2069]/g, mark => `\\u${mark.charCodeAt(0).toString(16)}`);
-  return TURNED.test(shown) ? `\u2068${shown}\u2069` : shown;
-};
 // corrections.csv, as components/validate/layouts/corrections.py reads it.
 const COLUMNS = ["sha256", "path", "label", "action", "new_label", "decided_at"];
 // A cell that a spreadsheet would take for a formula begins with ' ; reading takes it away again.
