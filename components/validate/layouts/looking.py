@@ -26,7 +26,7 @@ SAMPLED = 100  # images whose heads are read: their sizes vary little where a ca
 class Sight:
     """What a folder holds, as far as names, tables and the heads of a few images say it."""
 
-    images: int  # of which a class is known
+    images: int  # that are there, and of which a class is known
     classes: dict[str, dict[str, int]]  # class → split, empty where none is given → images
     groups: int
     shorter_px: int | None  # median of the shorter sides of the sample; None: none could be read
@@ -47,6 +47,7 @@ def look(folder: Path, params: Params, sampled: Sequence[str] | None = None) -> 
     """
     layout, settings = _read_fitting(folder, params)
     files = layout.files[layout.files["label"] != ""]
+    files = files[[(folder / path).exists() for path in files["path"]]]  # a table may name more
     classes: dict[str, dict[str, int]] = {}
     for (label, split), count in files.groupby(["label", "split"]).size().items():
         classes.setdefault(str(label), {})[str(split)] = int(count)

@@ -33,6 +33,18 @@ def write_images(folder: Path, count: int, name: str = "{}.png") -> None:
         write_image(folder / name.format(number), hash((str(folder), number)) % 2**32)
 
 
+def test_rows_whose_file_is_missing_are_told_and_not_counted(tmp_path: Path) -> None:
+    write_images(tmp_path, 8)
+    rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    sight = look(tmp_path, Params())
+    assert (sight.images, sight.classes) == (8, {"a": {"": 4}, "b": {"": 4}})
+    said = "\n".join(sight.lines)
+    assert "8 images of 2 classes: a 4, b 4" in said
+    assert "labels.csv: 4 of 12 rows find no file, such as '8.png', '9.png', '10.png'" in said
+    assert "no image" not in said
+
+
 def test_classes_splits_sizes_and_what_is_odd(tmp_path: Path) -> None:
     for split, count in (("Training", 12), ("Testing", 4)):
         write_images(tmp_path / split / "Käfer", count)
