@@ -44,7 +44,11 @@ FOLD_NAMES = {*SPLIT_NAMES, "folds", "kfold", "cvfold", "foldid"} - {"set", "dat
 GROUP_NAMES = (
     *("patient", "patientid", "subject", "subjectid", "person", "personid", "lesionid", "case"),
     *("caseid", "studyid", "sequence", "sequenceid", "video", "videoid", "productid", "animalid"),
+    *("individual", "individualid", "specimen", "specimenid", "animal", "plantid", "burst"),
+    *("session", "sessionid", "scene", "sceneid", "userid", "customer", "customerid", "kunde"),
 )
+# A column of words with so many values, of so many images each, may be of persons, things or days.
+GROUPS, GROUP_MEAN = 10, (2, 20)
 TOLD = ("label", "split", "group")
 # What is written into a column a class.
 BINARY = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
@@ -125,13 +129,27 @@ def choose_columns(
         # What may be splits is no label, though nothing else may be one: 0, 1, 2 of CelebA.
         _find_label(table, [name for name in rest if name not in asked], chosen)
     if not chosen.group:
-        near = [name for name in rest if plain(name) in GROUP_NAMES and name != chosen.label]
-        if near:
-            chosen.notes.append(
-                f"column {near[0]} makes no groups; if images of one {near[0]} belong together, so "
-                f"that they must not straddle splits: validate.layout.group_column: {near[0]}"
-            )
+        chosen.notes += _suspect_groups(table[[name for name in rest if name != chosen.label]])
     return chosen
+
+
+def _suspect_groups(table: pd.DataFrame) -> list[str]:
+    """Say of which column images may belong together, by its name or by what is in it."""
+    names = [str(name) for name in table.columns]
+    near = [name for name in names if plain(name) in GROUP_NAMES]
+    for name in near or names:
+        values = table[name].dropna().astype(str)
+        values = values[values != ""]
+        count = values.nunique()
+        few, many = GROUP_MEAN
+        looks = count >= GROUPS and few <= len(values) / count <= many
+        if near or (looks and values.str.contains(r"[^\W\d_]").mean() > SHARE):  # not measured
+            return [
+                f"column {name} makes no groups; if images of one {name} ({count:,} values) belong "
+                f"together, so that they must not straddle splits: validate.layout.group_column: "
+                f"{name}"
+            ]
+    return []
 
 
 def read_one_hot(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:

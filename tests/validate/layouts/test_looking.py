@@ -200,3 +200,22 @@ def test_one_folder_whose_names_tell_of_classes_is_none(tmp_path: Path) -> None:
     sight = look(tmp_path, Params())
     assert sight.classes == {"cat": {"": 6}, "dog": {"": 6}}
     assert "validate.layout.label_pattern" in sight.settings
+
+
+@pytest.mark.parametrize(
+    ("values", "suspected"),
+    [
+        ([f"Ann {n // 4}" for n in range(48)], True),  # twelve persons of four images
+        ([f"{n / 7:.2f}" for n in range(24)] * 2, False),  # measured
+        ([f"note {n}" for n in range(48)], False),  # one each
+        (["front", "back"] * 24, False),  # a slice
+    ],
+)
+def test_a_column_whose_values_come_back_may_be_of_groups(
+    tmp_path: Path, values: list[str], suspected: bool
+) -> None:
+    write_images(tmp_path, len(values))
+    rows = [f"{number}.png,{'ab'[number % 2]},{value}" for number, value in enumerate(values)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,who", *rows]))
+    said = "\n".join(look(tmp_path, Params()).lines)
+    assert ("validate.layout.group_column: who" in said) == suspected
