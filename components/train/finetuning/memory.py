@@ -35,7 +35,7 @@ NORM_ARRAYS = 2  # of a layer normalisation: what goes in, and that without its 
 class Need:
     """What training wants of memory beside the network and its data, bytes."""
 
-    fixed: int  # gradients, optimizer, and a copy of the state while the speed is measured
+    fixed: int  # gradients, optimizer, and copies of the state and of the weights
     image: int  # activations of each image that passes at once
 
     def count(self, images: int) -> int:
@@ -53,9 +53,10 @@ def estimate_need(model: keras.Model, settings: Finetune) -> Need:
     trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     others = sum(math.prod(weight.shape) for weight in model.weights)
     slots = SLOTS[settings.optimizer]
-    copy = others + slots * trained
+    # All of it while the speed is measured and where it is saved; the probe's and the best weights.
+    copies = others + slots * trained + 2 * others
     # A gradient, and its sum over the parts of a batch.
-    fixed = FLOAT * ((2 + slots) * trained + copy)
+    fixed = FLOAT * ((2 + slots) * trained + copies)
     kept, largest, _ = _count_kept(model, trains=False)
     return Need(fixed, kept + 2 * largest)
 

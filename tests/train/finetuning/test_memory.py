@@ -64,8 +64,8 @@ def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
     settings = Finetune()
     network = create()
     trained, all_weights = sum(map(np.size, network.trainable_weights)), network.count_params()
-    # 4 bytes: gradient, its sum, AdamW and its mean; a copy of all for a while
-    fixed = 4 * (2 * trained + 3 * trained + all_weights + 3 * trained)
+    # 4 bytes: gradient, its sum, AdamW and its mean; copies of all, and of weights kept
+    fixed = 4 * (2 * trained + 3 * trained + all_weights + 3 * trained + 2 * all_weights)
     # from the low convolution up: 8×8 and 3×3 places of it and ReLU, features, logits
     image = 4 * (2 * 8 * 8 * 8 + 2 * 3 * 3 * 16 + 2 * 16 + 16 + 4)
     need = estimate_need(take_part(network, LOGITS), settings)
