@@ -74,7 +74,7 @@ class Server:
         variables["MLFLOW_TRACKING_URI"] = tracking_uri
         self._process = subprocess.Popen(  # noqa: S603
             # -P: nothing beside the script or in the present folder can be imported
-            [sys.executable, "-P", str(Path(__file__).with_name("server.py"))],
+            [sys.executable, "-P", str(Path(__file__).with_name("server.py")), str(os.getpid())],
             env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

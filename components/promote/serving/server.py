@@ -1,7 +1,8 @@
 """A fresh process that serves a registered model as `mlflow models serve` does.
 
-Run as a file, with nothing of ours on its path: it takes the model's address from stdin, prints its
-port, and ends with whoever started it. What is slow to import is imported before the address comes.
+Run as a file, with nothing of ours on its path: its argument is the process that starts it, and it
+ends with that one, also while it imports. It takes the model's address from stdin and prints its
+port. What is slow to import is imported before the address comes.
 """
 
 import contextlib
@@ -10,10 +11,12 @@ import os
 import socket
 import sys
 import threading
+import time
 
 
 def main() -> None:
-    """Serve until stdin is closed."""
+    """Serve as long as the process lives that started this one."""
+    threading.Thread(target=_leave_with, args=[int(sys.argv[1])], daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mlflow.pyfunc.scoring_server as scoring
     import uvicorn
@@ -24,7 +27,6 @@ def main() -> None:
     model = sys.stdin.readline().strip()
     if not model:
         return
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ[scoring._SERVER_MODEL_PATH] = model
     # Said to be TCP, or asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -34,8 +36,9 @@ def main() -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _leave_with_parent() -> None:
-    sys.stdin.read()
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
     os._exit(0)
 
 

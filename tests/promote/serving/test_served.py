@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from components.common.artifacts.predictions import Predictions
@@ -28,6 +30,7 @@ from components.promote.spec import Inputs
 from tests.tiny_model import make_card
 
 ROOT = Path(registry.__file__).parents[3]
+SECONDS = 5  # in which a process ends that looks five times a second
 
 
 @pytest.fixture
@@ -62,6 +65,23 @@ def test_answers_over_http_are_those_that_were_measured(
     assert served.difference <= 1e-5
     assert 0 < served.median_ms <= served.p95_ms
     assert served.figures["served.mb"] == 3.0
+
+
+def test_a_server_goes_with_who_started_it_while_it_still_imports(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from components.promote.serving.check import Server\n"
+        f"server = Server('sqlite:///{tmp_path / 'mlflow.db'}')\n"
+        "print(server._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        left = int(parent.stdout.readline())
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(left).wait(SECONDS)
 
 
 @pytest.mark.slow
