@@ -27,6 +27,7 @@ class Brought:
     row: Asked
     file: Path
     sha256: str | None  # None: it cannot be read
+    seen: os.stat_result | None = None  # of a file that is not ours, before its bytes were read
     place: Any = None  # a temporary folder that holds it, if any
 
     @property
@@ -34,10 +35,21 @@ class Brought:
         """What its answer calls it; a name that is not UTF-8 with its bytes as numbers."""
         return os.fsdecode(self.row.path).encode("utf-8", "backslashreplace").decode()
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether it was there when it was listed, and now cannot be read."""
-        return self.sha256 is None and bool(self.row.mark)
+    def is_lost(self, has_answer: bool) -> bool:
+        """Whether it was there when it was listed, and then gone, or another one.
+
+        Asked when the network has looked: its answer is about the bytes that have the sha256, and
+        a file without one that was moved meanwhile may be back by now.
+        """
+        if self.sha256 is None:
+            return bool(self.row.mark)
+        if self.seen is None:
+            return False
+        try:
+            now = self.file.stat()
+        except OSError:
+            return not has_answer
+        return (now.st_ino, now.st_ctime_ns) != (self.seen.st_ino, self.seen.st_ctime_ns)
 
     def remove(self) -> None:
         """Remove what was brought for it."""
@@ -80,7 +92,8 @@ def _work_ahead(bring: Callable[[Asked], Brought], rows: Iterable[Asked]) -> Ite
 def _look(row: Asked) -> Brought:
     file = Path(os.fsdecode(row.path))
     try:
-        return Brought(row, file, compute_sha256(file))
+        seen = file.stat()
+        return Brought(row, file, compute_sha256(file), seen)
     except (OSError, ValueError):  # why is said by its answer
         return Brought(row, file, None)
 
@@ -93,4 +106,4 @@ def _fetch(row: Asked, remotes: Mapping[bytes, Remote]) -> Brought:
     place = tempfile.TemporaryDirectory(prefix="darkroom-")
     file = Path(place.name) / f"image{Path(remote.path).suffix}"
     fetch_file(remote, file)
-    return Brought(row, file, compute_sha256(file), place)
+    return Brought(row, file, compute_sha256(file), place=place)

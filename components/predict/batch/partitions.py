@@ -54,7 +54,7 @@ class Note:
     version: str | None
     class_names: list[str]
     images: int
-    lost: int  # that were listed and could not be read: asked about again next time
+    lost: int  # that were gone or another when they were read: asked about again next time
     seconds: float
 
     def answers(self, rows: str, other: Answering) -> bool:
@@ -218,9 +218,10 @@ def _answer(model: Answering, images: Iterator[Brought]) -> Iterator[tuple[Row, 
         files = [one.file for one in asked]
         rows = create_rows(files, answers, classifier.class_names, extra, decisions)
         for one, row in zip(asked, rows, strict=True):
+            is_lost = one.is_lost(has_answer=not row["reason"])
             one.remove()
             more = {"path": one.name, "sha256": one.sha256, "model_version": model.version}
-            yield row | more, one.is_lost
+            yield row | more, is_lost
 
 
 def _create_schema(pa: Any) -> Any:

@@ -49,7 +49,7 @@ def write_summary(listing: Path, output: Path) -> dict[str, Any]:
         "answered": answered,
         "unanswered": reasons.total(),
         "reasons": common,
-        "lost": sum(note.lost for note in notes),  # were listed, and gone when they were read
+        "lost": sum(note.lost for note in notes),  # gone or changed when they were read
         "skipped": about.skipped,  # files of the folder that are no images, by suffix
         "classes": {name: labels[name] for name in first.class_names},
         "unsure_share": _share(told["unsure"], told["unsure asked"]),
@@ -79,7 +79,9 @@ def describe_summary(found: dict[str, Any]) -> list[str]:
     most = sorted(found["classes"].items(), key=lambda item: -item[1])
     lines.append(", ".join(f"{name} {count:,}" for name, count in most[:MOST_REASONS]))
     if found["lost"]:
-        lines.append(f"{found['lost']:,} were gone when they were read; the next call asks again")
+        lines.append(
+            f"{found['lost']:,} were gone or changed when they were read; the next call asks again"
+        )
     lines += [f"{count:,} unanswered: {reason}" for reason, count in found["reasons"].items()]
     return lines
 

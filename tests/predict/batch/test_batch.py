@@ -19,6 +19,7 @@ from PIL import Image
 from components.common.artifacts import model as model_module
 from components.common.errors import DarkroomError
 from components.common.files.writing import compute_sha256
+from components.common.serving.classifier import Classifier
 from components.common.serving.decisions import Decisions
 from components.common.settings.spec import Mlflow
 from components.common.tracking.recording import continue_run
@@ -214,6 +215,37 @@ def test_an_image_that_is_lost_meanwhile_is_asked_about_again(
     assert_same(read_answers(output), ask_predict(str(model), [photos], tmp_path))
     assert answer_partitions(listing, str(photos), output, 0, 1) == 0
     assert write_summary(listing, output)["lost"] == 0
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_an_image_that_goes_between_two_looks_at_it_is_asked_about_again(
+    model: Path, photos: Path, tmp_path: Path, is_moved: bool, is_back: bool
+) -> None:
+    """Its sha256 is that of the listing, and what the network saw is something else, or nothing."""
+    listing, output, file = tmp_path / "listing.parquet", tmp_path / "out", photos / "0.png"
+    write_listing(listing, str(photos), str(model), 10)
+    away, classify_all = tmp_path / "away.png", Classifier.classify_all
+    shutil.copy2(file, away)
+
+    def lose(self: Any, images: Any, batch_size: int) -> Any:
+        given = list(images)  # by now each has its sha256
+        if is_moved:
+            file.replace(away)
+        else:
+            Image.new("RGB", (SIZE_PX, SIZE_PX), "red").save(file)
+        answers = list(classify_all(self, given, batch_size))
+        if is_back:
+            shutil.copy2(away, file)
+        yield from answers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "classify_all", lose)
+        assert answer_partitions(listing, str(photos), output, 0, 1) == 1
+    assert write_summary(listing, output)["lost"] == 1
+    shutil.copy2(away, file)
+    assert answer_partitions(listing, str(photos), output, 0, 1) == 1
+    assert_same(read_answers(output), ask_predict(str(model), [photos], tmp_path))
 
 
 def test_unknown_is_told_where_the_version_has_a_limit(
