@@ -55,6 +55,8 @@ def estimate_need(model: keras.Model, settings: Finetune) -> Need:
     slots = SLOTS[settings.optimizer]
     # All of it while the speed is measured and where it is saved; the probe's and the best weights.
     copies = others + slots * trained + 2 * others
+    if settings.lora_rank:  # kernels with their updates added, for the step that is on its way
+        copies += others
     # A gradient, and its sum over the parts of a batch.
     fixed = FLOAT * ((2 + slots) * trained + copies)
     kept, largest, _ = _count_kept(model, trains=False)

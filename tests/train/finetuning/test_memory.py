@@ -70,6 +70,8 @@ def test_memory_is_reckoned_from_what_is_kept(create: Any) -> None:
     image = 4 * (2 * 8 * 8 * 8 + 2 * 3 * 3 * 16 + 2 * 16 + 16 + 4)
     need = estimate_need(take_part(network, LOGITS), settings)
     assert need.fixed == fixed
+    with_lora = estimate_need(take_part(network, LOGITS), Finetune(lora_rank=8))
+    assert with_lora.fixed == fixed + 4 * all_weights  # kernels with their updates
     assert need.image == image
     assert estimate_need(take_part(create(0), LOGITS), settings).image < image / 10
 
