@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from components import STAGES
+from components.common.files.writing import compute_sha256
 from tests.contract.commands import PAGES, ROOT
 from tests.e2e.conftest import FirstRun
 from tests.e2e.project import Project
@@ -136,6 +143,33 @@ def test_one_changed_image_reruns_what_depends_on_it(project: Project) -> None:
     assert photo.is_file()
     kept = re.search(r"(\d+) (?:of \d+ )?shards? (?:written|taken over)", printed)
     assert kept, "preprocess says which shards it wrote and which stood"
+
+
+def test_of_two_at_once_one_says_who_is_at_work_and_a_killed_one_stops_nobody(
+    project: Project,
+) -> None:
+    before = compute_sha256(project.folder / "models/model.keras")
+    first = subprocess.Popen(
+        [Path(sys.executable).with_name("dvc"), "repro", "--force", "--single-item", "train"],
+        cwd=project.folder,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        lock = project.folder / ".dvc/tmp/rwlock"
+        while not (lock.exists() and f'"pid": {first.pid}' in lock.read_text()):
+            assert first.poll() is None, "it ended before the other came"
+            time.sleep(0.1)
+        with pytest.raises(AssertionError, match=rf"being blocked by:\n +\(PID {first.pid}\)"):
+            project.call("dvc", "repro")
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    project.call("dvc", "repro")
+    assert "up to date" in project.call("dvc", "status")
+    assert compute_sha256(project.folder / "models/model.keras") == before
 
 
 def test_predictions_come_from_the_registry(project: Project) -> None:
