@@ -8,17 +8,15 @@ python -m tests.faults --count 99 --minutes 60 --jobs 2 --table docs/operations.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shlex
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,25 +26,28 @@ import psutil
 
 from components.common.tracking.signals import raising_on_sigterm
 from tests.faults.champion import check_champion
+from tests.faults.checks import (
+    check_names,
+    check_processes,
+    check_runs,
+    check_temporary,
+    check_words,
+    let_a_minute_pass,
+)
 from tests.faults.kinds import KINDS
 from tests.faults.project import (
     ASKING,
     COMMANDS,
     LINE,
-    MINE,
-    PHOTOS,
     ROOMS,
     WRITING,
     Line,
     compute_digests,
-    list_names,
     run_undisturbed,
     start,
 )
 from tests.faults.trial import NotTried, Trial
-from tests.trees import read_tree
 
-LAST_SECONDS = 10  # in which what was started may end after who started it
 # Marks in a page between which the table stands.
 BEGIN, END = "<!-- begin: make faults -->", "<!-- end: make faults -->"
 
@@ -228,65 +229,6 @@ def run_once(line: Line, room: str, kind: str, seed: int, place: Path) -> list[i
     check_champion(place)
     check_temporary(place)  # what a killed one left is gone as well
     return codes
-
-
-def check_words(codes: list[int], log: str) -> None:
-    """What failed says so in words; a process that is killed has none."""
-    assert "Traceback" not in log, "a traceback instead of words"
-    if 1 in codes:
-        assert "error: " in log, "it failed without a word"
-
-
-def check_processes(place: Path) -> None:
-    """Nothing that a run started outlives it."""
-    end = time.monotonic() + LAST_SECONDS
-    while left := list_processes(place):
-        assert time.monotonic() < end, f"still running: {', '.join(left)}"
-        time.sleep(0.1)
-
-
-def list_processes(place: Path) -> list[str]:
-    """Return the processes that work in a project."""
-    found = []
-    for process in psutil.process_iter(["cwd", "cmdline"]):
-        if Path(process.info["cwd"] or "/").is_relative_to(place):
-            found.append(" ".join(process.info["cmdline"] or ())[:80])
-    return found
-
-
-def let_a_minute_pass(place: Path) -> None:
-    """Make a temporary folder old whose owner was killed before it had locked it.
-
-    So long the next command takes it for one of a command that begins.
-    """
-    for folder in Path(f"{place}.tmp").glob("*.new"):
-        os.utime(folder, (0, 0))
-
-
-def check_temporary(place: Path) -> None:
-    """Nothing is left where temporary files go."""
-    left = list(Path(f"{place}.tmp").iterdir())
-    assert not left, f"left in TMPDIR: {', '.join(file.name for file in left)}"
-
-
-def check_names(line: Line, room: str, place: Path) -> None:
-    """All of a person's files are as they were, and nothing is there that does not belong."""
-    names = list_names(place)
-    stray = sorted(names - line.names[room])
-    assert not stray, f"left lying: {', '.join(stray)}"
-    assert not (missing := line.names[room] - names), f"gone: {', '.join(sorted(missing))}"
-    for name in MINE:
-        assert (place / name).read_text() == "mine", f"{name} was changed"
-    before = line.folder / "before" / room / PHOTOS
-    assert read_tree(place / PHOTOS) == read_tree(before), "a photo was changed"
-
-
-def check_runs(place: Path) -> None:
-    """No run of MLflow is left as if it still ran."""
-    if (place / "mlflow.db").exists():
-        with closing(sqlite3.connect(place / "mlflow.db")) as store:
-            left = store.execute("select name from runs where status = 'RUNNING'").fetchall()
-        assert not left, f"runs of MLflow still marked as running: {left}"
 
 
 def describe_command(flags: argparse.Namespace, outcomes: Mapping[Any, Outcome]) -> str:
