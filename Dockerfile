@@ -34,7 +34,7 @@ RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --of JSON -o /
 
 # --- what runs -------------------------------------------------------------------------------
 FROM ${BASE}
-# git reads a revision of a DVC project.
+# git reads a revision of a DVC project. A shell stays: Kubeflow starts Python components by `sh`.
 RUN apt-get update -qq && apt-get upgrade -y -qq \
  && apt-get install -y -qq --no-install-recommends git \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \

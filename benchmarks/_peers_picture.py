@@ -79,6 +79,6 @@ def _draw_set(panel: Any, runs: Sequence[Any], names: Mapping[str, str]) -> None
     panel.set_xticks(shown, [f"{tick:g}" for tick in shown])
     panel.minorticks_off()
     panel.set_xlabel("minutes of CPU")
-    panel.set_ylim(min(lows) - 0.01, 1.0)
+    panel.set_ylim(min(lows) - 0.1 * (1 - min(lows)), 1.0)  # and below the lowest
     panel.grid(color=GREY, linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)

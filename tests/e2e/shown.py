@@ -151,7 +151,7 @@ STEPS = (
 )
 
 _CI = "continuous integration is this"
-_NETWORK = "tests/e2e/test_hub_network.py"
+_NETWORK = "tests/e2e/test_folder_network.py"
 _CLUSTER = "no cluster here; its objects: tests/pipelines/test_deploy.py"
 _SERVICE = "no cluster here; its objects: tests/promote/test_deploy.py"
 # Lines that are not run here: the test that runs them, or as much of them as this machine can.
@@ -187,8 +187,10 @@ ELSEWHERE = {
     "export MLFLOW_TRACKING_URI=https://mlflow.example.com": "tests/promote/test_logins.py",
     "mlflow server --backend-store-uri postgresql+psycopg2://user@host/mlflow "
     "--default-artifact-root s3://bucket/runs": "tests/promote/test_servers.py",
-    'make bench BENCH=peers ARGS="--sets digits-5 --install --results peers.csv --picture '
-    'docs/peers.svg"': "half an hour; its parts: tests/contract/test_benchmarks.py",
+    'make bench BENCH=peers ARGS="--sets digits-5 --install --ways darkroom features keras '
+    'pytorch fastai autogluon --results peers.csv --picture docs/peers.svg"': (
+        "half an hour; its parts: tests/contract/test_benchmarks.py"
+    ),
     'make bench BENCH=peers ARGS="--sets digits clothing --clothing clothing-photos.tar '
     '--seeds 3"': "hours; its parts: tests/contract/test_benchmarks.py",
     "python -m components.train weights fetch dinov2_base": _NETWORK,
