@@ -16,15 +16,15 @@ import contextlib
 import csv
 import io
 import json
-import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -81,7 +81,9 @@ def walk(network: Path, project: Path) -> bool:
     )
     told = io.StringIO()
     try:
-        with working_in(project), contextlib.redirect_stdout(told):
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(told):
+            patch.chdir(project)
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'mlflow.db'}")
             words = run_rooms(project, told)
     except (AssertionError, OSError, SystemExit, ValueError) as error:
         print(f"{network.name:<24}{error!r}\n{told.getvalue()[-2000:]}", flush=True)
@@ -90,21 +92,6 @@ def walk(network: Path, project: Path) -> bool:
         shutil.rmtree(project)
     print(f"{network.name:<24}{words}, {time.monotonic() - began:.0f} s", flush=True)
     return True
-
-
-@contextlib.contextmanager
-def working_in(project: Path) -> Iterator[None]:
-    """Let a project be the present folder, with an MLflow of its own."""
-    kept, before = os.environ.get("MLFLOW_TRACKING_URI"), Path.cwd()
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project / 'mlflow.db'}"
-    os.chdir(project)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-        os.environ.pop("MLFLOW_TRACKING_URI")
-        if kept is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = kept
 
 
 def run_rooms(project: Path, told: io.StringIO) -> str:

@@ -25,14 +25,19 @@ PHOTOS = "data/photos"
 UNSET = ("MLFLOW_", "DVC_", "KFP_", "OPENBLAS_", "OMP_")
 
 
-def call(folder: Path, *words: str, **variables: str) -> str:
-    """Run a program in `folder` as in the activated environment; return what it printed."""
+def create_environment() -> dict[str, str]:
+    """Return what a person's shell has once the environment of these tests is activated."""
     known = {k: v for k, v in os.environ.items() if not k.startswith(UNSET)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{known['PATH']}"
+    return known | {"PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+
+def call(folder: Path, *words: str, **variables: str) -> str:
+    """Run a program in `folder` as in the activated environment; return what it printed."""
     done = subprocess.run(
         words,
         cwd=folder,
-        env=known | {"PATH": path, "DVC_NO_ANALYTICS": "1"} | variables,
+        env=create_environment() | variables,
         capture_output=True,
         text=True,
         check=False,

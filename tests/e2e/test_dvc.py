@@ -8,9 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -19,7 +17,7 @@ from components import STAGES
 from components.common.files.writing import compute_sha256
 from tests.contract.commands import PAGES, ROOT
 from tests.e2e.conftest import FirstRun
-from tests.e2e.project import Project
+from tests.e2e.project import Project, create_environment
 
 RAN = re.compile(r"Running stage '(\w+)'")
 
@@ -150,9 +148,9 @@ def test_of_two_at_once_one_says_who_is_at_work_and_a_killed_one_stops_nobody(
 ) -> None:
     before = compute_sha256(project.folder / "models/model.keras")
     first = subprocess.Popen(
-        [Path(sys.executable).with_name("dvc"), "repro", "--force", "--single-item", "train"],
+        ["dvc", "repro", "--force", "--single-item", "train"],
         cwd=project.folder,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        env=create_environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

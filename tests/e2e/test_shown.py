@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,9 +16,17 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from tests.conftest import load_digits
-from tests.e2e.project import ROOT, SIZE_PX, UNSET, clone, hurry, write_photos
+from tests.e2e.project import (
+    ROOT,
+    SIZE_PX,
+    clone,
+    create_environment,
+    hurry,
+    write_photos,
+)
 from tests.e2e.shown import BEGIN, ELSEWHERE, STEPS, Step, list_lines
 from tests.faults.commands import SPACE
+from tests.promote.servers import find_port, running
 from tests.train.networks.tiny_vit import AUGREG, write_timm
 
 SECONDS = 600  # that a step may take
@@ -44,14 +48,10 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.exported: list[str] = []
-        self.server: subprocess.Popen[bytes] | None = None
+        self.server = ExitStack()
         self.port = 0
-        known = {k: v for k, v in os.environ.items() if not k.startswith((*UNSET, "GIT_"))}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{known['PATH']}"
-        self.environment = known | {
-            "PATH": path,
+        self.environment = create_environment() | {
             "HOME": str(folder.parent),
-            "DVC_NO_ANALYTICS": "1",
             # What git and DVC show stays on the terminal.
             "GIT_PAGER": "cat",
             "DVC_PAGER": "cat",
@@ -84,50 +84,14 @@ class Shell:
             self.exported.append(step.line)
 
     def _serve(self, step: Step) -> None:
-        self.stop()
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            self.port = free.getsockname()[1]
-        command = step.command.replace("PORT", str(self.port))
-        with (self.folder.parent / "server.log").open("wb") as log:
-            self.server = subprocess.Popen(
-                ["bash", "-c", command],
-                cwd=self.folder,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        end = time.monotonic() + SECONDS
-        while not _answers(step.serves.replace("PORT", str(self.port))):
-            said = (self.folder.parent / "server.log").read_text()
-            assert self.server.poll() is None, f"{command}\n{said}"
-            assert time.monotonic() < end, f"{command} does not answer\n{said}"
-            time.sleep(0.5)
-
-    def stop(self) -> None:
-        """End the server that runs, with all that it started."""
-        if self.server:
-            os.killpg(self.server.pid, signal.SIGTERM)
-            self.server.wait(60)
-            self.server = None
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5) as answer:  # our own server
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[Shell]:
-    shell = Shell(folder)
-    try:
-        yield shell
-    finally:
-        shell.stop()
+        self.server.close()
+        self.port = find_port()
+        command, address = (
+            words.replace("PORT", str(self.port)) for words in (step.command, step.serves)
+        )
+        words = ["bash", "-c", f"cd {shlex.quote(str(self.folder))} && {command}"]
+        log = self.folder.parent / "server.log"
+        self.server.enter_context(running(words, address, log, self.environment))
 
 
 def make_origin(folder: Path) -> None:
@@ -192,12 +156,12 @@ def test_a_newcomer_copies_every_line(tmp_path: Path) -> None:
         pytest.skip("make did not make this environment, so it would make another")
     make_origin(tmp_path)
     write_photos(tmp_path / "photos")
-    with opened(tmp_path) as shell:
-        for step in BEGIN:
-            shell.run(step)
+    for step in BEGIN:
+        Shell(tmp_path).run(step)
     project = tmp_path / "darkroom"
     furnish(project)
-    with opened(project) as shell:
+    shell = Shell(project)
+    with shell.server:
         for step in STEPS:
             shell.run(step)
             print(step.line, flush=True)
