@@ -32,7 +32,6 @@ from tests.faults.checks import (
     check_runs,
     check_temporary,
     check_words,
-    let_a_minute_pass,
 )
 from tests.faults.kinds import KINDS
 from tests.faults.project import (
@@ -212,9 +211,7 @@ def run_once(line: Line, room: str, kind: str, seed: int, place: Path) -> list[i
         if found[name] not in (expected[name], before.get(name)) and not may_differ
     ]
     assert not wrong, f"after the fault {', '.join(wrong)} is not as in the undisturbed run"
-    if kind == "SIGKILL":
-        let_a_minute_pass(place)
-    else:
+    if kind != "SIGKILL":  # a killed one cannot; the next removes it
         check_temporary(place)
     check_champion(place)
     # What MLflow could not be told is told by a later run.

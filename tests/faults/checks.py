@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from contextlib import closing
@@ -38,15 +37,6 @@ def list_processes(place: Path) -> list[str]:
         if Path(process.info["cwd"] or "/").is_relative_to(place):
             found.append(" ".join(process.info["cmdline"] or ())[:80])
     return found
-
-
-def let_a_minute_pass(place: Path) -> None:
-    """Make a temporary folder old whose owner was killed before it had locked it.
-
-    So long the next command takes it for one of a command that begins.
-    """
-    for folder in Path(f"{place}.tmp").glob("*.new"):
-        os.utime(folder, (0, 0))
 
 
 def check_temporary(place: Path) -> None:

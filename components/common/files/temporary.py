@@ -1,28 +1,145 @@
-"""One folder for all that a command keeps for a while, its libraries included: it goes with it.
+"""Folders for a while: they go with their process, and what a killed one left with the next.
 
-Libraries make folders of their own below TMPDIR, and leave them there when they are stopped or
-fail. A command that is killed can remove nothing: the next one removes what it left.
+Each has a name that is nobody's, and in it a file `owner`, locked as long as its process lives: so
+what a killed process left is told from what a living one needs.
+A command has one such folder for all that it keeps for a while, its libraries included: these make
+folders of their own below TMPDIR, and leave them there when they are stopped or fail.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
+import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-_NAME = re.compile(r"darkroom-[0-9a-f]{16}(\.new)?")
-_NEW = ".new"  # behind the name until the lock is held
-_OWNER = "owner"  # file in it, locked by the command as long as it lives
-_STARTING_SECONDS = 60  # more than a command needs to take its lock
+OWNER = "owner"
+NAME = re.compile(r"darkroom-[0-9a-f]{16}")  # of a command's folder
+STARTING_SECONDS = 60  # more than a process of another machine needs to take its lock
+STALE_SECONDS = 24 * 3600  # on a folder that several machines share
+TRIES = 99  # of a place that others take for a dead one's while it is made
+
+
+def create_place(
+    around: Path, name: str, target: str = "", mode: int = 0o777
+) -> tuple[Path, TextIO]:
+    """Make a new folder that is this process's as long as its owner is open.
+
+    Whoever finds it before the owner is locked takes it for a dead process's and removes it: then
+    another is made.
+
+    Args:
+        around: where; it is made if it is missing.
+        name: of the folder, with {} for 16 hexadecimal digits that make it nobody's.
+        target: what it is for; whoever clears it is told.
+        mode: who may look into it.
+
+    Returns:
+        The folder and its owner.
+
+    Raises:
+        OSError: if none can be made; then nothing of it stays.
+    """
+    for _ in range(TRIES):
+        place = around / name.format(f"{secrets.token_hex(4)}{_compute_host_mark()}")
+        with suppress(FileNotFoundError):
+            around.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode)
+            try:
+                return place, _take(place, target)
+            except BaseException:
+                shutil.rmtree(place, ignore_errors=True)
+                raise
+    raise FileNotFoundError(errno.ENOENT, "what is new there is gone at once", str(around))
+
+
+def clear_places(
+    around: Path, pattern: re.Pattern[str], remove: Callable[[Path, str], None]
+) -> None:
+    """Remove the places that killed processes left in a folder.
+
+    Args:
+        around: the folder.
+        pattern: of their names.
+        remove: gets a place and its target; an empty one if the process had not come to tell it.
+    """
+    with os.scandir(around) as entries:
+        found = [
+            Path(entry.path)
+            for entry in entries
+            if pattern.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+    for place in found:
+        with suppress(OSError):  # another process clears as well, or its own lives
+            _clear(place, remove)
+
+
+def _take(place: Path, target: str) -> TextIO:
+    """Make and lock the owner of a place; FileNotFoundError if another process removed it."""
+    stream = (place / OWNER).open("w", encoding="utf-8")
+    try:
+        with suppress(OSError):  # a file system without locks: then nothing is cleared either
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        json.dump({"host": socket.gethostname(), "target": target}, stream)
+        stream.flush()
+        (place / OWNER).stat()  # who locked it before this process has removed it
+    except BaseException:
+        with suppress(OSError):
+            stream.close()
+        raise
+    return stream
+
+
+def _clear(place: Path, remove: Callable[[Path, str], None]) -> None:
+    """Remove a place if its process was killed; OSError if it lives."""
+    owner = place / OWNER
+    is_ours = _compute_host_mark() in place.name
+    may_start = not is_ours and time.time() - place.stat().st_mtime < STARTING_SECONDS
+    if not owner.exists():
+        if not may_start:
+            place.rmdir()  # not what is in it: its process may be about to take it
+        return
+    with owner.open("r+", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        told = stream.read()
+        target = _find_dead_target(told, owner.stat().st_mtime) if told else ""
+        if target is not None and (told or not may_start):
+            remove(place, target)
+
+
+def _find_dead_target(told: str, seconds: float) -> str | None:
+    """Return the target of an owner that lives no more; None if it may live, or is no such.
+
+    Args:
+        told: by the owner.
+        seconds: when, since the epoch.
+    """
+    try:
+        found = json.loads(told)
+        # Some file systems that several machines share know only the locks of their own machine.
+        is_stale = time.time() - seconds > STALE_SECONDS
+        is_dead = found["host"] == socket.gethostname() or is_stale
+        return Path(found["target"]).name if is_dead else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _compute_host_mark() -> str:
+    """Return how this machine's places are told before they have an owner."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 @contextmanager
@@ -36,11 +153,12 @@ def keeping_in_one_folder() -> Iterator[None]:
     before, process = os.environ.get("TMPDIR"), os.getpid()
     try:
         with _holding_signals():  # tempfile tries places by files, and folders are made in steps
-            folder = Path(tempfile.gettempdir()) / f"darkroom-{secrets.token_hex(8)}"
+            around = Path(tempfile.gettempdir())
+            clear_places(around, NAME, _remove)
+            folder, owner = create_place(around, "darkroom-{}", mode=0o700)
             # What is registered first is called last: matplotlib, without a home, registers its
             # own.
-            atexit.register(_remove, folder, process)
-            _make(folder)
+            atexit.register(_end, folder, owner, process)
     except OSError:
         yield
         return
@@ -64,48 +182,14 @@ def _holding_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _remove(folder: Path, process: int) -> None:
+def _remove(folder: Path, _: str) -> None:
+    """Remove the folder of a command of this user that was killed."""
+    if folder.stat().st_uid == os.getuid():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(folder: Path, owner: TextIO, process: int) -> None:
+    """Remove the folder of this process, and let its lock go; a fork that ends does neither."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(_name_unborn(folder), ignore_errors=True)
-
-
-def _name_unborn(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}{_NEW}")
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and take its lock for good, after those of killed commands are gone."""
-    _clear_abandoned(folder.parent)
-    unborn = _name_unborn(folder)
-    unborn.mkdir(0o700)
-    lock = os.open(unborn / _OWNER, os.O_CREAT | os.O_RDWR, 0o600)
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    unborn.rename(folder)
-
-
-def _clear_abandoned(around: Path) -> None:
-    """Remove the folders of this user's commands that live no more."""
-    with os.scandir(around) as entries:
-        found = [
-            Path(entry.path)
-            for entry in entries
-            if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        ]
-    for folder in found:
-        with suppress(OSError):  # another command clears as well
-            if folder.stat().st_uid == os.getuid() and _is_abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Whether nobody holds the lock of a folder, or nobody came to take it."""
-    if folder.name.endswith(_NEW):
-        return time.time() - folder.stat().st_mtime > _STARTING_SECONDS
-    try:
-        with (folder / _OWNER).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        owner.close()

@@ -12,8 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,12 +29,10 @@ from components.common.files.ownership import (
     note_file,
     write_stamp,
 )
+from components.common.files.temporary import OWNER, clear_places, create_place
 
 NEW, OLD = "new", "old"  # in it: what is written, and what it replaces
 PLACE = re.compile(r"\.darkroom-[0-9a-f]{16}\.partial")  # of what is being written
-OWNER = "owner"  # file in it, locked by the process that writes
-STARTING_SECONDS = 60  # more than a process needs to say what it writes
-STALE_SECONDS = 24 * 3600  # on a folder that several machines share
 
 
 @contextmanager
@@ -146,29 +142,19 @@ def _remove_empty(folder: Path) -> None:
 
 @contextmanager
 def _making_place(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside a target, for what is to take its place; afterwards it is gone.
-
-    Its name is nobody's, and the file `owner` in it is locked as long as this process lives: so
-    what a killed process left is told from what a living one needs, and removed by the next.
-    """
-    import fcntl
-
+    """Yield a new folder beside a target, for what is to take its place; afterwards it is gone."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(target.parent)
-        place = target.parent / f".darkroom-{secrets.token_hex(8)}.partial"
-        (place / NEW).mkdir(parents=True)
+        place, owner = create_place(target.parent, ".darkroom-{}.partial", target.name)
     except OSError as error:
         raise DarkroomError(
             f"{error.filename or target}: cannot be written ({error.strerror}); mend that, or give "
             "another path"
         ) from None
-    with (place / OWNER).open("w", encoding="utf-8") as stream:
-        with suppress(OSError):  # a file system without locks: then nothing is cleared either
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        json.dump({"host": socket.gethostname(), "target": target.name}, stream)
-        stream.flush()
+    with owner:
         try:
+            (place / NEW).mkdir()
             yield place
         finally:
             _close(place, target)
@@ -176,39 +162,15 @@ def _making_place(target: Path) -> Iterator[Path]:
 
 def _clear_leftovers(folder: Path) -> None:
     """Remove what killed processes left in a folder; put back what one was about to replace."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if PLACE.fullmatch(entry.name)]
-    for place in (folder / name for name in names):
-        target = _find_dead_target(place)
-        with suppress(OSError):  # another process clears as well
-            if target:
-                _close(place, folder / target)
-            elif time.time() - place.stat().st_mtime > STARTING_SECONDS:
-                _remove_unborn(place)
+    clear_places(folder, PLACE, _close_leftover)
 
 
-def _find_dead_target(place: Path) -> str:
-    """Return what a leftover was for; empty while its process may live, or if it is no such."""
-    import fcntl
-
-    try:
-        with (place / OWNER).open("r+", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found = json.load(stream)
-            age_seconds = time.time() - (place / OWNER).stat().st_mtime
-        # Some file systems that several machines share know only the locks of their own machine.
-        is_dead = found["host"] == socket.gethostname() or age_seconds > STALE_SECONDS
-        return Path(found["target"]).name if is_dead else ""
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
-
-
-def _remove_unborn(place: Path) -> None:
-    """Remove a place whose process was killed before it said what it was for, if it is empty."""
-    if (place / OWNER).exists() and (place / OWNER).stat().st_size:
+def _close_leftover(place: Path, target: str) -> None:
+    if target:
+        _close(place, place.parent / target)
         return
-    _remove_empty(place / NEW)
-    (place / OWNER).unlink(missing_ok=True)
+    _remove_empty(place / NEW)  # an earlier version made it first
+    (place / OWNER).unlink()
     place.rmdir()
 
 
@@ -218,7 +180,8 @@ def _close(place: Path, target: Path) -> None:
     if old.exists() and not os.path.lexists(target):
         old.replace(target)
     _discard(old, find_listed(old), target)
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(place / NEW, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)  # its owner last: a kill between leaves a leftover
 
 
 def _discard(old: Path, names: Iterable[str], target: Path) -> None:

@@ -26,6 +26,7 @@ CARRIED = (
     "common/files/ownership.py",
     "common/files/recorded.py",
     "common/files/schema.py",
+    "common/files/temporary.py",
     "common/files/writing.py",
     "common/host.py",
     "common/images/__init__.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,31 +13,53 @@ from pathlib import Path
 import pytest
 
 from components.common.files.ownership import STAMP
-from components.common.files.writing import write_text, writing, writing_folder
+from components.common.files.temporary import OWNER, create_place
+from components.common.files.writing import remove_written, write_text, writing, writing_folder
 from tests.trees import put, read_tree
 
 from .test_writing import OURS, write_two
 
 
-def run_and_kill(step: int, body: Callable[[], None]) -> bool:
-    """Run a body in a process that dies by SIGKILL at its nth touch of the disk; whether it did."""
+def run_with(step: int, fault: Callable[[], None], body: Callable[[], None]) -> int:
+    """Run a body in a process in which a fault happens at its nth touch of the disk.
+
+    Returns:
+        How the process ended, as os.waitpid has it: 0 if it came to its end in peace.
+    """
     child = os.fork()
     if not child:
         left = step
 
         def count(event: str, _: object) -> None:
             nonlocal left
-            if event == "open" or event.startswith("os."):
+            if event == "open" or event.startswith(("os.", "fcntl.")):
                 left -= 1
-                if left < 0:
-                    signal.raise_signal(signal.SIGKILL)
+                if left == -1:
+                    fault()
 
+        status = 1
         try:
             sys.addaudithook(count)
             body()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1]
+
+
+def run_and_kill(step: int, body: Callable[[], None]) -> bool:
+    """Run a body in a process that dies by SIGKILL at its nth touch of the disk; whether it did."""
+    return os.WIFSIGNALED(run_with(step, lambda: signal.raise_signal(signal.SIGKILL), body))
+
+
+def in_another_process(body: Callable[[], None]) -> None:
+    child = os.fork()
+    if not child:
+        try:
+            body()
         finally:
             os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    os.waitpid(child, 0)
 
 
 @pytest.mark.slow
@@ -62,18 +85,52 @@ def test_a_kill_at_any_moment_leaves_old_or_new_and_all_that_is_not_ours(tmp_pat
         found = {name: text for name, text in read_tree(target).items() if name != STAMP}
         assert found in (before, {"a/1.png": b"new", "c/3.png": b"new"})
         assert not file.exists() or file.read_text() == "new"
-        left = {path for path in tmp_path.iterdir() if path.name.endswith(".partial")}
-        # Killed before it said what it was for: it is left for a minute, for it may live.
-        assert not any(any(read_tree(place).values()) for place in left)
-        for place in left:
-            os.utime(place, (0, 0))
-        write_text(tmp_path / "other.csv", "clears the rest")
         assert {file.name for file in tmp_path.iterdir()} <= OURS
         step += 1
     assert step > 30, "there are so many touches"
     assert len(read_tree(tmp_path / "mine")) == step
     work()
     assert (target / "c" / "3.png").read_text() == "new"
+
+
+def test_a_folder_in_which_a_process_was_killed_can_go_at_once(tmp_path: Path) -> None:
+    """As the checkpoint of a training does; a place without an owner kept it for a minute."""
+    folder, step, dies = tmp_path / "model.checkpoint", 0, True
+    while dies:
+        folder.mkdir()
+        dies = run_and_kill(step, lambda: write_text(folder / "part.json", "new"))
+        remove_written(folder)
+        assert not folder.exists(), step
+        step += 1
+    assert step > 10, "there are so many touches"
+
+
+@pytest.mark.parametrize("step", range(24))
+def test_one_that_clears_while_another_begins_takes_nothing_from_it(
+    tmp_path: Path, step: int
+) -> None:
+    """Until its lock is held, a place may be taken for a dead one's: then another is made."""
+
+    def clear() -> None:
+        in_another_process(lambda: write_text(tmp_path / "other.csv", "clears"))
+
+    assert run_with(step, clear, lambda: write_text(tmp_path / "out.csv", "ours")) == 0
+    assert (tmp_path / "out.csv").read_text() == "ours"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_another_machine_begins_is_left_for_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, owner = create_place(tmp_path, ".darkroom-{}.partial", "out.csv")
+    with owner:  # locked on a file system that knows only the locks of its own machine
+        (place / OWNER).write_text("")
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    write_text(tmp_path / "other.csv", "clears")
+    assert place.exists()
+    os.utime(place, (0, 0))
+    write_text(tmp_path / "other.csv", "clears again")
+    assert not place.exists()
 
 
 def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
