@@ -41,7 +41,6 @@ EARLY = 2  # epochs after which the fall of the loss can be seen
 # much of the probe's log loss gained, or one standard error.
 LEAST_GAIN = 0.02
 ROUNDING = 1e-3  # share of it that says nothing: where nothing can be learnt, losses still waver
-FEW = 150  # of fewer validation images it must show a loss, by one standard error
 HALF_WAY = 0.5  # a blend that shows early what full strength shows late
 
 
@@ -227,8 +226,9 @@ class _Second:
         # 0.15, 0.11, 0.06 where the probe had 0.11.
         fall = min(1.0, done[-1].loss / done[-2].loss)
         falls = done[-1].loss * fall ** (progress.epochs - len(done)) < probe
-        few = len(self.contest.probe.losses) < FEW  # they would end what is good by luck
-        is_good = falls or best > (-error if few else min(error, LEAST_GAIN * probe))
+        # Few images would end what is good by luck.
+        wanted = -error if self.contest.has_few else min(error, LEAST_GAIN * probe)
+        is_good = falls or best > wanted
         if is_good and max(abs(best), error) > ROUNDING * probe:
             return False
         said = f"validation log loss {probe - best:.3f} at best, the probe's is {probe:.3f}"
@@ -249,10 +249,11 @@ class _Second:
 
     def _blend(self) -> Iterator[Epoch]:
         """Yield the best blend of the probe with the epoch that is held, if it is better."""
-        rivals = [(self._judge_blend(share), share) for share in SHARES]
-        best, share = min(rivals, key=lambda rival: rival[0].loss)
         tuned = self.contest.tuned
-        if tuned is None or best.loss >= tuned.loss:
+        assert tuned is not None
+        best = self.contest.choose([*map(self._judge_blend, SHARES), tuned])
+        share = best.epoch.blend
+        if share is None:
             return
         say(
             f"{share:.0%} of the fine-tuned weights, the rest the probe's: validation log loss "

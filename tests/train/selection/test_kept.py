@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from components.common.artifacts.history import Epoch
-from components.train.selection.kept import Contest, Judged, compute_gain
+from components.train.selection.kept import FEW, Contest, Judged, compute_gain
 
 
 def make(number: int, losses: np.ndarray | float, accuracy: float = 0.5) -> Judged:
@@ -78,3 +78,28 @@ def test_an_attempt_that_failed_is_forgotten_and_a_blend_takes_its_place() -> No
     contest.take(make(3, HARD * 0.7))
     assert contest.kept.epoch.epoch == 3
     assert [one.epoch.epoch for one in contest.epochs] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("images", "kept"), [(30, 1), (FEW - 1, 1), (FEW, 0), (400, 0)])
+@pytest.mark.parametrize("behind", [-0.5, 0.5])  # standard errors
+def test_few_images_must_show_a_loss_and_many_a_gain(images: int, kept: int, behind: float) -> None:
+    noise = np.random.default_rng(4).normal(0, 1.0, images)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)  # standard error of its mean: 1 / sqrt(n)
+    losses = HARD[:images] + noise + behind / np.sqrt(images)
+    gain, error = compute_gain(losses, HARD[:images])
+    assert gain / error == pytest.approx(-behind)
+    assert hold(HARD[:images], losses).kept.epoch.epoch == kept
+    # A loss by more than one error decides whatever their number.
+    assert hold(HARD[:images], losses + 2 * error).kept.epoch.epoch == 0
+
+
+def test_of_blends_few_images_leave_the_last_that_is_not_clearly_worse() -> None:
+    random = np.random.default_rng(5)
+    for images in (20, 400):
+        noise = random.normal(0, 1.0, images)
+        noise -= noise.mean()
+        base = HARD[:images]
+        rivals = [make(1, base), make(2, base + noise + 0.01), make(3, base + 2.0)]
+        chosen = hold(base).choose(rivals)
+        assert chosen.epoch.epoch == (2 if images < FEW else 1)
+        assert hold(base).choose([make(1, base), make(2, base)]).epoch.epoch == 2  # equal: the last
