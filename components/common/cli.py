@@ -28,6 +28,7 @@ from components.common.files.temporary import keeping_in_one_folder
 from components.common.settings.addresses import refuse_credentials
 from components.common.settings.flags import read_path
 from components.common.settings.kubeflow import Kubeflow
+from components.common.settings.machine import Machine
 from components.common.settings.missing import describe_missing, find_missing
 from components.common.settings.params import read_params, read_yaml, suggest
 from components.common.settings.spec import SHARED_SECTIONS, is_shared
@@ -172,10 +173,12 @@ def check_paths(room: str, inputs: Any, outputs: Any) -> None:
 
 
 def _read_values(file: Path) -> dict[str, Any]:
-    """Check all settings: those of the file, and of the environment what would be written down."""
+    """Check all settings, of the environment too what would be written down; bound the memory."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     refuse_credentials(uri, "MLFLOW_TRACKING_URI", is_whole=True)
-    return read_params(file, create_schema())
+    values = read_params(file, create_schema())
+    values["machine"].apply()
+    return values
 
 
 def _say_missing(file: Path, room: str, params: Any) -> None:
@@ -205,7 +208,7 @@ def _take_params(values: dict[str, Any], room: str) -> Any:
 
 def create_schema() -> dict[str, type]:
     """Return all sections of params.yaml: name → the dataclass of its keys."""
-    schema: dict[str, type] = {**SHARED_SECTIONS, "kubeflow": Kubeflow}
+    schema: dict[str, type] = {**SHARED_SECTIONS, "machine": Machine, "kubeflow": Kubeflow}
     for name in ROOMS:
         kind = importlib.import_module(f"components.{name}.spec").Params
         if dataclasses.fields(kind):

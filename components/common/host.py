@@ -18,6 +18,8 @@ OWN_GROUPS = Path("/proc/self/cgroup")  # which groups this process is in: `numb
 # which a wait of a few milliseconds is lost.
 THREAD_OPERATIONS = 1e9
 
+_allowed: list[float] = []  # GB that a person allows this process; empty: what is free
+
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 LIMITS = (  # files of a group, of version 2 and of version 1, and entries of its memory.stat
@@ -90,8 +92,29 @@ def limit_blas(operations: float) -> Iterator[int]:
         yield threads
 
 
+def limit_memory(most_gb: float | None) -> None:
+    """Let this process take no more memory than a person allows; None: whatever is free.
+
+    Args:
+        most_gb: GB, what it has taken already included.
+    """
+    _allowed[:] = [] if most_gb is None else [most_gb]
+
+
+def describe_memory(free: int) -> str:
+    """Return how much memory is free, and of what, as a message says it.
+
+    Args:
+        free: of :func:`find_free_memory`.
+    """
+    limit = f" of machine.memory_gb ({_allowed[0]:g})" if _allowed else ""
+    return f"{free / 1e9:,.1f} GB{limit} are free"
+
+
 def find_free_memory(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
     """Return the bytes that this process may still take: of the machine, or of its container.
+
+    Or of what :func:`limit_memory` left it.
 
     Args:
         cgroup: where the limits stand.
@@ -107,6 +130,10 @@ def find_free_memory(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> in
                 # Pages of files count as used, and are given up when they are wanted.
                 kept = sum(_read_entry(folder / "memory.stat", name) for name in caches)
                 free = min(free, max(0, numbers[0] - numbers[1] + kept))
+    if _allowed:
+        own = psutil.Process().memory_info()
+        taken = own.rss - getattr(own, "shared", 0)  # less pages of files, where the system tells
+        free = min(free, max(0, int(_allowed[0] * 1e9) - taken))
     return free
 
 

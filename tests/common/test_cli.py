@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from components import ROOMS
 from components.common.cli import ROOM_ITSELF, read_commands, run_room
+from components.validate.spec import Outputs
 
 
 def type_in(room: str, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[object, str, str]:
@@ -142,3 +144,25 @@ def test_flags_that_would_be_passed_over_are_refused(
     code, out, err = type_in("train", *words, capsys=capsys)
     assert (code, out) == (1, "")
     assert told in err
+
+
+def test_a_room_takes_what_machine_memory_gb_allows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0.3 GB are counted for validate whatever the number of its images."""
+    words = ["--images", str(tmp_path / "photos"), "--params", str(tmp_path / "params.yaml")]
+    for field in dataclasses.fields(Outputs):
+        words += [f"--{field.name.replace('_', '-')}", str(tmp_path / "out" / field.name)]
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "cat" / "1.png").write_bytes(b"")
+    (tmp_path / "params.yaml").write_text("machine:\n  memory_gb: 0.2\n")
+    code, _, told = type_in("validate", *words, capsys=capsys)
+    assert code == 1
+    assert "1 images take about 0.3 GB of memory here" in told
+    assert "GB of machine.memory_gb (0.2) are free: give this machine" in told
+    (tmp_path / "params.yaml").write_text("machine:\n  memory_gb: auto\n")
+    _, _, told = type_in("validate", *words, capsys=capsys)
+    assert "take about" not in told
+    (tmp_path / "params.yaml").write_text("machine:\n  memory_gb: 0\n")
+    _, _, told = type_in("validate", *words, capsys=capsys)
+    assert "machine.memory_gb must be 0.1 to 1e+06, or 'auto'; got 0" in told

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from components.common.host import count_cores, count_visible_cores, find_free_memory
+from components.common.host import (
+    count_cores,
+    count_visible_cores,
+    describe_memory,
+    find_free_memory,
+    limit_memory,
+)
 from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
@@ -202,3 +209,21 @@ def test_without_a_limit_it_is_the_machine_s(tmp_path: Path, files: dict[str, st
     write(tmp_path, files)
     free = find_free_memory(tmp_path, tmp_path / "own")
     assert 1_000_000 < free <= psutil.virtual_memory().total
+
+
+@pytest.fixture
+def limits() -> Iterator[Callable[[float], None]]:
+    yield limit_memory
+    limit_memory(None)
+
+
+def test_a_person_may_allow_less(limits: Callable[[float], None]) -> None:
+    """What the process has taken counts, of files that it reads nothing."""
+    own = psutil.Process().memory_full_info()
+    limits(0.001)
+    assert find_free_memory() == 0
+    assert describe_memory(0) == "0.0 GB of machine.memory_gb (0.001) are free"
+    limits(own.uss / 1e9 + 1)
+    assert find_free_memory() == pytest.approx(1e9, abs=2e8)
+    limits(1e6)
+    assert find_free_memory() <= psutil.virtual_memory().total

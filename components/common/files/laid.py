@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from components.common.errors import DarkroomError
-from components.common.host import find_free_memory
+from components.common.host import describe_memory, find_free_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,14 +66,15 @@ def check_memory(count: int, image_bytes: int, advice: str, least_bytes: int = 0
         least_bytes: that are taken whatever their number.
 
     Raises:
-        DarkroomError: if they take more than is free, of the machine or of its container.
+        DarkroomError: if they take more than is free, of the machine, its container, or
+            machine.memory_gb.
     """
     need, free = least_bytes + count * image_bytes, find_free_memory()
     if need > free:
         raise DarkroomError(
             f"{count:,} images take about {need / 1e9:,.1f} GB of memory here, "
-            f"{image_bytes:,} bytes each, and {free / 1e9:,.1f} GB are free: give this machine, or "
-            f"its container, more; {advice}"
+            f"{image_bytes:,} bytes each, and {describe_memory(free)}: give this machine, or its "
+            f"container, more; {advice}"
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from components.common.artifacts.dataset import Dataset
 from components.common.artifacts.groups import read_groups
 from components.common.errors import DarkroomError
-from components.common.host import find_free_memory
+from components.common.host import describe_memory, find_free_memory
 from components.common.shards.examples import Examples, read_split
 from components.common.shards.stored import open_split
 from components.common.terminal import say
@@ -35,7 +35,7 @@ def read_train_and_val(folder: Path, dataset: Dataset) -> tuple[Examples, Exampl
             )
     images = dataset.splits["train"].examples + dataset.splits["val"].examples
     needed, free = images * dataset.form.size_px**2 * 3, find_free_memory()
-    sizes = f"train and val are {_describe(needed)} as pixels, {_describe(free)} of memory are free"
+    sizes = f"train and val are {_describe(needed)} as pixels, {describe_memory(free)}"
     if needed <= SHARE * free:
         say(f"{sizes}: kept in memory")
         found = read_split(folder, "train"), read_split(folder, "val")

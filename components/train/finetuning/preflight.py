@@ -9,7 +9,7 @@ import numpy as np
 
 from components.common.backend import keras, tf
 from components.common.errors import DarkroomError
-from components.common.host import find_free_memory
+from components.common.host import describe_memory, find_free_memory
 from components.common.terminal import describe_seconds, say
 from components.train.feed.material import Material
 from components.train.finetuning.fitting import Finetuning, Progress, has_gpu
@@ -149,7 +149,7 @@ def _cut_to_memory(network: keras.Model, material: Material, progress: Progress)
     images = own // parts
     say(
         f"memory: a step with {images} images at once wants {need.count(images) / 1e9:.1f} to "
-        f"{_in_gb(need.count(images) + SPARE)}, {_in_gb(free)} are free"
+        f"{_in_gb(need.count(images) + SPARE)}, {describe_memory(free)}"
     )
     if not any_of(need.count(images) > free):
         if parts > progress.accumulate:
@@ -193,7 +193,7 @@ def _describe_shortage(network: keras.Model, settings: Finetune, need: Need, fre
         ways = f"set train.finetune.remat to true (about {_in_gb(less.count(1))}), {ways}"
     return (
         f"train: fine-tuning wants about {_in_gb(need.count(1))} of memory with one image at a "
-        f"time, and {_in_gb(free)} are free: {ways}"
+        f"time, and {describe_memory(free)}: {ways}"
     )
 
 
