@@ -184,6 +184,17 @@ class Stopwatch:
         return describe_seconds(self.seconds)
 
 
+def count_of(number: int, one: str, many: str = "") -> str:
+    """Return a number and what it counts: `1 file`, `1,234 files`.
+
+    Args:
+        number: of them.
+        one: word for one of them; a verb may go with it.
+        many: words for another number; without it, those for one with an s.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def describe_seconds(seconds: float) -> str:
     """Return a duration as a person says it: ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 10:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from components.common.files.ownership import check_apart, find_real
 from components.common.files.writing import write_text, writing_folder
 from components.common.settings.addresses import hide_secrets
-from components.common.terminal import Stopwatch, say
+from components.common.terminal import Stopwatch, count_of, say
 from components.ingest.contents import count_images
 from components.ingest.digits import write_digits
 from components.ingest.download import bring
@@ -31,4 +31,5 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
             # On the disk of the images: where they will have room, so has the archive.
             bring(params.source, params.sha256, folder, outputs.images.parent)
         count = count_images(folder)
-    say(f"{count:,} images from {hide_secrets(params.source)} in {outputs.images} ({watch})")
+    found = count_of(count, "image")
+    say(f"{found} from {hide_secrets(params.source)} in {outputs.images} ({watch})")

@@ -66,7 +66,7 @@ def run(inputs: Inputs, outputs: Outputs, params: Params) -> None:
     rest = f"; {left_out}" if left_out else ""
     tell(f"{done - bad:,} of {done:,} images answered{where}{doubts} ({watch}){rest}")
     if bad == done:
-        raise DarkroomError(f"not one of {done} images could be read; the reasons are above")
+        raise DarkroomError(f"no image of {done:,} could be read; the reasons are above")
 
 
 def create_rows(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from components.common.artifacts.manifest import SPLITS
 from components.common.errors import DarkroomError
+from components.common.terminal import count_of
 from components.preprocess.splits.reasons import ALONE, ALSO, COPY, FILLED, OUT_WORDS, PARTED
 
 SHOWN = 5  # names in a message
@@ -40,8 +41,8 @@ def _explain_empty(splits: pd.DataFrame, name: str) -> str:
     if len(away):
         first = away.iloc[0].partition("; ")[0].removeprefix(OUT_WORDS)
         return (
-            f"its {len(away):,} images are left out, since copies of them, or images of their "
-            f"groups, are in another split ({first}); "
+            f"its {count_of(len(away), 'image is', 'images are')} left out, since copies of them, "
+            f"or images of their groups, are in another split ({first}); "
             "add images, mend groups or given splits, or set preprocess.leakage to warn"
         )
     images = splits[splits["split"].notna()]
@@ -105,13 +106,13 @@ def describe_splits(
     copies = (why.str.startswith(COPY) & splits["split"].isna()).sum()
     if copies:
         yield (
-            f"{copies:,} near-duplicates left out, so that they do not leak into another split "
+            f"{count_of(copies, 'near-duplicate')} left out, so as not to leak into another split "
             "(column `why`); a `group` column in metadata.csv keeps pictures of a series together"
         )
     leaking = (why.str.contains(ALSO, regex=False) & splits["split"].notna()).sum()
     if leaking:
         yield (
-            f"warning: {leaking:,} images of given splits nearly repeat an image of another one; "
+            f"warning: {count_of(leaking, 'image')} of given splits like an image of another one; "
             "preprocess.leakage: exclude leaves them out of train"
         )
 
@@ -128,17 +129,17 @@ def _find_parted_groups(splits: pd.DataFrame, groups: pd.Series) -> Iterator[str
         ]
         more = f" and {len(parted) - SHOWN:,} more" if len(parted) > SHOWN else ""
         yield (
-            f"warning: {len(parted):,} groups lie in more than one given split: "
-            f"{', '.join(named)}{more}; preprocess.leakage: exclude leaves them out of train"
+            f"warning: {count_of(len(parted), 'group lies', 'groups lie')} in more than one given "
+            f"split: {', '.join(named)}{more}; preprocess.leakage: exclude leaves them out of train"
         )
     lost = groups[splits["why"].str.startswith(PARTED) & splits["split"].isna()].value_counts()
     if len(lost):
         named = [f"{name} ({count:,})" for name, count in lost[:SHOWN].items()]
         more = f" and {len(lost) - SHOWN:,} more" if len(lost) > SHOWN else ""
         yield (
-            f"{lost.sum():,} images left out, because the rest of their group is in another split: "
-            f"{', '.join(named)}{more}; give all images of a group one split in metadata.csv, or "
-            "remove splits.parquet if groups are new and all may be drawn anew"
+            f"{count_of(lost.sum(), 'image')} left out, because the rest of their group is in "
+            f"another split: {', '.join(named)}{more}; give all images of a group one split in "
+            "metadata.csv, or remove splits.parquet if groups are new and all may be drawn anew"
         )
 
 

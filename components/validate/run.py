@@ -22,7 +22,7 @@ from components.common.files.cells import shield_path, shield_text
 from components.common.files.laid import check_memory, lay_down, lay_text, laying_in
 from components.common.files.writing import write_text, writing, writing_folder
 from components.common.images.listing import count_files
-from components.common.terminal import Stopwatch, say
+from components.common.terminal import Stopwatch, count_of, say
 from components.validate.copies.compared import Compared
 from components.validate.copies.copies import find_pictures
 from components.validate.copies.sketchbook import Sketchbook
@@ -253,6 +253,6 @@ def find_limits(params: Params) -> Limits:
 def _say_counts(manifest: pd.DataFrame, usable: pd.DataFrame, watch: Stopwatch) -> None:
     size = manifest["bytes"].sum() / 1e6
     say(
-        f"{len(manifest):,} files read, {size:,.0f} MB ({watch}): {len(usable):,} usable images of "
-        f"{usable['label'].nunique():,} classes"
+        f"{count_of(len(manifest), 'file')} read, {size:,.0f} MB ({watch}): {len(usable):,} usable "
+        f"images of {usable['label'].nunique():,} classes"
     )

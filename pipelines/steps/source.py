@@ -24,7 +24,7 @@ from components.common.images.stores.listing import (
     place_in,
 )
 from components.common.settings.kubeflow import Fetch
-from components.common.terminal import say
+from components.common.terminal import count_of, say
 from components.common.tracking.failures import hide_password
 
 GIT_TOKEN = "DARKROOM_GIT_TOKEN"  # noqa: S105 - name of a variable, set from a secret
@@ -62,7 +62,8 @@ class Source:
             pairs = zip(self.entries, self.written, strict=True)
             old = [entry for entry, written in pairs if written < moment]
             if compute_digest(old) == digest:
-                say(f"{len(self.entries) - len(old):,} files came since the source was looked at")
+                more = len(self.entries) - len(old)
+                say(f"{count_of(more, 'file')} came since the source was looked at")
                 return replace(self, digest=digest, entries=old, written=())
         return None
 

@@ -74,7 +74,7 @@ def test_names_without_the_flag_of_utf8(
     unpack(write_raw_zip(tmp_path / "a", name.encode(encoding), system), folder, "photos")
     assert list_files(folder) == ["dog/1.png", name]
     out = capsys.readouterr().out
-    said = f"1 names in photos are not UTF-8 and were read as {encoding}"
+    said = f"1 name in photos not in UTF-8, read as {encoding}"
     assert (said in out) == (encoding != "utf-8")
 
 
@@ -104,7 +104,7 @@ def test_encoding_of_names_is_told_by_their_letters(
     (tmp_path / "a").write_bytes(data)
     unpack(tmp_path / "a", folder, "photos")
     assert list_files(folder) == sorted(name.split("/", 1)[1] for name in names)
-    assert f"are not UTF-8 and were read as {encoding}" in capsys.readouterr().out
+    assert f"not in UTF-8, read as {encoding}" in capsys.readouterr().out
 
 
 def test_name_in_the_extra_field_of_info_zip(tmp_path: Path, folder: Path) -> None:

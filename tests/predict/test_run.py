@@ -121,7 +121,7 @@ def test_batches_change_nothing(
 def test_nothing_readable_fails_but_says_so_for_each(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(DarkroomError, match="not one of 1 images could be read"):
+    with pytest.raises(DarkroomError, match="no image of 1 could be read"):
         predict(model, photos / "broken.jpg", output=tmp_path / "answers.csv")
     assert "not a readable image" in (tmp_path / "answers.csv").read_text()
 

@@ -156,7 +156,7 @@ def test_what_a_server_logged_tells_the_same_as_the_images(
     assert (by_log["images"], by_log["unreadable"]) == (120, 1)
     for ours, theirs in zip(by_log["shifts"], by_image["shifts"], strict=True):
         assert ours["effect"] == pytest.approx(theirs["effect"], abs=0.01)
-    assert "120 answers of this version in the log, 1 images" in capsys.readouterr().err
+    assert "120 answers of this version in the log, 1 image" in capsys.readouterr().err
     text = log.read_text()
     assert hashlib.sha256(images[0].read_bytes()).hexdigest() in text
     assert len(text) / 125 < 500  # bytes a line

@@ -244,7 +244,7 @@ def test_given_splits_and_leakage_are_told(
     splits = pd.read_parquet(outputs.splits)
     assert list(splits["split"]) == given
     printed = capsys.readouterr().out
-    assert "warning: 1 images of given splits nearly repeat an image of another one" in printed
+    assert "warning: 1 image of given splits like an image of another one" in printed
 
 
 # --- what is refused ---------------------------------------------------------------------------

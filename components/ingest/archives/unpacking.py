@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from components.common.errors import DarkroomError
-from components.common.terminal import bar, say
+from components.common.terminal import bar, count_of, say
 from components.ingest.archives import members as limits
 from components.ingest.archives.formats import open_archive
 from components.ingest.archives.members import Member, Output, WriteError
@@ -150,8 +150,8 @@ def say_guesses(name: str, members: list[Member], plan: Plan, inner: list[str]) 
     guessed = [member for member in members if member.guessed]
     if guessed:
         say(
-            f"{len(guessed)} names in {name} are not UTF-8 and were read as {guessed[0].guessed}, "
-            f"such as {guessed[0].name}; where that is wrong, pack it again"
+            f"{count_of(len(guessed), 'name')} in {name} not in UTF-8, read as "
+            f"{guessed[0].guessed}, such as {guessed[0].name}; where that is wrong, pack it again"
         )
     if inner:
         say(f"not unpacked, though in {name}: {_list_some(inner)}; their images are not used")

@@ -60,7 +60,7 @@ def write_summary(listing: Path, output: Path) -> dict[str, Any]:
     write_json(output / SUMMARY_FILE, found)
     if not answered:
         why = next(iter(common))
-        raise DarkroomError(f"not one of {about.images:,} images could be read ({why})")
+        raise DarkroomError(f"no image of {about.images:,} could be read ({why})")
     return found
 
 

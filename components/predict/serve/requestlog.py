@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.errors import DarkroomError
 from components.common.images.measures import NAMES, measure_pixels
 from components.common.serving.batching import Answer
+from components.common.terminal import count_of
 from components.predict.serve.bodies import Unread
 from components.predict.serve.champion import Loaded
 
@@ -109,8 +110,9 @@ class Logged:
     def describe(self) -> str:
         """Return what there was, in words."""
         return (
-            f"{len(self.answers):,} answers of this version in the log, {self.unreadable:,} images "
-            f"that it could not read, {self.others:,} lines of other versions left out"
+            f"{count_of(len(self.answers), 'answer')} of this version in the log, "
+            f"{count_of(self.unreadable, 'image')} that it could not read, "
+            f"{count_of(self.others, 'line')} of other versions left out"
         )
 
 

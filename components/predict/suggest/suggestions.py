@@ -73,7 +73,7 @@ def suggest(wanted: Suggest) -> list[Candidate]:
     if len(bad) > TOLD:
         tell(f"… and {len(bad) - TOLD:,} more that cannot be read")
     if len(bad) == len(images):
-        raise DarkroomError(f"not one of {len(bad):,} images could be read; the reasons are above")
+        raise DarkroomError(f"no image of {len(bad):,} could be read; the reasons are above")
     if not found.candidates:
         raise DarkroomError(
             f"nothing to suggest: none of {len(images) - len(bad):,} readable images "

@@ -8,6 +8,7 @@ import numpy as np
 
 from components.common.errors import DarkroomError
 from components.common.files.laid import ROWS, lay_texts
+from components.common.terminal import count_of
 from components.preprocess.splits.conflicts import (
     FREE,
     OUT,
@@ -68,8 +69,8 @@ def check_groups(
         names = sorted(set(groups[parted]))
         first = [paths[i] for i in np.flatnonzero((groups == names[0]) & (given != FREE))]
         raise DarkroomError(
-            f"{len(names)} groups lie in more than one given split, first {names[0]} "
-            f"({', '.join(first[:3])}{' …' if len(first) > 3 else ''}); give each group one split, "
+            f"{count_of(len(names), 'group lies', 'groups lie')} in more than one given split, first "
+            f"{names[0]} ({', '.join(first[:3])}{' …' if len(first) > 3 else ''}); give each group one split, "
             "or set preprocess.leakage to exclude or warn"
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
+from components.common.terminal import count_of
 from components.validate.folders.filenames import find_pattern
 from components.validate.folders.folders import Places
 from components.validate.folders.listing import (
@@ -124,7 +125,7 @@ def note_side(listing: Listing, notes: list[str]) -> None:
     """Say how many side files are passed over, and which tables cannot be read."""
     counts = count_side(listing)
     if counts:
-        files = f"{counts.total():,} side file{'s'[: counts.total() - 1]}"
+        files = count_of(counts.total(), "side file")
         notes.append(
             f"{files} passed over ({describe_side(counts)}); `ignore` {SECTION} says which"
         )
@@ -132,7 +133,8 @@ def note_side(listing: Listing, notes: list[str]) -> None:
     masks = _find_masks(listing.paths)
     if masks:
         notes.append(
-            f"{len(masks):,} images are named as masks of photos beside them, such as {masks[0]}, "
+            f"{count_of(len(masks), 'image')} named as masks of photos beside them, such as "
+            f"{masks[0]}, "
             'and count as photos; if they are masks, add "*_mask*" or the like to `ignore` '
             f"{SECTION}"
         )
@@ -150,12 +152,12 @@ def describe_hidden(listing: Listing) -> str:
     away = [name for name in listing.hidden if name.lower().endswith(CLOUD)]
     if away:
         return (
-            f"{len(away):,} images are in iCloud and not on this disk, such as {min(away)}: "
+            f"{count_of(len(away), 'image')} in iCloud and not on this disk, such as {min(away)}: "
             "download them, then run again"
         )
     return (
-        f"{len(listing.hidden):,} images passed over, since names that begin with a dot are "
-        f"hidden, such as {min(listing.hidden)}"
+        f"{count_of(len(listing.hidden), 'image')} passed over, since names that begin with a dot "
+        f"are hidden, such as {min(listing.hidden)}"
     )
 
 

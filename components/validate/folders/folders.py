@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from components.common.terminal import count_of
 from components.validate.folders.listing import Listing, is_image_name
 from components.validate.folders.splitting import Top, choose_splits, note_parts
 from components.validate.folders.tree import Tree, last_name, lies_in
@@ -143,7 +144,7 @@ def _step_in(tree: Tree, told: LayoutSettings, wanted: set[str], places: Places)
         folder = child
         _pass_over(tree, folder, places)
         places.notes += [
-            f"{name}: {tree.total[name]:,} files passed over: no labels, they are for predict"
+            f"{name}: {count_of(tree.total[name], 'file')} passed over: no labels, so for predict"
             for name in aside
         ]
     if folder:
@@ -201,8 +202,8 @@ def _find_inner_sides(tree: Tree, places: Places) -> set[str]:
         count = sum(tree.total[name] for name in found)
         names = ", ".join(sorted(found)[:3])
         places.notes.append(
-            f"{count:,} files in {len(found):,} folders passed over, by their names and for what "
-            f"lies beside them: {names}"
+            f"{count_of(count, 'file')} in {count_of(len(found), 'folder')} passed over, by their "
+            f"names and for what lies beside them: {names}"
         )
     return found
 

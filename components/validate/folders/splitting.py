@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from components.common.terminal import count_of
 from components.validate.folders.words import (
     fold,
     is_homonym,
@@ -133,7 +134,7 @@ def _take(named: dict[str, str], others: Sequence[Top]) -> Choice:
     for top in others:
         what = "no labels, it is for predict" if is_unlabelled(top.name) else "no split"
         what = what if top.photos else "no image is among them"
-        notes.append(f"{top.name}: {top.files:,} files passed over: {what}")
+        notes.append(f"{top.name}: {count_of(top.files, 'file')} passed over: {what}")
     missing = [split for split in ("val", "test") if split not in named.values()]
     if missing:
         notes.append(

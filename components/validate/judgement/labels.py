@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.common.artifacts.manifest import OK
+from components.common.terminal import count_of
 from components.validate.judgement.expectations import CRITICAL, NOTE, WARNING
 from components.validate.judgement.findings import EXAMPLES, Finding, count_reasons
 from components.validate.layouts.corrections import Applied, describe_unknown
@@ -55,7 +56,8 @@ def _find_several(manifest: pd.DataFrame) -> list[Finding]:
         return []
     mixtures = several["reason"].str.removeprefix("several labels: ").value_counts()
     message = (
-        f"the table is multi-label: {len(several):,} images have several labels, most often "
+        f"the table is multi-label: {count_of(len(several), 'image has', 'images have')} several "
+        f"labels, most often "
         f"{mixtures.index[0]}"
     )
     advice = (
@@ -72,8 +74,9 @@ def find_corrected(applied: Applied, usable: pd.DataFrame) -> list[Finding]:
     done = [*applied.changed, *applied.dropped]
     if done or applied.kept:
         message = (
-            f"corrections of {applied.file}: {len(applied.changed):,} labels changed, "
-            f"{len(applied.dropped):,} images dropped, {len(applied.kept):,} looked at and kept"
+            f"corrections of {applied.file}: {count_of(len(applied.changed), 'label')} changed, "
+            f"{count_of(len(applied.dropped), 'image')} dropped, {len(applied.kept):,} looked at "
+            "and kept"
         )
         advice = "column label_before of the manifest says what the label was"
         found.append(("corrected", NOTE, message, advice, done))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
+from components.common.terminal import count_of
 from components.validate.folders.folders import Places
 from components.validate.folders.listing import Listing
 from components.validate.layouts.imagefolder import find_imagefolder
@@ -88,7 +89,9 @@ def _find_sheets(seen: Seen, files: pd.DataFrame) -> tuple[list[Sheet], set[str]
         rows = labelled[0].rows
         if set(rows["split"]) == {labelled[0].found.split}:
             rows["split"] = ""
-    seen.notes.extend(f"labels from {one.found.path}: {len(one.rows):,} rows" for one in labelled)
+    seen.notes.extend(
+        f"labels from {one.found.path}: {count_of(len(one.rows), 'row')}" for one in labelled
+    )
     return labelled, list_unlabelled(bare, labelled) if labelled else set()
 
 
@@ -97,9 +100,11 @@ def _read_classes(seen: Seen, paths: list[str]) -> Sheet | None:
     images = Images(seen.folder, paths, seen.places.base)
     if sheet := read_voc(images, seen.listing):
         above = sheet.found.path.rpartition("/")[0]
-        seen.notes.append(f"labels from {above}: {len(sheet.rows):,} images, a list a class")
+        seen.notes.append(
+            f"labels from {above}: {count_of(len(sheet.rows), 'image')}, a list a class"
+        )
     elif sheet := read_bird_classes(images, seen.listing):
-        seen.notes.append(f"labels from {sheet.found.path}: {len(sheet.rows):,} images")
+        seen.notes.append(f"labels from {sheet.found.path}: {count_of(len(sheet.rows), 'image')}")
     return sheet
 
 
@@ -157,7 +162,7 @@ def _choose_additions(seen: Seen, sheets: list[Sheet], files: pd.DataFrame) -> l
         if not sheet.has_labels or not len(rows):
             continue
         if _gives_missing(sheet, files):
-            seen.notes.append(f"labels from {name}: {len(rows):,} rows")
+            seen.notes.append(f"labels from {name}: {count_of(len(rows), 'row')}")
             added.append(sheet)
             continue
         line = f"`table: {name}` in section validate.layout reads it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
+from components.common.terminal import count_of
 from components.validate.folders.folders import Places
 from components.validate.folders.words import is_unlabelled, is_wrapper, name_split
 from components.validate.tables.columns import TOLD
@@ -85,7 +86,8 @@ def note_spare(files: pd.DataFrame, sheets: list[Sheet], notes: list[str]) -> No
             notes.append(describe_unmatched(sheet, below))
     lost = files.loc[files["path"].isin(spare) & (files["label"] == ""), "path"]
     if len(lost):
-        notes.append(f"{len(lost):,} images have no row and no label, such as {lost.iloc[0]!r}")
+        words = count_of(len(lost), "image has", "images have")
+        notes.append(f"{words} no row and no label, such as {lost.iloc[0]!r}")
 
 
 def reject_several(

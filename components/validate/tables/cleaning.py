@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.common.terminal import count_of
 from components.validate.folders.words import fold
 from components.validate.tables.decoding import DELIMITERS
 
@@ -138,7 +139,8 @@ def drop_headers(table: pd.DataFrame, notes: list[str], name: str) -> pd.DataFra
     again = table.iloc[:, 0] == table.columns[0]
     again[again] = (table[again] == list(table.columns)).all(axis="columns")
     if again.any():
-        notes.append(f"{name}: {int(again.sum()):,} rows of names among the others are dropped")
+        words = count_of(int(again.sum()), "row of names", "rows of names")
+        notes.append(f"{name}: {words} among the others dropped")
     return table[~again].reset_index(drop=True)
 
 

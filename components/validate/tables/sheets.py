@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import DarkroomError
 from components.common.images.listing import open_images
+from components.common.terminal import count_of
 from components.validate.folders.words import fold, normalise
 from components.validate.tables.columns import (
     TOLD,
@@ -107,7 +108,7 @@ def _read_rows(
     texts = _write_paths(file, table, chosen, told)
     match = match_rows([clean(text) for text in texts], files, found.below)
     notes += [
-        f"{found.path}: {count:,} rows find their file by {words}"
+        f"{found.path}: {count_of(count, 'row finds its', 'rows find their')} file by {words}"
         for words, count in match.rules.most_common()
     ]
     slices = [n for n in table.columns if n not in _list_told(chosen)]
@@ -127,8 +128,8 @@ def _read_rows(
     unmatched = [text for text, path in zip(texts, match.files, strict=True) if text and not path]
     if match.unsure:
         notes.append(
-            f"{found.path}: {match.unsure:,} rows may mean several files, and find none; write "
-            "their folders too"
+            f"{found.path}: {count_of(match.unsure, 'row')} may mean several files, and find none; "
+            "write their folders too"
         )
     sheet = Sheet(
         found=found,
@@ -156,7 +157,8 @@ def describe_unmatched(sheet: Sheet, spare: Sequence[str], column: str = "path")
         words += "; a spreadsheet rounded the numbers that stood there: export them as text"
     if not spare:
         return words
-    words += f"; {len(spare):,} files have no row, such as {', '.join(map(repr, spare[:SHOWN]))}"
+    some = ", ".join(map(repr, spare[:SHOWN]))
+    words += f"; {count_of(len(spare), 'file has', 'files have')} no row, such as {some}"
     pattern = suggest_pattern(names, spare, column)
     if pattern:
         words += f'; they would match by `path_pattern: "{pattern}"` in section validate.layout'
@@ -265,8 +267,8 @@ def _drop_repeated(file: Path, rows: pd.DataFrame, found: Found, notes: list[str
         )
     if again.any():
         notes.append(
-            f"{found.path}: {int(again.sum()):,} rows name an image again with the same label, as "
-            "tables with a row an object do; the first of each is read"
+            f"{found.path}: {count_of(int(again.sum()), 'row names', 'rows name')} an image again "
+            "with the same label, as tables with a row an object do; the first of each is read"
         )
     return rows[~again].reset_index(drop=True)
 

@@ -99,7 +99,7 @@ def test_what_comes_while_a_run_begins_waits_for_the_next(
     time.sleep(1.1)  # S3 tells times by the second
     s3.upload_file(str(photos / "digit-0" / "001.png"), "photos", "mine/digit-0/new.png")
     run.fetch(found)
-    assert "1 files came since" in capsys.readouterr().out
+    assert "1 file came since" in capsys.readouterr().out
     listed = list_paths(Path(run.images.path) / LISTING)
     assert "digit-0/new.png" not in listed
     s3.delete_object(Bucket="photos", Key="mine/digit-1/001.png")

@@ -316,7 +316,7 @@ def test_what_is_in_the_way_or_not_there_is_told(model: Path, photos: Path, tmp_
     shutil.rmtree(photos / "sub")
     for file in photos.glob("*.png"):
         file.write_bytes(b"junk")
-    with pytest.raises(DarkroomError, match="not one of 4 images could be read"):
+    with pytest.raises(DarkroomError, match="no image of 4 could be read"):
         run_batch(str(photos), str(model), tmp_path / "junk", 2)
 
 

@@ -226,7 +226,7 @@ def test_names_that_mean_harm_do_none(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nowhere"], "not one of 1 images could be read"),
+        (["nowhere"], "no image of 1 could be read"),
         (["empty"], "no images in empty: nothing to choose among"),
         (["pool", "--count", "0"], "argument --count: '0': legal is a whole number, 1 to 100000"),
         (["pool", "--page", "s.csv"], "--page s.csv: that is --output"),

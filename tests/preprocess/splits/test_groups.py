@@ -113,8 +113,8 @@ def test_parted_groups_are_reported_with_names_and_counts(
     manifest = make_manifest(images_, split=given_, group=groups)
     run(Inputs(images_, manifest), outputs, Params(size_px=32))
     printed = capsys.readouterr().out
-    assert "1 groups lie in more than one given split: Müller (train 1, val 1, test 1);" in printed
-    with pytest.raises(DarkroomError, match="1 groups lie in more than one given split, first Mül"):
+    assert "1 group lies in more than one given split: Müller (train 1, val 1, test 1);" in printed
+    with pytest.raises(DarkroomError, match="1 group lies in more than one given split, first Mül"):
         run(Inputs(images_, manifest), outputs, Params(size_px=32, leakage="fail"))
     outputs.splits.unlink()
     run(Inputs(images_, manifest), outputs, Params(size_px=32, leakage="exclude"))

@@ -104,7 +104,7 @@ def test_labels_change_images_drop_and_the_rest_is_said(images: Path) -> None:
         "unknown_class": 1,
     }
     found = {one["kind"]: one for one in verdict["findings"]}
-    assert "2 labels changed, 1 images dropped, 2 looked at" in found["corrected"]["message"]
+    assert "2 labels changed, 1 image dropped, 2 looked at" in found["corrected"]["message"]
     assert "did you mean `=5, 'x'`" in found["correction to no class"]["message"]
     assert "under several labels" not in json.dumps(verdict["findings"])
     docs = (outputs.data_docs / "index.html").read_text()

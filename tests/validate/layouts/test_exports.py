@@ -226,7 +226,7 @@ def test_rows_for_objects_and_rows_that_differ(tmp_path):
     write(tmp_path, "boxes.csv", "filename,class,left\n1.jpg,a,1\n1.jpg,a,2\n2.jpg,b,3\n")
     layout = read(tmp_path)
     assert labels(layout) == {"1.jpg": "a", "2.jpg": "b"}
-    assert any("1 rows name an image again with the same label" in note for note in layout.notes)
+    assert any("1 row names an image again with the same label" in note for note in layout.notes)
     write(tmp_path, "boxes.csv", "filename,class,left\n1.jpg,a,1\n1.jpg,b,2\n2.jpg,b,3\n")
     assert "names 1.jpg in two rows; keep one. Where an image has several labels" in refuse(
         tmp_path, table="boxes.csv"

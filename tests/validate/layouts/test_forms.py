@@ -97,7 +97,7 @@ def test_a_class_that_a_small_split_lacks_is_no_slice(tmp_path):
     [
         ("'file','label'\n'1.jpg','cat'\n'2.jpg','dog'\n", "quotes around all cells"),
         ('file,label\n"=""1.jpg""",cat\n"=""2.jpg""",dog\n', "quotes around all cells"),
-        ("file,label\n1.jpg,cat\nfile,label\n2.jpg,dog\n", "1 rows of names among the others"),
+        ("file,label\n1.jpg,cat\nfile,label\n2.jpg,dog\n", "1 row of names among the others"),
         ("1.jpg,cat,x\n2.jpg,dog,x\n", "no row of names; its columns are taken for path"),
         ("1,cat\n2,dog\n", "no row of names; its columns are taken for path and label"),
         ("file,label\n1.jpg,cat\n2.jpg,dog\n\0\0\0\n", "1 of 3 rows find no file"),

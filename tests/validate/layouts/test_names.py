@@ -22,7 +22,7 @@ def test_the_three_folders_of_a_public_data_set(tmp_path):
     touch(tmp_path, "seg_pred/seg_pred/3.jpg")
     layout = read(tmp_path)
     assert len(said(layout)) == 4
-    assert any(note.startswith("seg_pred: 1 files passed over: no labels") for note in layout.notes)
+    assert any(note.startswith("seg_pred: 1 file passed over: no labels") for note in layout.notes)
 
 
 @pytest.mark.parametrize("side", ["annotations", "Annotation", "labels", "masks", "xml"])
@@ -63,7 +63,7 @@ def test_splits_in_a_folder_beside_photos_for_predict(tmp_path):
     touch(tmp_path, "test/test/1.jpg")
     layout = read(tmp_path)
     assert {split for _, split in said(layout).values()} == {"train", "val"}
-    assert any(note.startswith("test/: 1 files passed over") for note in layout.notes)
+    assert any(note.startswith("test/: 1 file passed over") for note in layout.notes)
 
 
 def test_folds_that_each_hold_splits_stop_it(tmp_path):
@@ -260,9 +260,9 @@ def test_any_folder_is_read_or_refused_in_words(tmp_path, seed):
 @pytest.mark.parametrize(
     ("hidden", "words"),
     [
-        (".bird/3.jpg", "1 images passed over, since names that begin with a dot are hidden"),
+        (".bird/3.jpg", "1 image passed over, since names that begin with a dot are hidden"),
         ("cat/.3.PNG", "such as cat/.3.PNG"),
-        ("cat/.3.HEIC.icloud", "1 images are in iCloud and not on this disk"),
+        ("cat/.3.HEIC.icloud", "1 image in iCloud and not on this disk"),
     ],
 )
 def test_images_out_of_sight_are_counted(tmp_path, hidden, words):
@@ -306,9 +306,7 @@ def test_masks_among_the_photos_are_said(tmp_path):
     touch(tmp_path, *(f"{name}/{photo}" for name in ("a", "b") for photo in photos))
     touch(tmp_path, "a/iron mask.png", "b/venetian_mask.jpg")
     (note,) = (note for note in read(tmp_path).notes if "named as masks" in note)
-    assert note.startswith(
-        "6 images are named as masks of photos beside them, such as a/2-Mask.png"
-    )
+    assert note.startswith("6 images named as masks of photos beside them, such as a/2-Mask.png")
     layout = read(tmp_path, ignore=["*(?)_mask*", "?-Mask*"])
     assert len(layout.files) == 6
     assert not any("named as masks" in note for note in layout.notes)

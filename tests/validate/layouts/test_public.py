@@ -151,7 +151,7 @@ def test_folders_of_records_beside_splits_are_passed_over(tmp_path):
     write(tmp_path, "train.csv", "image_id,label\n" + rows)
     layout = read(tmp_path)
     assert [label for label, _ in said(layout).values()] == [*"012012"]
-    assert any("train_tfrecords: 1 files passed over" in note for note in layout.notes)
+    assert any("train_tfrecords: 1 file passed over" in note for note in layout.notes)
 
 
 def test_a_folder_that_sounds_like_a_split_beside_folders_of_classes_is_asked_about(tmp_path):

@@ -216,7 +216,7 @@ def test_a_row_whose_file_is_gone_gets_no_namesake(tmp_path):
     assert labels(layout)["dog/3.jpg"] == "dog"
     assert labels(layout)["cat/3.jpg"] == "c"
     note = next(note for note in layout.notes if "find no file" in note)
-    assert note.startswith("metadata.csv: 1 of 4 rows find no file, such as 'cat/3.jpg'; 1 files")
+    assert note.startswith("metadata.csv: 1 of 4 rows find no file, such as 'cat/3.jpg'; 1 file")
 
 
 def test_a_row_that_may_mean_several_files_finds_none():
