@@ -68,10 +68,11 @@ def check_groups(
     if leakage == "fail" and parted.any():
         names = sorted(set(groups[parted]))
         first = [paths[i] for i in np.flatnonzero((groups == names[0]) & (given != FREE))]
+        what = count_of(len(names), "group lies", "groups lie")
+        some = ", ".join(first[:3]) + (" …" if len(first) > 3 else "")
         raise DarkroomError(
-            f"{count_of(len(names), 'group lies', 'groups lie')} in more than one given split, first "
-            f"{names[0]} ({', '.join(first[:3])}{' …' if len(first) > 3 else ''}); give each group one split, "
-            "or set preprocess.leakage to exclude or warn"
+            f"{what} in more than one given split, first {names[0]} ({some}); "
+            "give each group one split, or set preprocess.leakage to exclude or warn"
         )
 
 
