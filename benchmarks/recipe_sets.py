@@ -55,6 +55,7 @@ SETS = {
     "signs-20": Kind("signs", train=20, val=20),
     "signs-5": Kind("signs", train=5, val=3, test=800),
     "signs": Kind("signs"),
+    "clothing-few": Kind("clothing", train=14, val=3, test=400),
     "clothing": Kind("clothing"),
 }
 

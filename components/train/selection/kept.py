@@ -12,8 +12,8 @@ from components.common.artifacts.history import Epoch
 from components.train.selection.calibration import fit_temperature
 from components.train.selection.scores import compute_log_losses
 
-# Of fewer validation images chance would choose: what fine-tuning has gained by rule, they must
-# contradict. Of ten sets with 15 to 80 of them, docs/recipe.md has what either way comes to.
+# Fewer validation images leave the choice to chance: they must contradict what is the rule, that
+# fine-tuning gains. docs/recipe.md has what came of that on sets with 15 to 30 of them.
 FEW = 150
 
 
@@ -107,17 +107,15 @@ class Contest:
         """Return the best of states between the probe and the epoch that is held.
 
         Args:
-            rivals: in order, the nearest to the probe first. Of few images the last is taken that
-                is no more than one standard error worse than the best.
+            rivals: in order, the nearest to the probe first. Of those that few images cannot tell
+                from the best, by one standard error, the middle one is taken.
         """
         best = min(reversed(rivals), key=lambda one: one.loss)
         if not self.has_few:
             return best
-        for one in reversed(rivals):
-            behind, error = compute_gain(best.losses, one.losses)
-            if behind <= error:
-                return one
-        return best
+        gains = [compute_gain(best.losses, one.losses) for one in rivals]
+        alike = [one for one, (gain, error) in zip(rivals, gains, strict=True) if gain <= error]
+        return alike[len(alike) // 2]
 
     @property
     def since_best(self) -> int:
