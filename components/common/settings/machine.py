@@ -19,7 +19,7 @@ class Machine:
 
     memory_gb: Annotated[float, Between(0.1, 1e6)] | Literal["auto"] = param(
         "auto",
-        "memory that a room may take, GB: what does not fit stays on disk, is done in parts, or is "
+        "memory that a room plans with, GB: what does not fit stays on disk, is done in parts, or is "
         "refused before an image is read; auto: what the machine or its container has free",
     )
 
