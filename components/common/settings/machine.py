@@ -19,8 +19,8 @@ class Machine:
 
     memory_gb: Annotated[float, Between(0.1, 1e6)] | Literal["auto"] = param(
         "auto",
-        "memory that a room plans with, GB: what does not fit stays on disk, is done in parts, or is "
-        "refused before an image is read; auto: what the machine or its container has free",
+        "memory that a room plans with, GB: what does not fit stays on disk, is done in parts, or "
+        "is refused before an image is read; auto: what the machine or its container has free",
     )
 
     def apply(self) -> None:
