@@ -158,7 +158,7 @@ def test_a_room_takes_what_machine_memory_gb_allows(
     (tmp_path / "params.yaml").write_text("machine:\n  memory_gb: 0.2\n")
     code, _, told = type_in("validate", *words, capsys=capsys)
     assert code == 1
-    assert "1 image takes about 0.3 GB of memory here" in told
+    assert "1 images take about 0.3 GB of memory here" in told
     assert "GB of machine.memory_gb (0.2) are free: give this machine" in told
     (tmp_path / "params.yaml").write_text("machine:\n  memory_gb: auto\n")
     _, _, told = type_in("validate", *words, capsys=capsys)

@@ -19,7 +19,6 @@ import numpy as np
 
 from components.common.errors import DarkroomError
 from components.common.host import describe_memory, find_free_memory
-from components.common.terminal import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,9 +72,9 @@ def check_memory(count: int, image_bytes: int, advice: str, least_bytes: int = 0
     need, free = least_bytes + count * image_bytes, find_free_memory()
     if need > free:
         raise DarkroomError(
-            f"{count_of(count, 'image takes', 'images take')} about {need / 1e9:,.1f} GB of memory "
-            f"here, {image_bytes:,} bytes each, and {describe_memory(free)}: give this machine, or "
-            f"its container, more; {advice}"
+            f"{count:,} images take about {need / 1e9:,.1f} GB of memory here, "
+            f"{image_bytes:,} bytes each, and {describe_memory(free)}: give this machine, or its "
+            f"container, more; {advice}"
         )
 
 
