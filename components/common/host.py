@@ -18,7 +18,7 @@ OWN_GROUPS = Path("/proc/self/cgroup")  # which groups this process is in: `numb
 # which a wait of a few milliseconds is lost.
 THREAD_OPERATIONS = 1e9
 
-_allowed: list[float] = []  # GB that a person allows this process; empty: what is free
+_allowed: list[float] = []  # GB that this process may plan with; empty: what is free
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
@@ -93,7 +93,7 @@ def limit_blas(operations: float) -> Iterator[int]:
 
 
 def limit_memory(most_gb: float | None) -> None:
-    """Let this process take no more memory than a person allows; None: whatever is free.
+    """Let this process plan with no more memory than a person allows; None: with what is free.
 
     Args:
         most_gb: GB, what it has taken already included.
@@ -114,7 +114,7 @@ def describe_memory(free: int) -> str:
 def find_free_memory(cgroup: Path = CGROUP, own_groups: Path = OWN_GROUPS) -> int:
     """Return the bytes that this process may still take: of the machine, or of its container.
 
-    Or of what :func:`limit_memory` left it.
+    No more than :func:`limit_memory` leaves it.
 
     Args:
         cgroup: where the limits stand.

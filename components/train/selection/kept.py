@@ -13,7 +13,7 @@ from components.train.selection.calibration import fit_temperature
 from components.train.selection.scores import compute_log_losses
 
 # Fewer validation images leave the choice to chance: they must contradict what is the rule, that
-# fine-tuning gains. docs/recipe.md has what came of that on sets with 15 to 30 of them.
+# fine-tuning gains. docs/recipe.md says what came of it on digits with thirty.
 FEW = 150
 
 
