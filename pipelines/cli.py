@@ -19,7 +19,7 @@ from pipelines.settings import Settings, read_settings
 def main(argv: Sequence[str] | None = None) -> None:
     """Do what the arguments say; exit with 1 on an error that the user can mend."""
     options = create_parser().parse_args(argv)
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
+    with exit_on_error(), keeping_in_one_folder(), raising_on_sigterm():
         # Everything is checked first: a wrong key is refused before anything is sent or started.
         settings = read_settings(options.params, options.changes)
         options.action(settings, options)

@@ -75,7 +75,7 @@ def run_room(room: str, argv: Sequence[str] | None = None) -> None:
         return
     flags = create_command_parser(room, name).parse_args(words[1:] if name else words)
     writer = writing_as(f"{room} {name}".rstrip())
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder(), writer:
+    with exit_on_error(), keeping_in_one_folder(), raising_on_sigterm(), writer:
         commands[name].do(flags)
 
 
@@ -225,7 +225,7 @@ def _run_stage(room: str, words: Sequence[str]) -> None:
         hint = suggest(words[0], commands)
         parser.error(f"unknown command {words[0]}; {hint}legal commands are {', '.join(commands)}")
     flags = vars(parser.parse_args(words))
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder(), writing_as(room):
+    with exit_on_error(), keeping_in_one_folder(), raising_on_sigterm(), writing_as(room):
         file = flags.pop("params")
         values = _read_values(file)
         params = _take_params(values, room)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -20,16 +21,19 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from types import FrameType
+from typing import Any, TextIO
 
 OWNER = "owner"
 NAME = re.compile(r"darkroom-[0-9a-f]{16}")  # of a command's folder
 STARTING_SECONDS = 60  # more than a process of another machine needs to take its lock
 STALE_SECONDS = 24 * 3600  # on a folder that several machines share
+ENDING = (signal.SIGTERM, signal.SIGINT)
 TRIES = 99  # of a place that others take for a dead one's while it is made
 
 
@@ -143,6 +147,32 @@ def _compute_host_mark() -> str:
 
 
 @contextmanager
+def holding_signals() -> Iterator[dict[int, Any]]:
+    """Let SIGTERM and Ctrl-C wait until the body is done: ended midway, it leaves something lying.
+
+    Only the main thread hears signals, whichever the system gives them to, so a mask of one thread
+    would hold nothing. In any other thread nothing is changed.
+
+    Yields:
+        Signal → what hears it afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    came: list[int] = []
+    heard: dict[int, Any] = {
+        int(number): signal.signal(number, lambda n, _: came.append(n)) for number in ENDING
+    }
+    try:
+        yield heard
+    finally:
+        for one, handler in heard.items():
+            signal.signal(one, handler or signal.SIG_DFL)
+        for one in came:
+            signal.raise_signal(one)
+
+
+@contextmanager
 def keeping_in_one_folder() -> Iterator[None]:
     """Let temporary files of this process, and of those that it starts, lie in one new folder.
 
@@ -152,13 +182,14 @@ def keeping_in_one_folder() -> Iterator[None]:
     """
     before, process = os.environ.get("TMPDIR"), os.getpid()
     try:
-        with _holding_signals():  # tempfile tries places by files, and folders are made in steps
-            around = Path(tempfile.gettempdir())
-            clear_places(around, NAME, _remove)
-            folder, owner = create_place(around, "darkroom-{}", mode=0o700)
+        with holding_signals() as heard:
+            folder, owner = _create_folder()
+            end = functools.partial(_end, folder, owner, process)
             # What is registered first is called last: matplotlib, without a home, registers its
             # own.
-            atexit.register(_end, folder, owner, process)
+            atexit.register(end)
+            if heard.get(signal.SIGTERM) == signal.SIG_DFL:  # until the very end of the process
+                heard[signal.SIGTERM] = functools.partial(_end_by, end)
     except OSError:
         yield
         return
@@ -172,14 +203,22 @@ def keeping_in_one_folder() -> Iterator[None]:
             os.environ.update({} if before is None else {"TMPDIR": before})
 
 
-@contextmanager
-def _holding_signals() -> Iterator[None]:
-    """Let what would end this process wait until the body is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _create_folder() -> tuple[Path, TextIO]:
+    """Make the folder where tempfile would make one, after those of killed commands are gone.
+
+    By itself tempfile tries each place by a file, which a kill leaves there.
+
+    Raises:
+        OSError: if there is no place for it.
+    """
+    named = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    common = ["/tmp", "/var/tmp", "/usr/tmp", "."]  # noqa: S108 - looked for, not relied on
+    for around in map(Path, filter(None, [tempfile.tempdir, *named, *common])):
+        with suppress(OSError):
+            if around.is_dir():
+                clear_places(around.absolute(), NAME, _remove)
+                return create_place(around.absolute(), "darkroom-{}", mode=0o700)
+    raise FileNotFoundError(errno.ENOENT, "no place for temporary files")
 
 
 def _remove(folder: Path, _: str) -> None:
@@ -190,6 +229,17 @@ def _remove(folder: Path, _: str) -> None:
 
 def _end(folder: Path, owner: TextIO, process: int) -> None:
     """Remove the folder of this process, and let its lock go; a fork that ends does neither."""
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
-        owner.close()
+    if os.getpid() != process:
+        return
+    if threading.current_thread() is threading.main_thread():
+        for number in ENDING:  # it ends anyway
+            signal.signal(number, signal.SIG_IGN)
+    shutil.rmtree(folder, ignore_errors=True)
+    owner.close()
+
+
+def _end_by(end: Callable[[], None], number: int, _: FrameType | None) -> None:
+    """Let a signal end this process as it does by itself, but leave nothing lying."""
+    end()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

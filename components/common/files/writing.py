@@ -13,9 +13,9 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from components.common.errors import DarkroomError
 from components.common.files.ownership import (
@@ -29,7 +29,12 @@ from components.common.files.ownership import (
     note_file,
     write_stamp,
 )
-from components.common.files.temporary import OWNER, clear_places, create_place
+from components.common.files.temporary import (
+    OWNER,
+    clear_places,
+    create_place,
+    holding_signals,
+)
 
 NEW, OLD = "new", "old"  # in it: what is written, and what it replaces
 PLACE = re.compile(r"\.darkroom-[0-9a-f]{16}\.partial")  # of what is being written
@@ -143,21 +148,26 @@ def _remove_empty(folder: Path) -> None:
 @contextmanager
 def _making_place(target: Path) -> Iterator[Path]:
     """Yield a new folder beside a target, for what is to take its place; afterwards it is gone."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(target.parent)
-        place, owner = create_place(target.parent, ".darkroom-{}.partial", target.name)
-    except OSError as error:
-        raise DarkroomError(
-            f"{error.filename or target}: cannot be written ({error.strerror}); mend that, or give "
-            "another path"
-        ) from None
-    with owner:
+    with ExitStack() as closing:
         try:
-            (place / NEW).mkdir()
-            yield place
-        finally:
-            _close(place, target)
+            with holding_signals():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _clear_leftovers(target.parent)
+                place, owner = create_place(target.parent, ".darkroom-{}.partial", target.name)
+                closing.callback(_end, place, owner, target)
+        except OSError as error:
+            raise DarkroomError(
+                f"{error.filename or target}: cannot be written ({error.strerror}); mend that, or "
+                "give another path"
+            ) from None
+        (place / NEW).mkdir()
+        yield place
+
+
+def _end(place: Path, owner: TextIO, target: Path) -> None:
+    """Remove the place of this process, and let its lock go."""
+    with holding_signals(), owner:
+        _close(place, target)
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -77,7 +77,7 @@ def _read_name(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one of the commands; exit with 1 on a user's error."""
     given = create_parser().parse_args(argv)
-    with exit_on_error(), raising_on_sigterm(), keeping_in_one_folder():
+    with exit_on_error(), keeping_in_one_folder(), raising_on_sigterm():
         {"run": _run, "show": _show, "apply": _apply}[given.command](given)
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,40 @@ def test_a_kill_at_any_moment_leaves_old_or_new_and_all_that_is_not_ours(tmp_pat
     assert len(read_tree(tmp_path / "mine")) == step
     work()
     assert (target / "c" / "3.png").read_text() == "new"
+
+
+class Ended(BaseException):
+    """What a signal is turned into."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_moment_leaves_old_or_new_and_nothing_lying(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    target, file = tmp_path / "out", tmp_path / "out.csv"
+
+    def stop(*_: object) -> None:
+        raise Ended
+
+    def work() -> None:
+        signal.signal(number, stop)
+        with suppress(Ended):
+            with writing_folder(target, "ingest") as folder:
+                put(folder / "a" / "1.png", "new")
+            write_text(file, "new")
+            return
+        os._exit(1)
+
+    write_two(target, "old")
+    step, ends = 0, True
+    while ends:
+        ends = run_with(step, lambda: signal.raise_signal(number), work) != 0
+        found = {name: text for name, text in read_tree(target).items() if name != STAMP}
+        assert found in ({"a/1.png": b"old", "b/2.png": b"old"}, {"a/1.png": b"new"}), step
+        assert not list(tmp_path.glob(".*.partial")), step
+        step += 1
+    assert step > 30, "there are so many touches"
 
 
 def test_a_folder_in_which_a_process_was_killed_can_go_at_once(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from components.common.files import temporary
 from components.common.files.temporary import keeping_in_one_folder
 from tests.faults.project import SITE
 
@@ -20,6 +21,7 @@ from .test_kills import run_and_kill
 ROOT = Path(__file__).parents[3]
 LIBRARY = """
 import tempfile, time
+from components.common.files import temporary
 from components.common.files.temporary import keeping_in_one_folder
 with keeping_in_one_folder():
     tempfile.mkdtemp(prefix="matplotlib-")
@@ -50,6 +52,7 @@ def start() -> subprocess.Popen[str]:
 BODY = """
 import atexit, os, shutil, subprocess, sys, tempfile
 from pathlib import Path
+from components.common.files import temporary
 from components.common.files.temporary import keeping_in_one_folder
 place = tempfile.gettempdir()
 with keeping_in_one_folder():
@@ -112,7 +115,6 @@ def test_what_a_killed_command_left_goes_with_the_next(place: Path) -> None:
 def test_what_was_killed_at_its_start_goes_with_the_next(place: Path) -> None:
     step, dies = 0, True
     while dies:
-        tempfile.gettempdir()  # it tries the place by a file, which is not ours to clear
         dies = run_and_kill(step, lambda: come_and_go(1))
         with keeping_in_one_folder():
             own = Path(os.environ["TMPDIR"])
@@ -123,29 +125,38 @@ def test_what_was_killed_at_its_start_goes_with_the_next(place: Path) -> None:
 
 
 def test_where_none_can_be_made_libraries_find_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    def fail(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(temporary, "create_place", fail)
     before = os.environ.get("TMPDIR")
     with keeping_in_one_folder():
         assert os.environ.get("TMPDIR") == before
 
 
-@pytest.mark.parametrize("touch", range(1, 9))
-def test_sigterm_while_the_folder_is_made_leaves_nothing(touch: int, place: Path) -> None:
-    """At each touch of the place."""
-    done = subprocess.run(
-        [sys.executable, "-m", "components.init", "schema", "--output", "schema.json"],
-        cwd=place.parent,
-        env=os.environ
-        | {
-            "PYTHONPATH": f"{SITE}{os.pathsep}{ROOT}",
-            "DARKROOM_FAULT": f"term {touch} {place}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 143, -signal.SIGTERM), done.stderr
-    assert list(place.iterdir()) == []
+@pytest.mark.slow
+def test_sigterm_at_any_moment_leaves_nothing(place: Path) -> None:
+    """At each touch of the place: while its folder is made, and while it is removed."""
+    touch, ended = 0, 143
+    while ended:
+        touch += 1
+        done = subprocess.run(
+            [sys.executable, "-m", "components.init", "schema", "--output", "schema.json"],
+            cwd=place.parent,
+            env=os.environ
+            | {
+                "PYTHONPATH": f"{SITE}{os.pathsep}{ROOT}",
+                "DARKROOM_FAULT": f"term {touch} {place}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        ended = done.returncode
+        assert ended in (0, 143, -signal.SIGTERM), done.stderr
+        assert "Traceback" not in done.stderr
+        assert list(place.iterdir()) == [], touch
+    assert touch > 10, "there are so many touches"
