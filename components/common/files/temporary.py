@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -59,14 +59,18 @@ def create_place(
     """
     for _ in range(TRIES):
         place = around / name.format(f"{secrets.token_hex(4)}{_compute_host_mark()}")
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), ExitStack() as undoing:
             around.mkdir(parents=True, exist_ok=True)
             place.mkdir(mode)
-            try:
-                return place, _take(place, target)
-            except BaseException:
-                shutil.rmtree(place, ignore_errors=True)
-                raise
+            undoing.callback(shutil.rmtree, place, ignore_errors=True)
+            owner = undoing.enter_context((place / OWNER).open("w", encoding="utf-8"))
+            with suppress(OSError):  # a file system without locks: then nothing is cleared either
+                fcntl.flock(owner, fcntl.LOCK_EX)
+            json.dump({"host": socket.gethostname(), "target": target}, owner)
+            owner.flush()
+            (place / OWNER).stat()  # who locked it before this process has removed it
+            undoing.pop_all()
+            return place, owner
     raise FileNotFoundError(errno.ENOENT, "what is new there is gone at once", str(around))
 
 
@@ -89,22 +93,6 @@ def clear_places(
     for place in found:
         with suppress(OSError):  # another process clears as well, or its own lives
             _clear(place, remove)
-
-
-def _take(place: Path, target: str) -> TextIO:
-    """Make and lock the owner of a place; FileNotFoundError if another process removed it."""
-    stream = (place / OWNER).open("w", encoding="utf-8")
-    try:
-        with suppress(OSError):  # a file system without locks: then nothing is cleared either
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        json.dump({"host": socket.gethostname(), "target": target}, stream)
-        stream.flush()
-        (place / OWNER).stat()  # who locked it before this process has removed it
-    except BaseException:
-        with suppress(OSError):
-            stream.close()
-        raise
-    return stream
 
 
 def _clear(place: Path, remove: Callable[[Path, str], None]) -> None:
