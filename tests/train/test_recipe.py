@@ -100,6 +100,28 @@ def test_the_schedule_fits_the_budget(
 
 
 @pytest.mark.parametrize(
+    ("took", "epoch", "said"),
+    [
+        (1.15, 3, ""),
+        (0.85, 3, ""),
+        (2.0, 3, "an epoch took 2.0 s, not 1.0 s: 6 more want 12 s"),
+        (0.5, 8, "an epoch took 0.5 s, not 1.0 s: 1 more want 0.5 s"),
+        (2.0, 9, ""),  # none is left
+    ],
+)
+def test_an_estimate_that_was_wrong_is_said_anew(
+    took: float, epoch: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(8, epoch=epoch, foretold=1.0)
+    preflight.correct_estimate(progress, took)
+    assert capsys.readouterr().out.strip() == said
+    preflight.correct_estimate(progress, took)  # once is enough
+    assert not capsys.readouterr().out
+    preflight.correct_estimate(Progress(8, epoch=3), took)  # of a run that began with older code
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("batch_size", "fits", "parts"), [(12, 5, 4), (12, 1, 12), (7, 3, 7), (10, 4, 5)]
 )
 def test_short_memory_cuts_a_batch_into_equal_parts(

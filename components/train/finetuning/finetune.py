@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-import numpy as np
-
 from components.common.artifacts.history import Epoch
 from components.common.backend import keras
 from components.common.terminal import bar, describe_seconds, say
@@ -20,19 +18,17 @@ from components.train.finetuning.blend import (
     write_weights,
 )
 from components.train.finetuning.fitting import Finetuning, Progress
-from components.train.finetuning.optimizers import read_learning_rate
-from components.train.finetuning.preflight import start_phase
+from components.train.finetuning.judging import judge_epoch, score
+from components.train.finetuning.preflight import correct_estimate, start_phase
 from components.train.finetuning.saving import PART, Clock, Saving
 from components.train.runtime.checkpoint import Checkpoint
-from components.train.runtime.machines import agree, any_of
+from components.train.runtime.machines import any_of
 from components.train.selection.kept import (
     Contest,
     Judged,
     compute_gain,
-    compute_honest_losses,
 )
 from components.train.selection.rules import Plan
-from components.train.selection.scores import compute_accuracy, compute_log_loss
 
 # Steps between two looks at the run, which may save it.
 SEGMENT_STEPS = 50
@@ -149,10 +145,11 @@ class _Second:
             means = phase.fit(range(progress.step, phase.steps), SEGMENT_STEPS, look)
         progress.seconds += clock.lap()
         with phase.averaged():
-            judged = _judge(phase, means, clock)
+            judged = judge_epoch(phase, means, clock)
             if self.contest.add(judged):
                 self.tuned = read_weights(self.network)
         progress.end_epoch(asdict(judged.epoch))
+        correct_estimate(progress, judged.epoch.seconds)
         self._save()
         yield judged.epoch
 
@@ -268,7 +265,7 @@ class _Second:
         clock, latest = Clock(), self.contest.epochs[-1].epoch
         with holding(self.network, blend(self.network, self.start, self.tuned, share)):
             found = self.phase.judge()
-        losses, log_loss, accuracy = _score(found, self.material.val.labels)
+        losses, log_loss, accuracy = score(found, self.material.val.labels)
         return Judged(
             replace(
                 latest,
@@ -289,28 +286,3 @@ class _Second:
         arrays |= {f"b{number}": weight for number, weight in enumerate(self.tuned)}
         arrays |= {f"l{number}": one.losses for number, one in enumerate(self.contest.epochs)}
         self.saving.save(asdict(self.progress), arrays)
-
-
-def _judge(phase: Finetuning, means: tuple[float, float], clock: Clock) -> Judged:
-    """Return the row of an epoch that was just trained, by the weights as they are."""
-    progress = phase.progress
-    losses, val_loss, val_accuracy = _score(phase.judge(), phase.material.val.labels)
-    row = Epoch(
-        phase="fine-tune",
-        epoch=progress.number,
-        learning_rate=read_learning_rate(phase.optimizer),
-        train_loss=means[0],
-        train_accuracy=means[1],
-        val_loss=val_loss,
-        val_accuracy=val_accuracy,
-        seconds=progress.seconds + clock.lap(),
-        images_per_second=phase.material.images / progress.seconds,
-    )
-    return Judged(row, losses)
-
-
-def _score(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Return each image's loss, the mean loss of the logits as they are, and the accuracy."""
-    losses = agree(compute_honest_losses(logits, labels))
-    found = agree(np.array([compute_log_loss(logits, labels), compute_accuracy(logits, labels)]))
-    return losses, float(found[0]), float(found[1])

@@ -34,6 +34,7 @@ class Progress:
     loss: float = 0.0  # sum over the steps of this epoch
     accuracy: float = 0.0
     seconds: float = 0.0
+    foretold: float = 0.0  # seconds of an epoch, as was said last
     done: list[dict[str, Any]] = field(default_factory=list)  # epochs, as Epoch has them
 
     @property

@@ -27,6 +27,8 @@ SPARE = 700_000_000
 # What follows fine-tuning, of a stage with a budget: blends and calibration are looks at validation
 # as one epoch has one; then the model is written.
 LOOKS_AFTER, WRITING_SECONDS = 5, 10.0
+# An estimate that is further off than this is said anew.
+MISJUDGED = 0.2
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def start_phase(
             )
             continue
         assert speed is not None
+        progress.foretold = speed.epoch_seconds
         if seconds_left is None:
             say(speed.describe(progress.epochs))
             return phase
@@ -119,6 +122,25 @@ def start_phase(
             f"{progress.epochs} would want {describe_seconds(max(0.0, more))} more"
         )
         return Finetuning(network, material, replace(progress, epochs=fitting))
+
+
+def correct_estimate(progress: Progress, took: float) -> None:
+    """Say how long the rest takes where the last epoch took far longer or shorter than was said.
+
+    Few steps are measured before the first, and whoever shares the machine comes and goes.
+
+    Args:
+        progress: at the beginning of the next epoch.
+        took: seconds of the last.
+    """
+    said, left = progress.foretold, progress.epochs - progress.epoch + 1
+    if not said or left < 1 or abs(took - said) <= MISJUDGED * said:
+        return
+    progress.foretold = took
+    say(
+        f"an epoch took {describe_seconds(took)}, not {describe_seconds(said)}: "
+        f"{left} more want {describe_seconds(left * took)}"
+    )
 
 
 def _count_own(material: Material) -> int:
@@ -237,7 +259,7 @@ def measure_speed(phase: Finetuning) -> Speed:
     return Speed(
         input=input_speed,
         compute=compute,
-        train_images=material.images,
+        train_images=material.steps * size,  # the last batch is filled up
         val_images=len(material.val.labels),
         shared=not has_gpu(),
         memory_mb=psutil.Process().memory_info().rss / 1e6,
