@@ -4,6 +4,7 @@ python benchmarks/recipe.py                                        # digits: not
 python benchmarks/recipe.py --clothing clothing-photos.tar --signs sign-digits.tar
 python benchmarks/recipe.py --sets digits-few --grid               # … against settings by hand
 python benchmarks/recipe.py --sets digits-few --set train.recipe=fixed
+python benchmarks/recipe.py --sets digits-few --trials --seeds 1   # would short trials choose well?
 
 Each run is `python -m components.train` as `dvc repro` starts it, with the project's params.yaml,
 on shards of the images that the set names; the rest is for testing. Beside the accuracy stand the
@@ -39,6 +40,15 @@ GRID = [  # what a patient person would try by hand
     for epochs in (8, 20, 40)
     for rate in (1e-4, 5e-4)
 ]
+# What short trials might choose among: weaker and stronger changes, rate, batch.
+CHANGES = ("rotation_degrees", "shear_degrees", "zoom", "shift", "crop", "colour", "erase")
+WEAK, STRONG = (4, 2, 0.15, 0.05, 0.15, 0.15, 0.1), (12, 8, 0.45, 0.15, 0.45, 0.5, 0.4)
+TRIALS: list[dict[str, object]] = [
+    {f"train.augment.{name}": value for name, value in zip(CHANGES, way, strict=True)}
+    for way in (WEAK, STRONG)
+]
+TRIALS += [{"train.finetune.learning_rate": rate} for rate in (2.5e-4, 1e-3)]
+TRIALS += [{"train.finetune.batch_size": size} for size in (8, 32)]
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Outcome:
     seconds: float  # of the whole stage
     said: float  # fine-tuning's time over what it was said to take; nan without it
     kept: str  # which epoch
+    val_losses: list[float]  # of the fine-tuned epochs
 
 
 def main() -> None:
@@ -63,6 +74,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--grid", action="store_true", help="also a grid of settings by hand")
+    parser.add_argument("--trials", action="store_true", help="would short trials choose well?")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings")
     parser.add_argument("--log", type=Path, help="file that gets what the runs print")
     flags = parser.parse_args()
@@ -76,7 +88,9 @@ def main() -> None:
             source = archives[SETS[name].source]
             if source is None:
                 continue
-            rivals = [dict(one.split("=", 1) for one in flags.set)] + GRID * flags.grid
+            own = dict(one.split("=", 1) for one in flags.set)
+            rivals = [own, *GRID * flags.grid, *TRIALS * flags.trials]
+            firsts = []
             for settings in rivals:
                 found = []
                 for seed in range(flags.first_seed, flags.first_seed + flags.seeds):
@@ -85,6 +99,9 @@ def main() -> None:
                         write_shards(shards, SETS[name], source, seed)
                     found.append(run(shards, settings | {"train.seed": str(seed)}, flags.log))
                 show(name, settings, found)
+                firsts.append(found[0])
+            if flags.trials:
+                show_trials(name, firsts)
 
 
 def show(name: str, settings: dict[str, object], found: list[Outcome]) -> None:
@@ -96,6 +113,7 @@ def show(name: str, settings: dict[str, object], found: list[Outcome]) -> None:
     accuracies = [one.accuracy for one in found]
     spread = statistics.stdev(accuracies) if len(found) > 1 else 0.0
     words = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in settings.items())
+    words = words if len(words) < 34 else words[:32] + "…"
     print(
         f"{name:<14}{words or 'defaults':<34}{mean(accuracies):>9.3f} ± {spread:<6.3f}"
         f"{mean([one.probe for one in found]):>8.3f}{mean([one.log_loss for one in found]):>8.3f}"
@@ -134,6 +152,7 @@ def run(shards: Path, settings: dict[str, object], log: Path | None) -> Outcome:
             seconds=seconds,
             said=compare_times(rows, printed),
             kept=f"{kept['phase']} {kept['epoch']}{mark}",
+            val_losses=[float(row["val_loss"]) for row in list_tuned(rows)],
         )
 
 
@@ -186,11 +205,35 @@ def compute_ece(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> fl
 def compare_times(rows: list[dict[str, str]], printed: str) -> float:
     """Return the seconds of the epochs over those that the preflight said."""
     found = re.search(r"epochs of about (?:(\d+) min )?([\d.]+) s", printed)
-    epochs = [row for row in rows if row["phase"] != "probe" and not row["blend"]]
+    epochs = list_tuned(rows)
     if found is None or not epochs:
         return float("nan")
     said = 60 * int(found[1] or 0) + float(found[2])
     return sum(float(row["seconds"]) for row in epochs) / (said * len(epochs))
+
+
+def list_tuned(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows of history.csv of epochs that were trained."""
+    return [row for row in rows if row["phase"] != "probe" and not row["blend"]]
+
+
+def show_trials(name: str, found: list[Outcome]) -> None:
+    """Print how the order of settings after a part of the steps agrees with that on fresh images.
+
+    1: short trials would choose what is best; 0: they know nothing of it; -1: what is worst.
+    """
+    from scipy.stats import spearmanr
+
+    count = min(len(one.val_losses) for one in found)
+    if count < 4:
+        print(f"{name:<14}fine-tuning ended early: nothing to compare")
+        return
+    test = [one.log_loss for one in found]
+    print(f"{name:<14}rank correlation of the validation loss with the test loss:", end="")
+    for part in (4, 2, 1):
+        val = [one.val_losses[count // part - 1] for one in found]
+        print(f" after 1/{part} of the steps {spearmanr(val, test)[0]:.2f}", end="")
+    print(flush=True)
 
 
 def _read(value: object) -> object:

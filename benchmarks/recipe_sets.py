@@ -45,6 +45,7 @@ class Kind:
     val: int = 0
     test: int = 0  # in all; 0: all others
     classes: int = 0  # the first so many; 0: all
+    size_px: int = 0  # side of the images; 0: as preprocess would choose
 
 
 SETS = {
@@ -57,6 +58,10 @@ SETS = {
     "signs": Kind("signs"),
     "clothing-few": Kind("clothing", train=14, val=3, test=400),
     "clothing": Kind("clothing"),
+    # A fifth of the work: to compare settings with.
+    "signs-20-small": Kind("signs", train=20, val=20, size_px=96),
+    "clothing-few-small": Kind("clothing", train=14, val=3, test=400, size_px=96),
+    "clothing-small": Kind("clothing", size_px=96),
 }
 
 
@@ -77,7 +82,8 @@ def write_shards(folder: Path, kind: Kind, archive: Path, seed: int) -> None:
         seed: of the draw.
     """
     pictures, names = read_pictures(kind, archive)
-    write_splits(folder, draw(pictures, kind, seed), names, choose_size(pictures))
+    size_px = kind.size_px or choose_size(pictures)
+    write_splits(folder, draw(pictures, kind, seed), names, size_px)
 
 
 def write_splits(
@@ -132,7 +138,7 @@ def write_folders(folder: Path, kind: Kind, archive: Path, seed: int) -> int:
             file = folder / split / one.label / Path(one.path).name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(one.data)
-    return choose_size(pictures)
+    return kind.size_px or choose_size(pictures)
 
 
 def choose_size(pictures: list[Picture]) -> int:

@@ -153,6 +153,7 @@ def _plan(
         accuracy=probe.accuracy,
         common=material.common,
         has_batchnorm=has_batchnorm(network),
+        scale=material.size_px / find_backbone(params.backbone).size_px,
     )
     recipe, dropped = material.recipe, tuple[Choice, ...]()
     if params.recipe == AUTO and plan.finetune.epochs:

@@ -48,7 +48,9 @@ class Finetune:
     )
     optimizer: Literal["adamw", "adam", "sgd"] = param("adamw", "optimizer; sgd has momentum 0.9")
     learning_rate: Annotated[float, Between(1e-8, 10)] | Literal["auto"] = param(
-        "auto", "highest learning rate; auto: by the backbone, lower if that gains nothing"
+        "auto",
+        "highest learning rate; auto: by the backbone and the size of images, lower if that gains "
+        "nothing",
     )
     layer_decay: Annotated[float, Between(0.1, 1)] = param(
         1.0,

@@ -24,6 +24,11 @@ class Material:
         return self.recipe.batch_size(len(self.train.labels))
 
     @property
+    def size_px(self) -> int:
+        """Side of the images, pixels."""
+        return int(self.train.pixels.shape[1])
+
+    @property
     def common(self) -> float:
         """Share of the images of both splits that are of the most common class."""
         labels = np.concatenate([self.train.labels, self.val.labels])

@@ -16,6 +16,9 @@ MANY, POWER, LEAST_EPOCHS = 2000, 0.3, 2
 # Highest learning rates, the first one first; the next is tried if it gains nothing. Networks with
 # BatchNorm were pretrained at high rates and bear them; what has LayerNorm instead does not.
 RATES, GENTLE_RATES = (5e-4, 1.25e-4), (1e-4, 2.5e-5)
+# Images of half the side that a network was pretrained at, or less, are new to it, and it has more
+# to learn: docs/recipe.md has the sets. Known of networks with BatchNorm.
+SMALL, SMALL_FACTOR = 0.5, 2
 # Low-rank updates begin at 0 and want tenfold: 4e-4 to 5e-4 where Hu et al. 2022 give 1e-5 to 5e-5
 # for the same networks trained whole.
 LORA_FACTOR = 10
@@ -61,6 +64,7 @@ def plan_finetuning(
     accuracy: float,
     common: float,
     has_batchnorm: bool,
+    scale: float = 1.0,
 ) -> Plan:
     """Return how the second phase goes: as set, and where that is `auto` as it follows.
 
@@ -73,9 +77,13 @@ def plan_finetuning(
         accuracy: of the probe, on images that it was not fitted to.
         common: share of the images that are of the most common class.
         has_batchnorm: whether the backbone has BatchNorm.
+        scale: side of the images, by that of the images that the backbone was pretrained on.
     """
     own = params.finetune
     rates: tuple[float, ...] = RATES if has_batchnorm else GENTLE_RATES
+    is_small = scale <= SMALL and has_batchnorm and not own.lora_rank and params.recipe == AUTO
+    if is_small:
+        rates = tuple(SMALL_FACTOR * rate for rate in rates)
     if own.lora_rank:
         rates = tuple(LORA_FACTOR * rate for rate in GENTLE_RATES)
     if params.recipe != AUTO or own.epochs != AUTO:
@@ -91,6 +99,7 @@ def plan_finetuning(
     if own.learning_rate == AUTO:
         kind = "has BatchNorm" if has_batchnorm else "has no BatchNorm and bears less"
         kind = "learns low-rank updates, which want more" if own.lora_rank else kind
+        kind += f", and it knows images of {1 / scale:.2g} times the side" if is_small else ""
         reason = f"the backbone {kind}; {rates[1]:g} if two epochs of it gain nothing"
         choices.append(Choice("train.finetune.learning_rate", rates[0], reason))
     else:

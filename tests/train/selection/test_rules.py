@@ -16,6 +16,7 @@ def plan(
     accuracy: float = 0.9,
     norm: bool = True,
     common: float = 0.1,
+    scale: float = 1.0,
     **settings: Any,
 ) -> Plan:
     recipe = settings.pop("recipe", "auto")
@@ -28,6 +29,7 @@ def plan(
         accuracy=accuracy,
         common=common,
         has_batchnorm=norm,
+        scale=scale,
     )
 
 
@@ -67,6 +69,18 @@ def test_a_probe_that_knows_the_most_common_class_alone_is_not() -> None:
     assert plan(accuracy=501 / 503, common=common).finetune.epochs == 8  # one of its three images
     assert plan(accuracy=502 / 503, common=common).finetune.epochs == 0
     assert plan(accuracy=0.9901, common=0.98).finetune.epochs == 0
+
+
+def test_images_far_smaller_than_those_of_the_pretraining_are_learnt_faster() -> None:
+    assert plan(scale=96 / 224).rates == (1e-3, 2.5e-4)
+    assert plan(scale=160 / 224).rates == plan(scale=300 / 224).rates == (5e-4, 1.25e-4)
+    assert plan(scale=0.1, norm=False).rates == plan(norm=False).rates
+    assert plan(scale=0.1, lora_rank=8).rates == plan(lora_rank=8).rates
+    assert plan(scale=0.1, recipe="fixed").rates == plan(recipe="fixed").rates
+    assert plan(scale=0.1, learning_rate=0.002).rates == (0.002,)
+    assert plan(scale=0.1, epochs=12).rates == (1e-3,)
+    (said,) = (one for one in plan(scale=0.1).choices if "learning_rate" in one.setting)
+    assert "10 times the side" in said.describe()
 
 
 def test_what_is_set_by_hand_stays() -> None:
