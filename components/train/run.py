@@ -21,7 +21,12 @@ from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.optimizers import has_batchnorm
 from components.train.finetuning.preflight import foresee_memory
 from components.train.finetuning.remat import check_remat
-from components.train.networks.backbones import NO_WEIGHTS, create_body, find_backbone
+from components.train.networks.backbones import (
+    NO_WEIGHTS,
+    compare_sides,
+    create_body,
+    find_backbone,
+)
 from components.train.networks.lora import check_lora
 from components.train.networks.network import HEAD_INPUT, create_network, find_bodies, unfreeze
 from components.train.networks.weights.start import find_weights, settle_start
@@ -153,7 +158,7 @@ def _plan(
         accuracy=probe.accuracy,
         common=material.common,
         has_batchnorm=has_batchnorm(network),
-        scale=material.size_px / find_backbone(params.backbone).size_px,
+        scale=compare_sides(params.backbone, params.weights, material.size_px),
     )
     recipe, dropped = material.recipe, tuple[Choice, ...]()
     if params.recipe == AUTO and plan.finetune.epochs:

@@ -23,11 +23,7 @@ from components.train.finetuning.preflight import correct_estimate, start_phase
 from components.train.finetuning.saving import PART, Clock, Saving
 from components.train.runtime.checkpoint import Checkpoint
 from components.train.runtime.machines import any_of
-from components.train.selection.kept import (
-    Contest,
-    Judged,
-    compute_gain,
-)
+from components.train.selection.kept import Contest, Judged, compute_gain
 from components.train.selection.rules import Plan
 
 # Steps between two looks at the run, which may save it.

@@ -38,6 +38,15 @@ def find_backbone(name: str) -> Backbone:
     )
 
 
+def compare_sides(name: str, weights: str, size_px: int) -> float:
+    """Return the side of images, by that of those that a network's weights know.
+
+    It is known of published weights only: what went on from a model of one's own has seen images
+    as it was given them, and random weights have seen none. Then it is 1.
+    """
+    return size_px / find_backbone(name).size_px if weights == IMAGENET_WEIGHTS else 1.0
+
+
 def is_folder(name: str) -> bool:
     """Whether a name is the path of a folder; what cannot be a path is none."""
     try:

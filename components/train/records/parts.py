@@ -26,7 +26,7 @@ from components.train.finetuning.blend import Weights, write_weights
 from components.train.finetuning.finetune import run_finetuning
 from components.train.finetuning.optimizers import has_batchnorm
 from components.train.finetuning.preflight import LOOKS_AFTER
-from components.train.networks.backbones import find_backbone
+from components.train.networks.backbones import compare_sides
 from components.train.networks.network import set_head
 from components.train.probe.curve import describe_all
 from components.train.probe.folds import number_groups
@@ -196,7 +196,7 @@ def _plan(trained: Trained, params: Params, images: int, accuracy: float) -> Pla
         accuracy=accuracy,
         common=trained.material.common,  # a part is mixed as all are
         has_batchnorm=has_batchnorm(trained.network),
-        scale=trained.material.size_px / find_backbone(params.backbone).size_px,
+        scale=compare_sides(params.backbone, params.weights, trained.material.size_px),
     )
     epochs, wanted = int(plan.finetune.epochs), int(recipe.finetune.epochs)
     if params.budget_minutes and epochs:

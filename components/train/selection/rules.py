@@ -77,7 +77,7 @@ def plan_finetuning(
         accuracy: of the probe, on images that it was not fitted to.
         common: share of the images that are of the most common class.
         has_batchnorm: whether the backbone has BatchNorm.
-        scale: side of the images, by that of the images that the backbone was pretrained on.
+        scale: side of the images, by that of the images that the weights know.
     """
     own = params.finetune
     rates: tuple[float, ...] = RATES if has_batchnorm else GENTLE_RATES

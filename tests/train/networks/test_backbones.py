@@ -18,6 +18,7 @@ from components.train.networks.backbones import (
     CATALOGUE,
     SHIPPED,
     Backbone,
+    compare_sides,
     create_body,
     find_backbone,
 )
@@ -160,6 +161,19 @@ def test_networks_give_features(name: str) -> None:
     assert maps.ndim == 4
     assert np.isfinite(maps).all()
     assert (maps.min() >= 0) == backbone.rectified
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "share"),
+    [
+        ("EfficientNetLite0", "imagenet", 96 / 224),
+        ("EfficientNetB2", "imagenet", 96 / 260),
+        ("EfficientNetLite0", "none", 1),
+        ("EfficientNetLite0", "models/model.keras", 1),  # of images that nobody knows the side of
+    ],
+)
+def test_published_weights_know_images_of_one_side(name: str, weights: str, share: float) -> None:
+    assert compare_sides(name, weights, 96) == pytest.approx(share)
 
 
 def test_too_small_images_are_refused() -> None:
