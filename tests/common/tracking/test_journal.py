@@ -51,10 +51,10 @@ class Server:
         self.process = subprocess.Popen(
             command, cwd=self.folder, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
+        end = time.monotonic() + 400  # busy machines took more than 120
+        while time.monotonic() < end and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+                urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
                 return
             except (OSError, urllib.error.URLError):
                 time.sleep(0.2)
